@@ -1,0 +1,3 @@
+//! Fills free slots on a schedule.
+
+fn main() {}

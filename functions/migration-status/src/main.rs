@@ -1,0 +1,3 @@
+//! Shows how migrations stand, from the reader.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Receives the registry's notifications.
+
+fn main() {}

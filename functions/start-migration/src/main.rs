@@ -1,0 +1,3 @@
+//! Begins one repository's migration.
+
+fn main() {}

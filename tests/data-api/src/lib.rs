@@ -1,0 +1,1 @@
+//! A strict local RDS Data API in front of PostgreSQL servers.

@@ -1,0 +1,1 @@
+//! Brings the whole local stack up with cargo lambda.

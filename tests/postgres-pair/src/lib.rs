@@ -1,0 +1,1 @@
+//! A PostgreSQL primary and a streaming replica whose lag is under control.

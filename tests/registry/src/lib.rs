@@ -1,0 +1,1 @@
+//! A local container registry that speaks the import protocol.
