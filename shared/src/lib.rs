@@ -1,1 +1,9 @@
-//! The driver.
+//! The registry migration driver's library. What each room promises stands at its head.
+
+pub mod config;
+pub mod endpoint;
+pub mod migration;
+pub mod registry;
+pub mod runtime;
+pub mod telemetry;
+pub mod web;

@@ -1,0 +1,1 @@
+//! What a function is told: environment and secrets.

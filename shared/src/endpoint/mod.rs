@@ -1,0 +1,1 @@
+//! Writer and reader: selection by purpose, transports, error classes, retries.

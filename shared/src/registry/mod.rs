@@ -1,0 +1,1 @@
+//! The registry client: token, calls, answers interpreted.

@@ -1,0 +1,1 @@
+//! Runs a handler on Lambda, and work after its answer.

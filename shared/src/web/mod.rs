@@ -1,0 +1,1 @@
+//! Request parsing, authentication, error bodies.
