@@ -5,5 +5,6 @@ pub mod endpoint;
 pub mod migration;
 pub mod registry;
 pub mod runtime;
+pub mod store;
 pub mod telemetry;
 pub mod web;

@@ -1,0 +1,6 @@
+//! The database schema: numbered scripts, applied in order, each one in a transaction.
+//!
+//! They expect the roles `migration_driver` (reads and writes) and `migration_reader` (SELECT only) to exist.
+
+/// Every script with its name, in the order to apply them.
+pub const SCRIPTS: &[(&str, &str)] = &[("0001_migrations", include_str!("0001_migrations.sql"))];
