@@ -1,1 +1,211 @@
 //! A PostgreSQL primary and a streaming replica whose lag is under control.
+//!
+//! Both are real servers on loopback ports of their own, in a folder of their own. They end and the folder
+//! goes when the [`Pair`] is stopped, dropped, or its process is killed.
+
+mod binaries;
+pub mod keeper;
+mod layout;
+mod server;
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use nix::sys::signal::Signal;
+
+use crate::binaries::Binaries;
+use crate::keeper::Keeper;
+pub use crate::server::Server;
+use crate::server::wait_until;
+
+/// The database that exists, empty, on a fresh pair.
+pub const DATABASE: &str = "migrations";
+
+/// What a pair is started with.
+#[derive(Debug, Clone)]
+pub struct PairOptions {
+    /// How many connections each server takes.
+    pub max_connections: u16,
+}
+
+impl Default for PairOptions {
+    fn default() -> Self {
+        Self { max_connections: 200 }
+    }
+}
+
+/// A primary (the writer) and its streaming replica (the reader).
+#[derive(Debug)]
+pub struct Pair {
+    writer: Server,
+    reader: Server,
+    folder: PathBuf,
+    keeper: Arc<Keeper>,
+}
+
+impl Pair {
+    /// Starts both servers and creates the database [`DATABASE`], owned by the superuser `postgres`. The
+    /// reader has replayed all of it when this returns.
+    pub async fn start(options: PairOptions) -> anyhow::Result<Self> {
+        let mut attempt = 1;
+        loop {
+            match Self::try_start(&options).await {
+                // Between finding a port free and using it somebody else may have taken it.
+                Err(error) if attempt < 3 && format!("{error:#}").contains("could not bind") => attempt += 1,
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_start(options: &PairOptions) -> anyhow::Result<Self> {
+        let binaries = Binaries::find()?;
+        let folder = binaries.folder()?;
+        let keeper = Arc::new(Keeper::start(Signal::SIGQUIT, Some(&folder))?);
+        let (writer_port, reader_port) = two_free_ports()?;
+        let pair = Self {
+            writer: Server::new(folder.join("writer"), writer_port, &binaries, &keeper),
+            reader: Server::new(folder.join("reader"), reader_port, &binaries, &keeper),
+            folder,
+            keeper,
+        };
+        layout::create(&binaries, &pair.writer, &pair.reader, options)?;
+        tokio::try_join!(pair.writer.start(), pair.reader.start())?;
+        let client = pair.writer.connect_to("postgres").await?;
+        client
+            .batch_execute(&format!("CREATE DATABASE {DATABASE}"))
+            .await?;
+        pair.wait_until_replayed().await?;
+        Ok(pair)
+    }
+
+    /// The primary.
+    pub fn writer(&self) -> &Server {
+        &self.writer
+    }
+
+    /// The replica.
+    pub fn reader(&self) -> &Server {
+        &self.reader
+    }
+
+    /// The temporary folder that holds everything.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Stops replay. When this returns nothing committed from now on is seen by the reader until
+    /// [`Self::resume_replay`]. A restart of the reader resumes it as well.
+    pub async fn pause_replay(&self) -> anyhow::Result<()> {
+        let reader = self.reader.connect_to("postgres").await?;
+        reader.batch_execute("SELECT pg_wal_replay_pause()").await?;
+        wait_until("replay is paused", async || {
+            let row = reader
+                .query_one("SELECT pg_get_wal_replay_pause_state()", &[])
+                .await?;
+            Ok(row.get::<_, String>(0) == "paused")
+        })
+        .await
+    }
+
+    /// Lets replay go on. It catches up by itself: see [`Self::wait_until_replayed`].
+    pub async fn resume_replay(&self) -> anyhow::Result<()> {
+        let reader = self.reader.connect_to("postgres").await?;
+        reader.batch_execute("SELECT pg_wal_replay_resume()").await?;
+        Ok(())
+    }
+
+    /// Has the reader show each commit `lag` (to the millisecond) after it was made; zero ends that.
+    pub async fn set_lag(&self, lag: Duration) -> anyhow::Result<()> {
+        let reader = self.reader.connect_to("postgres").await?;
+        let milliseconds = lag.as_millis();
+        reader
+            .batch_execute(&format!(
+                "ALTER SYSTEM SET recovery_min_apply_delay = '{milliseconds}ms'"
+            ))
+            .await?;
+        reader.batch_execute("SELECT pg_reload_conf()").await?;
+        wait_until("the lag is set", async || {
+            let query = "SELECT setting FROM pg_settings WHERE name = 'recovery_min_apply_delay'";
+            let row = reader.query_one(query, &[]).await?;
+            Ok(row.get::<_, String>(0) == milliseconds.to_string())
+        })
+        .await
+    }
+
+    /// Waits until the reader shows everything that is committed on the writer now. An error after 30 s.
+    pub async fn wait_until_replayed(&self) -> anyhow::Result<()> {
+        let writer = self.writer.connect_to("postgres").await?;
+        let position: String = writer
+            .query_one("SELECT pg_current_wal_flush_lsn()::text", &[])
+            .await?
+            .get(0);
+        let reader = self.reader.connect_to("postgres").await?;
+        let query = "SELECT coalesce(pg_last_wal_replay_lsn() >= $1::text::pg_lsn, false)";
+        wait_until("the replica has replayed the primary's position", async || {
+            Ok(reader.query_one(query, &[&position]).await?.get(0))
+        })
+        .await
+    }
+
+    /// Stops the primary in an orderly way; connections are cut.
+    pub async fn stop_writer(&self) -> anyhow::Result<()> {
+        self.writer.stop(Signal::SIGINT).await
+    }
+
+    /// Starts the primary again on the same port.
+    pub async fn start_writer(&self) -> anyhow::Result<()> {
+        self.writer.start().await
+    }
+
+    /// Stops and starts the primary; connections are cut.
+    pub async fn restart_writer(&self) -> anyhow::Result<()> {
+        self.stop_writer().await?;
+        self.start_writer().await
+    }
+
+    /// Stops the replica in an orderly way; connections are cut.
+    pub async fn stop_reader(&self) -> anyhow::Result<()> {
+        self.reader.stop(Signal::SIGINT).await
+    }
+
+    /// Starts the replica again on the same port; replay is not paused then.
+    pub async fn start_reader(&self) -> anyhow::Result<()> {
+        self.reader.start().await
+    }
+
+    /// Makes the replica a primary of its own, for good. The old primary is not told.
+    pub async fn promote_reader(&self) -> anyhow::Result<()> {
+        let reader = self.reader.connect_to("postgres").await?;
+        let promoted: bool = reader.query_one("SELECT pg_promote(true, 30)", &[]).await?.get(0);
+        anyhow::ensure!(promoted, "the replica was not promoted within 30 s");
+        Ok(())
+    }
+
+    /// Ends both servers and removes their folder. Dropping does the same, without telling of an error.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        tokio::try_join!(
+            self.writer.stop(Signal::SIGQUIT),
+            self.reader.stop(Signal::SIGQUIT)
+        )?;
+        self.keeper.finish()
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        self.writer.end();
+        self.reader.end();
+        if let Err(error) = self.keeper.finish() {
+            tracing::warn!(%error, "the pair's folder could not be removed");
+        }
+    }
+}
+
+fn two_free_ports() -> anyhow::Result<(u16, u16)> {
+    let free = || TcpListener::bind("127.0.0.1:0").context("no free port");
+    let (one, other) = (free()?, free()?);
+    Ok((one.local_addr()?.port(), other.local_addr()?.port()))
+}

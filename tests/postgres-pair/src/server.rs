@@ -1,0 +1,179 @@
+//! One PostgreSQL server: its address, its process, starting and stopping it.
+
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::sync::Mutex;
+use tokio_postgres::{Client, NoTls};
+
+use crate::DATABASE;
+use crate::binaries::Binaries;
+use crate::keeper::Keeper;
+
+/// How long a server may take to start, to stop or to reach a state that was asked of it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(10);
+
+/// Where one server of the pair is reached.
+#[derive(Debug)]
+pub struct Server {
+    /// Always the loopback address.
+    pub host: String,
+    /// Stays the same when the server is stopped and started again.
+    pub port: u16,
+    folder: PathBuf,
+    binaries: Binaries,
+    keeper: Arc<Keeper>,
+    process: Mutex<Option<Child>>,
+}
+
+impl Server {
+    pub(crate) fn new(folder: PathBuf, port: u16, binaries: &Binaries, keeper: &Arc<Keeper>) -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port,
+            folder,
+            binaries: binaries.clone(),
+            keeper: Arc::clone(keeper),
+            process: Mutex::new(None),
+        }
+    }
+
+    /// The superuser's connection string for the database `migrations`; no password is asked for.
+    pub fn dsn(&self) -> String {
+        self.dsn_as("postgres")
+    }
+
+    /// The connection string for the database `migrations` as another role; no password is asked for.
+    pub fn dsn_as(&self, role: &str) -> String {
+        format!("postgres://{role}@{}:{}/{DATABASE}", self.host, self.port)
+    }
+
+    /// The process id of the server, while it runs.
+    pub async fn pid(&self) -> Option<u32> {
+        self.process.lock().await.as_ref().map(Child::id)
+    }
+
+    /// A connection of its own as the superuser.
+    pub async fn connect(&self) -> anyhow::Result<Client> {
+        self.connect_to(DATABASE).await
+    }
+
+    pub(crate) async fn connect_to(&self, database: &str) -> anyhow::Result<Client> {
+        let dsn = format!("postgres://postgres@{}:{}/{database}", self.host, self.port);
+        let (client, connection) = tokio_postgres::connect(&dsn, NoTls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    pub(crate) fn data(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Starts the process and waits until it takes connections.
+    pub(crate) async fn start(&self) -> anyhow::Result<()> {
+        let mut process = self.process.lock().await;
+        if process.is_some() {
+            bail!("the server on port {} already runs", self.port);
+        }
+        let log_path = self.folder.with_extension("log");
+        let log = OpenOptions::new().create(true).append(true).open(&log_path)?;
+        let child = self
+            .binaries
+            .command("postgres")
+            .arg("-D")
+            .arg(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("cannot start postgres")?;
+        self.keeper.watch(child.id())?;
+        let child = process.insert(child);
+
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = child.try_wait()? {
+                self.keeper.forget(child.id())?;
+                *process = None;
+                bail!("postgres ended while starting ({status}):\n{}", tail(&log_path));
+            }
+            let Err(error) = self.connect_to("postgres").await else {
+                return Ok(());
+            };
+            if Instant::now() > deadline {
+                bail!(
+                    "postgres takes no connections after {PATIENCE:?} ({error}):\n{}",
+                    tail(&log_path)
+                );
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Ends the process with `signal` and waits for its end; one that does not run is left as it is.
+    pub(crate) async fn stop(&self, signal: Signal) -> anyhow::Result<()> {
+        let mut process = self.process.lock().await;
+        let Some(child) = process.as_mut() else {
+            return Ok(());
+        };
+        send(child, signal)?;
+        let deadline = Instant::now() + PATIENCE;
+        while child.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                child.kill()?;
+                child.wait()?;
+                break;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        self.keeper.forget(child.id())?;
+        *process = None;
+        Ok(())
+    }
+
+    /// The same without a runtime, for a drop.
+    pub(crate) fn end(&mut self) {
+        let Some(mut child) = self.process.get_mut().take() else {
+            return;
+        };
+        let ended = send(&child, Signal::SIGQUIT).and_then(|()| Ok(child.wait()?));
+        if let Err(error) = ended.and_then(|_| self.keeper.forget(child.id())) {
+            tracing::warn!(%error, port = self.port, "a server could not be ended");
+        }
+    }
+}
+
+fn send(child: &Child, signal: Signal) -> anyhow::Result<()> {
+    kill(Pid::from_raw(child.id().try_into()?), signal).context("cannot signal postgres")
+}
+
+fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+/// Asks again and again until `question` answers true.
+pub(crate) async fn wait_until<F>(what: &str, mut question: F) -> anyhow::Result<()>
+where
+    F: AsyncFnMut() -> anyhow::Result<bool>,
+{
+    let deadline = Instant::now() + PATIENCE;
+    while !question()
+        .await
+        .with_context(|| format!("waiting until {what}"))?
+    {
+        if Instant::now() > deadline {
+            bail!("still not so after {PATIENCE:?}: {what}");
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}
