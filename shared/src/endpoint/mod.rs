@@ -1,1 +1,26 @@
-//! Writer and reader: selection by purpose, transports, error classes, retries.
+//! Where SQL can be sent: the writer and the reader, chosen by purpose.
+//!
+//! There is no default endpoint and no value that could be either. A [`Purpose`] names the one type its
+//! statements are sent through, so a notification's code can only be given a [`Writer`], and a statement that
+//! writes can only be given to a [`Writer`]. [`PURPOSES`] is the same table as data.
+
+mod data_api;
+mod data_api_error;
+mod error;
+mod failure;
+mod fetch;
+mod handles;
+mod purpose;
+mod statement;
+mod transport;
+
+pub use data_api::{DataApi, EndpointConfig, behavior_version};
+pub use error::EndpointError;
+pub use failure::{ErrorClass, Failure, Outcome, SqlState};
+pub use handles::{Endpoints, ReadOnlyWriter, Reader, Writer};
+pub use purpose::{
+    Claim, Consistency, Dashboard, EndpointKind, Guard, History, IfUnavailable, List, Manage, Notification,
+    Observe, PURPOSES, Purpose, PurposeRule, StaleScan, Start, Status, Summary, purposes_table,
+};
+pub use statement::{Effect, Read, Repeat, Statement, Value, Write};
+pub use transport::{Call, Transport};

@@ -1,0 +1,113 @@
+use async_trait::async_trait;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_rdsdata::{
+    Client,
+    config::retry::RetryConfig,
+    types::{Field, SqlParameter},
+};
+use tokio::time::{Instant, timeout_at};
+
+use super::{Call, ErrorClass, Failure, Outcome, Transport, Value, data_api_error::failure_of};
+
+/// The SDK's defaults as of a date, so that an update does not change timeouts and retries unseen.
+#[must_use]
+pub fn behavior_version() -> BehaviorVersion {
+    BehaviorVersion::v2026_01_12()
+}
+
+/// One endpoint behind the RDS Data API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointConfig {
+    /// The cluster's ARN.
+    pub arn: String,
+    /// The ARN of the secret with the role's name and password. The secret itself is never fetched here.
+    pub secret_arn: String,
+    /// The database's name.
+    pub database: String,
+    /// Where the Data API is, if not where the SDK finds it.
+    pub endpoint_url: Option<String>,
+}
+
+/// Sends statements through the RDS Data API, each as a call of its own that commits by itself.
+///
+/// The Data API runs every statement on the writer instance of the cluster it is told, reads too: two
+/// endpoints need two clusters.
+pub struct DataApi {
+    client: Client,
+    config: EndpointConfig,
+}
+
+impl DataApi {
+    /// A transport of its own client, on the credentials, region and HTTP client of `sdk`.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, config: EndpointConfig) -> Self {
+        let mut builder = aws_sdk_rdsdata::config::Builder::from(sdk)
+            .behavior_version(behavior_version())
+            // The SDK repeats a write after a 5xx, whether or not it ran.
+            .retry_config(RetryConfig::disabled());
+        if let Some(url) = &config.endpoint_url {
+            builder = builder.endpoint_url(url);
+        }
+        Self {
+            client: Client::from_conf(builder.build()),
+            config,
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for DataApi {
+    async fn execute(&self, call: Call<'_>, deadline: Instant) -> Result<Vec<String>, Failure> {
+        let parameters = call
+            .parameters
+            .iter()
+            .map(|(name, value)| parameter(name, value))
+            .collect();
+        let request = self
+            .client
+            .execute_statement()
+            .resource_arn(&self.config.arn)
+            .secret_arn(&self.config.secret_arn)
+            .database(&self.config.database)
+            .sql(call.sql)
+            .set_parameters(Some(parameters));
+        // The SDK has no operation timeout of its own.
+        let answer = timeout_at(deadline, request.send())
+            .await
+            .map_err(|_elapsed| Failure::new(Outcome::Unknown, ErrorClass::Timeout))?
+            .map_err(|error| failure_of(&error))?;
+        answer
+            .records
+            .unwrap_or_default()
+            .into_iter()
+            .enumerate()
+            .map(text_of)
+            .collect()
+    }
+}
+
+fn parameter(name: &str, value: &Value) -> SqlParameter {
+    let field = match value {
+        Value::Null => Field::IsNull(true),
+        Value::Text(text) => Field::StringValue(text.clone()),
+        Value::Long(number) => Field::LongValue(*number),
+        Value::Bool(truth) => Field::BooleanValue(*truth),
+    };
+    SqlParameter::builder().name(name).value(field).build()
+}
+
+/// The one text of a row.
+fn text_of((index, row): (usize, Vec<Field>)) -> Result<String, Failure> {
+    let columns = row.len();
+    match <[Field; 1]>::try_from(row) {
+        Ok([Field::StringValue(text)]) => Ok(text),
+        Ok(_) => Err(undecodable(format!("row {index}: the column is not text"))),
+        Err(_) => Err(undecodable(format!(
+            "row {index}: {columns} columns instead of one"
+        ))),
+    }
+}
+
+fn undecodable(detail: String) -> Failure {
+    Failure::new(Outcome::Unknown, ErrorClass::Undecodable).with_detail(detail)
+}

@@ -1,0 +1,146 @@
+use std::error::Error;
+
+use aws_sdk_rdsdata::{
+    error::{ProvideErrorMetadata, SdkError},
+    operation::execute_statement::ExecuteStatementError,
+};
+
+use super::{ErrorClass, Failure, Outcome, SqlState};
+
+/// The longest part of a message that is kept, in characters.
+const MESSAGE: usize = 300;
+
+/// What the SDK's error says about the statement.
+pub(super) fn failure_of(error: &SdkError<ExecuteStatementError>) -> Failure {
+    match error {
+        SdkError::ConstructionFailure(_) => Failure::new(Outcome::DidNotRun, ErrorClass::Misconfigured)
+            .with_detail("the request could not be built or signed"),
+        SdkError::DispatchFailure(_) if never_connected(error) => {
+            Failure::new(Outcome::DidNotRun, ErrorClass::Unavailable)
+                .with_detail("no connection to the service")
+        }
+        SdkError::TimeoutError(_) => Failure::new(Outcome::Unknown, ErrorClass::Timeout),
+        SdkError::DispatchFailure(_) => Failure::new(Outcome::Unknown, ErrorClass::Unavailable)
+            .with_detail("the connection to the service broke off"),
+        SdkError::ServiceError(error) => {
+            let (status, error) = (error.raw().status().as_u16(), error.err());
+            service_failure(status, error.code(), error.message().unwrap_or_default())
+        }
+        // ResponseError, and whatever the SDK may add: something was answered, and nobody can read it.
+        _ => Failure::new(Outcome::Unknown, ErrorClass::Unavailable).with_detail("the answer cannot be read"),
+    }
+}
+
+/// Whether the request was never on a connection, so that nobody can have received it.
+fn never_connected(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |&error| error.source())
+        .filter_map(|error| error.downcast_ref::<hyper_util::client::legacy::Error>())
+        .any(hyper_util::client::legacy::Error::is_connect)
+}
+
+/// What an error answered by the Data API says about the statement. Many of its errors are not in the
+/// service's model, so the name decides, and the HTTP status where the name says nothing.
+fn service_failure(status: u16, code: Option<&str>, message: &str) -> Failure {
+    use Outcome::{DidNotRun, Unknown};
+    let named = code.unwrap_or_default();
+    let (outcome, class) = match named {
+        "DatabaseErrorException" => return database_failure(named, message),
+        "BadRequestException" => return bad_request(named, message),
+        "DatabaseResumingException" => (DidNotRun, ErrorClass::Resuming),
+        "StatementTimeoutException" => (Unknown, ErrorClass::Timeout),
+        "InvalidResourceStateException" => (DidNotRun, ErrorClass::Unavailable),
+        "DatabaseUnavailableException" | "InternalServerErrorException" | "ServiceUnavailableError" => {
+            (Unknown, ErrorClass::Unavailable)
+        }
+        "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "RequestLimitExceeded" => {
+            (DidNotRun, ErrorClass::Throttled)
+        }
+        "DatabaseNotFoundException"
+        | "HttpEndpointNotEnabledException"
+        | "InvalidSecretException"
+        | "SecretsErrorException"
+        | "AccessDeniedException"
+        | "ForbiddenException"
+        | "ExpiredTokenException"
+        | "IncompleteSignature"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "MissingAuthenticationToken"
+        | "NotAuthorized"
+        | "OptInRequired"
+        | "RequestExpired"
+        | "SignatureDoesNotMatch"
+        | "UnknownOperationException"
+        | "UnrecognizedClientException" => (DidNotRun, ErrorClass::Misconfigured),
+        "ValidationException" => {
+            return Failure::new(DidNotRun, ErrorClass::Defect)
+                .with_code(named)
+                .with_detail(cut(message));
+        }
+        "TransactionNotFoundException" => (DidNotRun, ErrorClass::Defect),
+        "UnsupportedResultException" => (Unknown, ErrorClass::Undecodable),
+        _ => match status {
+            429 => (DidNotRun, ErrorClass::Throttled),
+            500.. => (Unknown, ErrorClass::Unavailable),
+            _ => (Unknown, ErrorClass::Defect),
+        },
+    };
+    let failure = Failure::new(outcome, class);
+    match code {
+        Some(code) => failure.with_code(&cut(code)),
+        None => failure.with_code(&format!("HTTP {status}")),
+    }
+}
+
+/// PostgreSQL refused the statement: its SQLSTATE says why.
+fn database_failure(code: &str, message: &str) -> Failure {
+    let Some(state) = sql_state(message) else {
+        return Failure::new(Outcome::RanAndFailed, ErrorClass::Defect).with_code(code);
+    };
+    let (outcome, class) = state.meaning();
+    let failure = Failure {
+        sql_state: Some(state),
+        ..Failure::new(outcome, class).with_code(code)
+    };
+    match shown(&state, message) {
+        Some(detail) => failure.with_detail(detail),
+        None => failure,
+    }
+}
+
+/// A name that covers much: only its message tells what happened.
+fn bad_request(code: &str, message: &str) -> Failure {
+    if sql_state(message).is_some() {
+        return database_failure(code, message);
+    }
+    let message = message.to_ascii_lowercase();
+    let class = if message.contains("timed out") || message.contains("timeout") {
+        ErrorClass::Timeout
+    } else if message.contains("communications link") || message.contains("connection") {
+        ErrorClass::ConnectionLost
+    } else {
+        ErrorClass::Defect
+    };
+    Failure::new(Outcome::Unknown, class).with_code(code)
+}
+
+/// The code in a message that ends `; SQLState: 23505`, with or without a position before it.
+fn sql_state(message: &str) -> Option<SqlState> {
+    let (_, code) = message.rsplit_once("SQLState: ")?;
+    SqlState::parse(code.get(..5)?)
+}
+
+/// The part of PostgreSQL's message that may be shown. Messages of class 42 speak of the statement's text,
+/// which is a constant; of the others only a constraint's name is taken, since they quote values.
+fn shown(state: &SqlState, message: &str) -> Option<String> {
+    if state.as_str().starts_with("42") {
+        return Some(cut(message));
+    }
+    let (_, rest) = message.split_once("constraint \"")?;
+    let (name, _) = rest.split_once('"')?;
+    Some(format!("constraint {}", cut(name)))
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(MESSAGE).collect()
+}

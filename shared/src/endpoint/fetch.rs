@@ -1,0 +1,133 @@
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use backon::{ExponentialBuilder, Retryable};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use super::{Call, Effect, EndpointError, ErrorClass, Failure, Outcome, Repeat, Statement, Transport};
+
+/// The pauses between two sendings of a statement: doubling, each up to twice as long by chance.
+const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(20))
+    .with_max_delay(Duration::from_secs(1))
+    .with_factor(2.0)
+    .without_max_times()
+    .with_jitter();
+
+/// The longest part of a decoding error that is kept, in characters.
+const DECODING_DETAIL: usize = 200;
+
+/// What is known after some sendings.
+#[derive(Default)]
+struct Sendings {
+    count: u32,
+    one_is_unknown: bool,
+}
+
+/// Sends a statement, again while that is safe and the deadline allows, and decodes its rows.
+pub(super) async fn fetch<T: DeserializeOwned, E: Effect>(
+    endpoint: &'static str,
+    transport: &dyn Transport,
+    statement: &Statement<E>,
+    deadline: Instant,
+) -> Result<Vec<T>, EndpointError> {
+    let started = Instant::now();
+    let sendings = Mutex::new(Sendings::default());
+    let known = || sendings.lock().unwrap_or_else(PoisonError::into_inner);
+
+    let send = || async {
+        if Instant::now() >= deadline {
+            return Err(Failure::new(Outcome::DidNotRun, ErrorClass::Timeout));
+        }
+        known().count += 1;
+        let call = Call {
+            name: statement.name(),
+            sql: statement.sql(),
+            parameters: statement.parameters(),
+        };
+        let result = transport.execute(call, deadline).await;
+        if result
+            .as_ref()
+            .is_err_and(|failure| failure.outcome == Outcome::Unknown)
+        {
+            known().one_is_unknown = true;
+        }
+        result
+    };
+    let rows = send
+        .retry(PAUSES)
+        .when(|failure| may_be_sent_again(statement.repeat(), failure))
+        .adjust(|_, pause| pause.filter(|pause| Instant::now() + *pause < deadline))
+        .await;
+    let result = rows.and_then(|rows| decode(&rows));
+
+    let Sendings {
+        count: attempts,
+        one_is_unknown,
+    } = std::mem::take(&mut *known());
+    let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    match result {
+        Ok(rows) => {
+            let (name, count) = (statement.name(), rows.len());
+            tracing::debug!(
+                endpoint,
+                statement = name,
+                outcome = "ok",
+                rows = count,
+                attempts,
+                elapsed_ms
+            );
+            Ok(rows)
+        }
+        Err(mut failure) => {
+            if one_is_unknown {
+                failure.outcome = Outcome::Unknown;
+            }
+            let error = EndpointError {
+                endpoint,
+                statement: statement.name(),
+                attempts,
+                failure,
+            };
+            tracing::debug!(
+                endpoint,
+                statement = error.statement,
+                outcome = %error.outcome(),
+                class = %error.class(),
+                attempts,
+                elapsed_ms,
+                "{error}"
+            );
+            Err(error)
+        }
+    }
+}
+
+/// Whether a statement may be sent again after a failure: one that may succeed later, and that either surely
+/// changed nothing or may be repeated.
+fn may_be_sent_again(repeat: Repeat, failure: &Failure) -> bool {
+    let safe = match (failure.outcome, repeat) {
+        (Outcome::DidNotRun | Outcome::RanAndFailed, _) | (Outcome::Unknown, Repeat::Allowed) => true,
+        (Outcome::Unknown, Repeat::Never) => false,
+    };
+    safe && failure.class.is_transient()
+}
+
+/// Decodes rows of one JSON document each. A statement that gave rows ran, but as a write it has no outcome
+/// that could be told, hence `Unknown`.
+fn decode<T: DeserializeOwned>(rows: &[String]) -> Result<Vec<T>, Failure> {
+    let document = |(index, row): (usize, &String)| {
+        let mut json = serde_json::Deserializer::from_str(row);
+        let decoded = serde_path_to_error::deserialize(&mut json).map_err(|error| error.to_string());
+        let whole = decoded.and_then(|value| json.end().map(|()| value).map_err(|error| error.to_string()));
+        whole.map_err(|error| {
+            let reason: String = error.chars().take(DECODING_DETAIL).collect();
+            Failure::new(Outcome::Unknown, ErrorClass::Undecodable)
+                .with_detail(format!("row {index}: {reason}"))
+        })
+    };
+    rows.iter().enumerate().map(document).collect()
+}

@@ -1,0 +1,228 @@
+use std::fmt::{self, Write as _};
+
+use super::{Endpoints, Reader, Writer};
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// Why a statement is run. The purpose decides the endpoint: [`Purpose::Endpoint`] is the only type a store
+/// for that purpose can be built with.
+///
+/// A store for notifications takes a writer:
+///
+/// ```
+/// use shared::endpoint::{Notification, Purpose, Writer};
+///
+/// fn store<P: Purpose>(_endpoint: P::Endpoint) {}
+/// fn wire(endpoint: Writer) {
+///     store::<Notification>(endpoint);
+/// }
+/// ```
+///
+/// and with a reader in the same place it does not compile:
+///
+/// ```compile_fail,E0308
+/// use shared::endpoint::{Notification, Purpose, Reader};
+///
+/// fn store<P: Purpose>(_endpoint: P::Endpoint) {}
+/// fn wire(endpoint: Reader) {
+///     store::<Notification>(endpoint);
+/// }
+/// ```
+pub trait Purpose: sealed::Sealed + Send + Sync + 'static {
+    /// Where statements for this purpose are sent.
+    type Endpoint: Clone + Send + Sync + 'static;
+
+    /// The same rule as data.
+    const RULE: PurposeRule;
+}
+
+/// Which endpoint a purpose's statements are sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointKind {
+    /// The primary.
+    Writer,
+    /// A replica, which may lag.
+    Reader,
+    /// Both, on purpose: to compare them.
+    Both,
+}
+
+/// How fresh the rows must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consistency {
+    /// Everything committed before the statement started.
+    Latest,
+    /// The version the caller has already seen, if it names one; else whatever the reader has.
+    AtLeastSeen,
+    /// Whatever the reader has.
+    Any,
+    /// Whatever the reader has, as a hint only: everything is decided again on the writer.
+    Hint,
+    /// Both are asked to be compared.
+    Compared,
+}
+
+/// What happens when the endpoint cannot serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfUnavailable {
+    /// Sent again inside the registry's notification timeout while the statement surely did not run; else 503.
+    RetryThenRefuse,
+    /// The caller gets the error; nothing is half done.
+    Refuse,
+    /// The writer, through a secret that can only select; counted.
+    ReadOnlyWriter,
+    /// The writer, through a secret that can only select, within a budget; counted; else 503.
+    ReadOnlyWriterWithinBudget,
+    /// This round is skipped; counted.
+    SkipRound,
+    /// The failure is what is reported.
+    Report,
+}
+
+/// One line of the purpose table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PurposeRule {
+    /// The purpose's name, as its type is called.
+    pub name: &'static str,
+    /// The functions that run statements for this purpose.
+    pub functions: &'static [&'static str],
+    /// Where its statements are sent.
+    pub endpoint: EndpointKind,
+    /// How fresh the rows must be.
+    pub consistency: Consistency,
+    /// What happens when the endpoint cannot serve.
+    pub if_unavailable: IfUnavailable,
+}
+
+/// The type that stands for an [`EndpointKind`].
+macro_rules! endpoint_type {
+    (Writer) => {
+        Writer
+    };
+    (Reader) => {
+        Reader
+    };
+    (Both) => {
+        Endpoints
+    };
+}
+
+/// One line per purpose gives its type and its row of [`PURPOSES`], so that the two cannot disagree.
+macro_rules! purposes {
+    ($($(#[$doc:meta])+ $name:ident $functions:tt => $endpoint:ident, $consistency:ident, $if_unavailable:ident;)+) => {
+        $(
+            $(#[$doc])+
+            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            pub struct $name;
+
+            impl sealed::Sealed for $name {}
+
+            impl Purpose for $name {
+                type Endpoint = endpoint_type!($endpoint);
+
+                const RULE: PurposeRule = PurposeRule {
+                    name: stringify!($name),
+                    functions: &$functions,
+                    endpoint: EndpointKind::$endpoint,
+                    consistency: Consistency::$consistency,
+                    if_unavailable: IfUnavailable::$if_unavailable,
+                };
+            }
+        )+
+
+        /// Every purpose and its rule, in the order of their definition.
+        pub const PURPOSES: &[PurposeRule] = &[$($name::RULE),+];
+    };
+}
+
+purposes! {
+    /// Applying what the registry tells of an attempt.
+    Notification ["registry-notification"] => Writer, Latest, RetryThenRefuse;
+    /// Beginning one repository's migration.
+    Start ["start-migration"] => Writer, Latest, Refuse;
+    /// An operator's other changes.
+    Manage ["manage-migrations"] => Writer, Latest, Refuse;
+    /// Filling free slots: the schedule, and the chain after a repository has ended.
+    Claim ["enqueue-migrations", "registry-notification"] => Writer, Latest, Refuse;
+    /// Deciding on what seems stuck.
+    Guard ["guard-migrations"] => Writer, Latest, Refuse;
+    /// Showing one repository.
+    Status ["migration-status"] => Reader, AtLeastSeen, ReadOnlyWriter;
+    /// Showing many repositories.
+    List ["migration-status"] => Reader, Any, ReadOnlyWriterWithinBudget;
+    /// Counting repositories by state.
+    Summary ["migration-status"] => Reader, Any, ReadOnlyWriterWithinBudget;
+    /// Showing one repository's transitions.
+    History ["migration-status"] => Reader, Any, ReadOnlyWriterWithinBudget;
+    /// Everything the dashboard shows at once.
+    Dashboard ["migration-status"] => Reader, Any, ReadOnlyWriterWithinBudget;
+    /// Looking for what seems stuck.
+    StaleScan ["guard-migrations"] => Reader, Hint, SkipRound;
+    /// Measuring the replica against the primary.
+    Observe ["observe-migrations"] => Both, Compared, Report;
+}
+
+impl fmt::Display for EndpointKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Writer => "writer",
+            Self::Reader => "reader",
+            Self::Both => "both",
+        })
+    }
+}
+
+impl fmt::Display for Consistency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Latest => "latest",
+            Self::AtLeastSeen => "at least `min_version` if the caller names one, else any",
+            Self::Any => "any",
+            Self::Hint => "any: only a hint, decided again on the writer",
+            Self::Compared => "compared",
+        })
+    }
+}
+
+impl fmt::Display for IfUnavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::RetryThenRefuse => {
+                "sent again inside the registry's timeout if it surely did not run, else 503"
+            }
+            Self::Refuse => "error to the caller, nothing half done",
+            Self::ReadOnlyWriter => "writer through a SELECT-only secret, counted",
+            Self::ReadOnlyWriterWithinBudget => {
+                "writer through a SELECT-only secret within a budget, counted, else 503"
+            }
+            Self::SkipRound => "this round is skipped, counted",
+            Self::Report => "the failure is reported as a metric",
+        })
+    }
+}
+
+/// [`PURPOSES`] as a Markdown table, as the README shows it.
+#[must_use]
+pub fn purposes_table() -> String {
+    let mut table = String::from(
+        "| purpose | functions | endpoint | consistency | if the endpoint cannot serve |\n|---|---|---|---|---|\n",
+    );
+    for rule in PURPOSES {
+        let functions = rule.functions.join(", ");
+        let PurposeRule {
+            name,
+            endpoint,
+            consistency,
+            if_unavailable,
+            ..
+        } = rule;
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            table,
+            "| {name} | {functions} | {endpoint} | {consistency} | {if_unavailable} |"
+        );
+    }
+    table
+}

@@ -1,0 +1,28 @@
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::{Failure, Value};
+
+/// What a transport is to send.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The statement's name, for logs.
+    pub name: &'static str,
+    /// The statement's text, with parameters written `:name`.
+    pub sql: &'static str,
+    /// The values of the parameters.
+    pub parameters: &'a [(&'static str, Value)],
+}
+
+/// A way of sending a statement to one database server.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    /// Sends the statement **once** and gives the one text column of every row.
+    ///
+    /// Whoever calls decides on sending it again, so an implementation (and what it is built on) must not.
+    ///
+    /// # Errors
+    /// A [`Failure`] that says what is known about whether the statement ran, at the latest when the
+    /// deadline has passed.
+    async fn execute(&self, call: Call<'_>, deadline: Instant) -> Result<Vec<String>, Failure>;
+}
