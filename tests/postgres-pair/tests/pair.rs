@@ -1,5 +1,10 @@
 //! The pair as its users see it: staleness that is exact, restarts, promotion, and nothing left behind.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy sees the helpers of a test as ordinary code"
+)]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
