@@ -1,1 +1,13 @@
-//! The registry client: token, calls, answers interpreted.
+//! The registry's client: the token, the calls, the answers interpreted.
+//!
+//! It tells what the registry said, by status code **and** error code, and what is known when it said nothing.
+//! It decides nothing: the core does.
+
+mod answer;
+mod client;
+mod exchange;
+mod interpret;
+mod token;
+
+pub use answer::{CancelAnswer, PreImportCode, ProbeAnswer, StartAnswer, StatusAnswer};
+pub use client::{RegistryClient, RegistryConfig, RegistryConfigError};

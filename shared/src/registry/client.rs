@@ -1,0 +1,193 @@
+use std::{fmt, time::Duration};
+
+use reqwest::{Client, Method, redirect};
+use secrecy::SecretString;
+use tokio::time::Instant;
+use url::Url;
+
+use super::{
+    CancelAnswer, ProbeAnswer, StartAnswer, StatusAnswer,
+    exchange::{Exchange, Request, exchange},
+    interpret,
+    token::Tokens,
+};
+use crate::migration::{AttemptId, RepositoryPath, Step};
+
+/// How long an unused connection is kept. A sandbox may be frozen between two calls, and a request sent on a
+/// connection that the other side has closed meanwhile has an unknown outcome: only calls in a row share one.
+const KEPT_CONNECTION: Duration = Duration::from_secs(5);
+
+/// Where the registry is and how it knows us.
+#[derive(Clone)]
+pub struct RegistryConfig {
+    /// Where the registry is, e.g. `https://registry.example.com`; may have a path.
+    pub url: Url,
+    /// The `aud` of the tokens.
+    pub audience: String,
+    /// The `iss` of the tokens.
+    pub issuer: String,
+    /// The RSA private key, in PEM, that signs the tokens.
+    pub signing_key_pem: SecretString,
+    /// The longest a connection may take to be made.
+    pub connect_timeout: Duration,
+    /// The longest a call may take, its answer included; the deadline of a call may end it earlier.
+    pub request_timeout: Duration,
+}
+
+/// The configuration cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryConfigError {
+    /// Not an `http` or `https` address, or one with a user, a query or a fragment.
+    #[error("the registry's address must be http or https, without a user, a query or a fragment")]
+    Url,
+    /// No token can be signed.
+    #[error("the signing key is not an RSA private key in PEM")]
+    SigningKey,
+    /// The HTTP client cannot be made.
+    #[error("the HTTP client cannot be made")]
+    Client(#[source] reqwest::Error),
+}
+
+/// Calls one registry. Cheap to share by reference; one per process.
+pub struct RegistryClient {
+    http: Client,
+    base: Url,
+    tokens: Tokens,
+    request_timeout: Duration,
+}
+
+impl RegistryClient {
+    /// Checks the configuration; calls nobody.
+    ///
+    /// # Errors
+    /// [`RegistryConfigError`] names what is wrong, without showing the key.
+    pub fn new(config: RegistryConfig) -> Result<Self, RegistryConfigError> {
+        let url = &config.url;
+        let plain = url.username().is_empty() && url.password().is_none();
+        if !matches!(url.scheme(), "http" | "https")
+            || !plain
+            || url.query().is_some()
+            || url.fragment().is_some()
+        {
+            return Err(RegistryConfigError::Url);
+        }
+        let tokens = Tokens::new(config.audience, config.issuer, &config.signing_key_pem)
+            .map_err(|_| RegistryConfigError::SigningKey)?;
+        let http = Client::builder()
+            // A redirect would take the token elsewhere and turn a PUT into a GET.
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(config.connect_timeout)
+            .pool_idle_timeout(KEPT_CONNECTION)
+            .build()
+            .map_err(RegistryConfigError::Client)?;
+        Ok(Self {
+            http,
+            base: config.url,
+            tokens,
+            request_timeout: config.request_timeout,
+        })
+    }
+
+    /// Asks for one step of a repository's import. The attempt's id comes back with the notification.
+    pub async fn start(
+        &self,
+        path: &RepositoryPath,
+        step: Step,
+        attempt: AttemptId,
+        deadline: Instant,
+    ) -> StartAnswer {
+        let url = self.url(Some(path), Some(("import_type", step.name())));
+        let request = Request {
+            operation: "start",
+            method: Method::PUT,
+            url,
+            attempt: Some(attempt),
+        };
+        interpret::start(self.call(&request, deadline).await, path)
+    }
+
+    /// Asks how a repository's import stands.
+    pub async fn status(&self, path: &RepositoryPath, deadline: Instant) -> StatusAnswer {
+        let request = Request {
+            operation: "status",
+            method: Method::GET,
+            url: self.url(Some(path), None),
+            attempt: None,
+        };
+        interpret::status(self.call(&request, deadline).await, path)
+    }
+
+    /// Asks to cancel a repository's import; by `force` also one that is not in progress.
+    pub async fn cancel(&self, path: &RepositoryPath, force: bool, deadline: Instant) -> CancelAnswer {
+        let url = self.url(Some(path), force.then_some(("force", "true")));
+        let request = Request {
+            operation: "cancel",
+            method: Method::DELETE,
+            url,
+            attempt: None,
+        };
+        interpret::cancel(self.call(&request, deadline).await, force)
+    }
+
+    /// Asks whether the registry speaks the import protocol.
+    pub async fn probe(&self, deadline: Instant) -> ProbeAnswer {
+        let request = Request {
+            operation: "probe",
+            method: Method::GET,
+            url: self.url(None, None),
+            attempt: None,
+        };
+        interpret::probe(self.call(&request, deadline).await)
+    }
+
+    /// `<base>/gitlab/v1/`, or `<base>/gitlab/v1/import/<path>/`. Without its last slash the registry redirects.
+    fn url(&self, path: Option<&RepositoryPath>, query: Option<(&str, &str)>) -> Url {
+        let mut url = self.base.clone();
+        // An http address always has segments.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(["gitlab", "v1"]);
+            if let Some(path) = path {
+                segments.push("import").extend(path.as_str().split('/'));
+            }
+            segments.push("");
+        }
+        if let Some((name, value)) = query {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+        url
+    }
+
+    /// Sends a request, and once more with a new token if the registry does not accept the first: it looks at
+    /// the token before anything else, so nothing has happened.
+    async fn call(&self, request: &Request, deadline: Instant) -> Exchange {
+        let deadline = deadline.min(Instant::now() + self.request_timeout);
+        let first = exchange(&self.http, &self.tokens, request, deadline).await;
+        match first {
+            Exchange::Answered { status: 401, .. } => {
+                self.tokens.forget();
+                exchange(&self.http, &self.tokens, request, deadline).await
+            }
+            Exchange::Answered { .. } | Exchange::NotSent { .. } | Exchange::Unknown { .. } => first,
+        }
+    }
+}
+
+impl fmt::Debug for RegistryClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryClient")
+            .field("base", &self.base.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RegistryConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryConfig")
+            .field("audience", &self.audience)
+            .field("issuer", &self.issuer)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("request_timeout", &self.request_timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,133 @@
+use std::sync::{Mutex, PoisonError};
+
+use aws_lc_rs::{
+    digest,
+    encoding::{AsDer, PublicKeyX509Der},
+    rsa::KeyPair,
+    signature::KeyPair as _,
+};
+use jiff::{SignedDuration, Timestamp};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+
+/// How long a token is valid.
+const LIFETIME: SignedDuration = SignedDuration::from_mins(5);
+
+/// How long before its end a token is no longer used, so that it does not expire on its way and clocks may
+/// differ a little.
+const MARGIN: SignedDuration = SignedDuration::from_mins(1);
+
+/// The characters of base32 (RFC 4648).
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+/// Signs the tokens that allow imports, and keeps the current one.
+pub(super) struct Tokens {
+    audience: String,
+    issuer: String,
+    key: EncodingKey,
+    key_id: String,
+    current: Mutex<Option<Token>>,
+}
+
+struct Token {
+    text: SecretString,
+    expires: Timestamp,
+}
+
+/// The claims of a token that allows everything about imports.
+#[derive(Serialize)]
+struct Claims<'a> {
+    aud: &'a str,
+    iss: &'a str,
+    exp: i64,
+    access: [Access; 1],
+}
+
+#[derive(Serialize)]
+struct Access {
+    r#type: &'static str,
+    name: &'static str,
+    actions: [&'static str; 1],
+}
+
+/// No token can be signed with this key.
+#[derive(Debug, thiserror::Error)]
+#[error("the signing key is not an RSA private key in PEM")]
+pub(super) struct InvalidKey;
+
+impl Tokens {
+    /// Checks the key by signing with it once.
+    pub(super) fn new(audience: String, issuer: String, key: &SecretString) -> Result<Self, InvalidKey> {
+        let key = EncodingKey::from_rsa_pem(key.expose_secret().as_bytes()).map_err(|_| InvalidKey)?;
+        let key_id = key_id(&key)?;
+        let tokens = Self {
+            audience,
+            issuer,
+            key,
+            key_id,
+            current: Mutex::new(None),
+        };
+        tokens.current(Timestamp::now())?;
+        Ok(tokens)
+    }
+
+    /// A token that is valid for a while yet.
+    pub(super) fn current(&self, now: Timestamp) -> Result<SecretString, InvalidKey> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(token) = current.as_ref().filter(|token| now < token.expires - MARGIN) {
+            return Ok(token.text.clone());
+        }
+        let token = self.sign(now)?;
+        Ok(current.insert(token).text.clone())
+    }
+
+    /// Forgets the token, so that the next one is signed anew.
+    pub(super) fn forget(&self) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn sign(&self, now: Timestamp) -> Result<Token, InvalidKey> {
+        let expires = now + LIFETIME;
+        let claims = Claims {
+            aud: &self.audience,
+            iss: &self.issuer,
+            exp: expires.as_second(),
+            access: [Access {
+                r#type: "registry",
+                name: "import",
+                actions: ["*"],
+            }],
+        };
+        let header = Header {
+            kid: Some(self.key_id.clone()),
+            ..Header::new(Algorithm::RS256)
+        };
+        let text = jsonwebtoken::encode(&header, &claims, &self.key).map_err(|_| InvalidKey)?;
+        Ok(Token {
+            text: text.into(),
+            expires,
+        })
+    }
+}
+
+/// The name by which a registry finds the public key among those it trusts: the first 240 bits of the SHA-256
+/// of its DER, in base32, by fours (libtrust's key id; the distribution registry refuses a token without it).
+fn key_id(key: &EncodingKey) -> Result<String, InvalidKey> {
+    let pair = KeyPair::from_der(key.as_bytes()).map_err(|_| InvalidKey)?;
+    let der: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(|_| InvalidKey)?;
+    let hash = digest::digest(&digest::SHA256, der.as_ref());
+    // Five bytes are eight characters, two groups of four.
+    let groups = hash.as_ref()[..30].chunks_exact(5).flat_map(|bytes| {
+        let bits = bytes
+            .iter()
+            .fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+        let group = move |first: u32| -> String {
+            (first..first + 4)
+                .map(|i| char::from(BASE32[(bits >> (35 - 5 * i) & 31) as usize]))
+                .collect()
+        };
+        [group(0), group(4)]
+    });
+    Ok(groups.collect::<Vec<_>>().join(":"))
+}
