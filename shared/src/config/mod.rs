@@ -1,1 +1,17 @@
-//! What a function is told: environment and secrets.
+//! What a function is told: environment and secrets. Each function's own configuration composes the groups
+//! below, so that none can even ask for what another is told.
+
+mod arn;
+pub mod aws;
+mod endpoints;
+mod environment;
+mod groups;
+pub mod secrets;
+
+pub use arn::{ClusterArn, InvalidArn, SecretArn};
+pub use environment::{
+    ConfigError, Environment, Fault, Settings, Variable, from_process, from_source, variables,
+};
+pub use groups::{
+    NotificationSettings, OperatorSettings, ReaderConfig, RegistrySettings, WriterAddress, WriterConfig,
+};

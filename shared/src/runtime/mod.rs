@@ -1,1 +1,18 @@
 //! Runs a handler on Lambda, and work after its answer.
+//!
+//! A handler cannot end the process: a panic in it is answered, an overrun is answered, and so is what it
+//! handed over with [`after_response::defer`] kept from ending the process.
+
+pub mod after_response;
+mod budget;
+mod guarded;
+mod http;
+mod layer;
+mod schedule;
+
+pub use budget::{Budget, Budgets};
+pub use http::{run_http, run_http_within};
+pub use schedule::{ScheduleError, run_schedule, run_schedule_within};
+
+#[cfg(test)]
+mod tests;

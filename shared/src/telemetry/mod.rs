@@ -1,1 +1,53 @@
-//! Logs.
+//! Logs: one JSON object a line on standard output.
+
+mod level;
+mod lines;
+mod panic;
+
+use tracing::{Subscriber, subscriber::SetGlobalDefaultError};
+use tracing_subscriber::{Layer, filter::Targets, fmt::MakeWriter, layer::SubscriberExt};
+
+pub use level::{InvalidLogLevel, LogLevel};
+use lines::JsonLines;
+
+/// Logging cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// `LOG_LEVEL` is none of the levels.
+    #[error("LOG_LEVEL is wrong: {0}")]
+    Level(#[from] InvalidLogLevel),
+    /// It has begun already.
+    #[error("logging has begun already")]
+    Begun(#[from] SetGlobalDefaultError),
+}
+
+/// Begins logging for the function `function`, at the level that `log_level` (the variable `LOG_LEVEL`) names,
+/// `info` when it is not given; a panic becomes a log line too.
+///
+/// # Errors
+/// [`TelemetryError`] when the level is none or logging has begun already.
+pub fn init(function: &'static str, log_level: Option<&str>) -> Result<(), TelemetryError> {
+    let level = log_level
+        .filter(|text| !text.is_empty())
+        .map_or(Ok(LogLevel::default()), str::parse)?;
+    tracing::subscriber::set_global_default(subscriber(function, level, std::io::stdout))?;
+    panic::log_panics();
+    Ok(())
+}
+
+/// What [`init`] installs, writing elsewhere.
+pub fn subscriber<W>(function: &'static str, level: LogLevel, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    // Below warning, the libraries under us write down whole events and requests: with their secrets.
+    let ours = level.filter();
+    let targets = Targets::new()
+        .with_default(level.filter().min(tracing::level_filters::LevelFilter::WARN))
+        .with_target("shared", ours)
+        .with_target(function.replace('-', "_"), ours);
+    tracing_subscriber::registry().with(JsonLines::new(function, writer).with_filter(targets))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+use url::Url;
+
+use super::{ClusterArn, SecretArn};
+use crate::settings;
+
+settings! {
+    /// The writer, with the role that may write.
+    pub struct WriterConfig {
+        /// The cluster.
+        pub arn: ClusterArn = required "WRITER_ARN",
+        /// The secret of the role that may write.
+        pub secret_arn: SecretArn = required "WRITER_SECRET_ARN",
+        /// Where the Data API is, if not where the SDK looks.
+        pub endpoint_url: Option<Url> = optional "WRITER_ENDPOINT_URL",
+        /// The database.
+        pub database: String = required "DATABASE_NAME",
+    }
+}
+
+settings! {
+    /// The reader, with the role that can only SELECT.
+    pub struct ReaderConfig {
+        /// The cluster.
+        pub arn: ClusterArn = required "READER_ARN",
+        /// The secret of the role that can only SELECT.
+        pub secret_arn: SecretArn = required "READER_SECRET_ARN",
+        /// Where the Data API is, if not where the SDK looks.
+        pub endpoint_url: Option<Url> = optional "READER_ENDPOINT_URL",
+        /// The database.
+        pub database: String = required "DATABASE_NAME",
+    }
+}
+
+settings! {
+    /// Where the writer is, for a function that reads there when the reader is behind or away. It has no secret
+    /// of its own: such a function uses the reader's, whose role can only SELECT.
+    pub struct WriterAddress {
+        /// The cluster.
+        pub arn: ClusterArn = required "WRITER_ARN",
+        /// Where the Data API is, if not where the SDK looks.
+        pub endpoint_url: Option<Url> = optional "WRITER_ENDPOINT_URL",
+    }
+}
+
+settings! {
+    /// The registry that does the copying.
+    pub struct RegistrySettings {
+        /// Its address, without the import protocol's path.
+        pub url: Url = required "REGISTRY_URL",
+        /// The `aud` of its tokens.
+        pub token_audience: String = required "REGISTRY_TOKEN_AUDIENCE",
+        /// The `iss` of its tokens.
+        pub token_issuer: String = required "REGISTRY_TOKEN_ISSUER",
+        /// The secret that holds the RSA private key, as PEM, that signs them.
+        pub signing_key_secret_arn: SecretArn = required "REGISTRY_SIGNING_KEY_SECRET_ARN",
+    }
+}
+
+settings! {
+    /// What the registry shows when it notifies.
+    pub struct NotificationSettings {
+        /// The secret that holds it.
+        pub secret_arn: SecretArn = required "NOTIFICATION_SECRET_ARN",
+    }
+}
+
+settings! {
+    /// What an operator shows.
+    pub struct OperatorSettings {
+        /// The secret that holds the token.
+        pub token_secret_arn: SecretArn = required "OPERATOR_TOKEN_SECRET_ARN",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ReaderConfig, RegistrySettings, WriterConfig};
+    use crate::config::{ConfigError, Fault, Variable, from_source, variables};
+
+    crate::settings! {
+        /// Two groups that share a variable, and an optional number.
+        pub struct Both {
+            /// One.
+            pub writer: WriterConfig = all,
+            /// The other.
+            pub reader: ReaderConfig = all,
+            /// A number.
+            pub batch: Option<u64> = optional "BATCH",
+        }
+    }
+
+    const CLUSTER: &str = "arn:aws:rds:eu-central-1:123456789012:cluster:writer";
+    const SECRET: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:writer";
+
+    fn value(name: &str) -> Option<String> {
+        let value = match name {
+            "WRITER_ARN" | "READER_ARN" => CLUSTER,
+            "WRITER_SECRET_ARN" | "READER_SECRET_ARN" => SECRET,
+            "DATABASE_NAME" => "migrations",
+            "WRITER_ENDPOINT_URL" => "http://127.0.0.1:4000",
+            "READER_ENDPOINT_URL" => "",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    }
+
+    #[test]
+    fn a_whole_environment_is_read() {
+        let both: Both = from_source(&value).unwrap();
+        assert_eq!(both.writer.arn.as_str(), CLUSTER);
+        assert_eq!(
+            both.writer.endpoint_url.unwrap().as_str(),
+            "http://127.0.0.1:4000/"
+        );
+        assert_eq!((both.reader.endpoint_url, both.batch), (None, None));
+        assert_eq!(both.reader.database, "migrations");
+    }
+
+    #[test]
+    fn everything_that_is_missing_or_wrong_is_named_at_once_and_once() {
+        let source = |name: &str| match name {
+            "WRITER_ARN" => Some("hunter2".to_owned()),
+            "READER_ARN" => Some(String::new()),
+            "DATABASE_NAME" => None,
+            "BATCH" => Some("many".to_owned()),
+            other => value(other),
+        };
+        let error = from_source::<Both>(&source).unwrap_err();
+        let text = error.to_string();
+        assert_eq!(text.matches("DATABASE_NAME is missing").count(), 1, "{text}");
+        assert!(text.contains("READER_ARN is missing"), "{text}");
+        assert!(
+            text.contains("WRITER_ARN is wrong: not an ARN of the service rds"),
+            "{text}"
+        );
+        assert!(text.contains("BATCH is wrong: invalid digit"), "{text}");
+        assert!(
+            !text.contains("hunter2"),
+            "a wrong value may be a secret in the wrong place: {text}"
+        );
+        assert_eq!(error.0.len(), 4);
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_refused_by_name() {
+        let source = |name: &str| match name {
+            "REGISTRY_URL" => Some("registry".to_owned()),
+            "REGISTRY_SIGNING_KEY_SECRET_ARN" => Some(SECRET.to_owned()),
+            _ => Some("x".to_owned()),
+        };
+        let ConfigError(faults) = from_source::<RegistrySettings>(&source).unwrap_err();
+        assert!(
+            matches!(
+                &faults[..],
+                [Fault::Wrong {
+                    name: "REGISTRY_URL",
+                    ..
+                }]
+            ),
+            "{faults:?}"
+        );
+    }
+
+    #[test]
+    fn the_variables_are_those_that_the_reading_asks_for() {
+        let required = |name| Variable { name, required: true };
+        let optional = |name| Variable {
+            name,
+            required: false,
+        };
+        assert_eq!(
+            variables::<Both>(),
+            [
+                optional("BATCH"),
+                required("DATABASE_NAME"),
+                required("READER_ARN"),
+                optional("READER_ENDPOINT_URL"),
+                required("READER_SECRET_ARN"),
+                required("WRITER_ARN"),
+                optional("WRITER_ENDPOINT_URL"),
+                required("WRITER_SECRET_ARN"),
+            ]
+        );
+    }
+}

@@ -1,0 +1,7 @@
+//! Secrets by ARN. Their values reach no log, no error and no `Debug` output.
+
+mod reader;
+mod shared;
+
+pub use reader::{SecretError, SecretReader};
+pub use shared::SharedSecret;

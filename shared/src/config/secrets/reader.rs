@@ -1,0 +1,136 @@
+use std::time::Duration;
+
+use aws_config::{SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_secretsmanager::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::get_secret_value::GetSecretValueError,
+};
+use secrecy::SecretString;
+
+use crate::config::SecretArn;
+
+/// A secret could not be had. Says which and why, never what it holds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// The store could not be reached, or refused.
+    #[error("the secret {arn} cannot be read: {reason}")]
+    Unreadable {
+        /// The secret.
+        arn: SecretArn,
+        /// Why, in the store's or the client's words.
+        reason: String,
+    },
+    /// The secret is there and holds no text, or an empty one.
+    #[error("the secret {arn} holds no text")]
+    NoText {
+        /// The secret.
+        arn: SecretArn,
+    },
+}
+
+/// Which of a secret's versions: a rotation leaves the one before for those who have not heard of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    Current,
+    Previous,
+}
+
+impl Version {
+    fn stage(self) -> &'static str {
+        match self {
+            Self::Current => "AWSCURRENT",
+            Self::Previous => "AWSPREVIOUS",
+        }
+    }
+}
+
+/// Reads secrets from Secrets Manager.
+#[derive(Clone, Debug)]
+pub struct SecretReader {
+    client: Client,
+}
+
+impl SecretReader {
+    /// A reader whose calls end within 2.5 seconds, retries included: a caller waits for some of them.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_millis(800))
+            .operation_attempt_timeout(Duration::from_millis(1200))
+            .operation_timeout(Duration::from_millis(2500))
+            .build();
+        let config = aws_sdk_secretsmanager::config::Builder::from(sdk)
+            .timeout_config(timeouts)
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(2)
+                    .with_initial_backoff(Duration::from_millis(100)),
+            )
+            .build();
+        Self {
+            client: Client::from_conf(config),
+        }
+    }
+
+    /// The secret's current text, without white space around it: a line break that an editor left at the end
+    /// is no part of any secret.
+    ///
+    /// # Errors
+    /// [`SecretError`] when it cannot be read or holds no text.
+    pub async fn read(&self, arn: &SecretArn) -> Result<SecretString, SecretError> {
+        self.read_version(arn, Version::Current)
+            .await?
+            .ok_or_else(|| SecretError::NoText { arn: arn.clone() })
+    }
+
+    /// `None` when there is no previous version. A secret without a current one cannot be read.
+    pub(super) async fn read_version(
+        &self,
+        arn: &SecretArn,
+        version: Version,
+    ) -> Result<Option<SecretString>, SecretError> {
+        let request = self
+            .client
+            .get_secret_value()
+            .secret_id(arn.as_str())
+            .version_stage(version.stage());
+        let output = match (request.send().await, version) {
+            (Ok(output), _) => output,
+            (Err(SdkError::ServiceError(error)), Version::Previous)
+                if error.err().is_resource_not_found_exception() =>
+            {
+                return Ok(None);
+            }
+            (Err(error), _) => {
+                return Err(SecretError::Unreadable {
+                    arn: arn.clone(),
+                    reason: reason(&error),
+                });
+            }
+        };
+        let text = output
+            .secret_string()
+            .map(str::trim)
+            .filter(|text| !text.is_empty());
+        match text {
+            Some(text) => Ok(Some(SecretString::from(text))),
+            None => Err(SecretError::NoText { arn: arn.clone() }),
+        }
+    }
+}
+
+/// Built by hand, since an SDK error's own text may hold the answer's body.
+fn reason<R>(error: &SdkError<GetSecretValueError, R>) -> String {
+    match error {
+        SdkError::ServiceError(service) => {
+            let code = service.err().code().unwrap_or("an error without a code");
+            format!("{code}: {}", service.err().message().unwrap_or("no message"))
+        }
+        SdkError::TimeoutError(_) => "no answer in time".to_owned(),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => "no answer in time".to_owned(),
+        SdkError::DispatchFailure(_) => "the store cannot be reached".to_owned(),
+        SdkError::ResponseError(_) => "the store's answer is not one".to_owned(),
+        _ => "the request cannot be made".to_owned(),
+    }
+}

@@ -1,0 +1,82 @@
+use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
+
+use lambda_http::{
+    Body, Error, Request, Response,
+    lambda_runtime::{LambdaInvocation, Runtime},
+    service_fn,
+    tower::Service,
+};
+
+use super::{
+    after_response::Deferred,
+    budget::{Budget, Budgets},
+    guarded::{self, Outcome},
+    layer::{AfterResponse, current_budget},
+};
+use crate::web::{Problem, RequestId};
+
+/// Serves HTTP events with `handler` until the process ends, within [`Budgets::HTTP`].
+///
+/// The handler answers every expected failure itself. A panic in it is answered with a 500 that carries only
+/// the request's id, and a handler that is not done at its deadline with a 503; both are logged, and the next
+/// event is served.
+///
+/// # Errors
+/// When the Runtime API can no longer be spoken to.
+pub async fn run_http<H, F>(handler: H) -> Result<(), Error>
+where
+    H: Fn(Request, Budget) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    run_http_within(Budgets::HTTP, handler).await
+}
+
+/// [`run_http`] within other budgets.
+///
+/// # Errors
+/// When the Runtime API can no longer be spoken to.
+pub async fn run_http_within<H, F>(budgets: Budgets, handler: H) -> Result<(), Error>
+where
+    H: Fn(Request, Budget) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    runtime(budgets, handler).run().await
+}
+
+pub(super) fn runtime<H, F>(
+    budgets: Budgets,
+    handler: H,
+) -> Runtime<impl Service<LambdaInvocation, Response = (), Error = Error>>
+where
+    H: Fn(Request, Budget) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let handler = Arc::new(handler);
+    let service = service_fn(move |request: Request| {
+        let handler = Arc::clone(&handler);
+        async move { Ok::<_, Infallible>(answer(handler, request, budgets).await) }
+    });
+    lambda_http::runtime(service).layer(AfterResponse::new(budgets))
+}
+
+async fn answer<H, F>(handler: Arc<H>, request: Request, budgets: Budgets) -> Response<Body>
+where
+    H: Fn(Request, Budget) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let id = RequestId::of(&request);
+    let budget = current_budget(budgets);
+    let deferred = Deferred::current();
+    let work = async move { deferred.collect(handler(request, budget)).await };
+    match guarded::run(work, budget.deadline()).await {
+        Outcome::Done(response) => response,
+        Outcome::Panicked(panic) => {
+            tracing::error!(panic, "the handler panicked");
+            Problem::defect().into_response(&id)
+        }
+        Outcome::Overran => {
+            tracing::error!("the handler was not done at its deadline");
+            Problem::unavailable("this took too long", Duration::from_secs(1)).into_response(&id)
+        }
+    }
+}
