@@ -1,0 +1,45 @@
+//! Fresh keys for signing tokens: what a local stack needs and nobody keeps.
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::KeyPair as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::SecretString;
+
+/// An RSA key pair, as PEM: the private key for the issuer of tokens, the public one for the registry.
+#[derive(Debug)]
+pub struct SigningKeys {
+    /// PKCS #8.
+    pub private_key_pem: SecretString,
+    /// SubjectPublicKeyInfo, for [`crate::TokenCheck`].
+    pub public_key_pem: String,
+}
+
+/// The key could not be made. The system gives no reason.
+#[derive(Debug, thiserror::Error)]
+#[error("no RSA key could be generated")]
+pub struct NoKey;
+
+impl SigningKeys {
+    /// Makes a pair of 2048 bits.
+    pub fn generate() -> Result<Self, NoKey> {
+        let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|_| NoKey)?;
+        let private: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| NoKey)?;
+        let public: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(|_| NoKey)?;
+        Ok(Self {
+            private_key_pem: pem("PRIVATE KEY", private.as_ref()).into(),
+            public_key_pem: pem("PUBLIC KEY", public.as_ref()),
+        })
+    }
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let mut pem = format!("-----BEGIN {label}-----\n");
+    for line in text.as_bytes().chunks(64) {
+        pem.extend(line.iter().map(|byte| char::from(*byte)));
+        pem.push('\n');
+    }
+    pem + &format!("-----END {label}-----\n")
+}

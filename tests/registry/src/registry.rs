@@ -1,0 +1,203 @@
+//! The registry as a whole: started, asked, restarted, stopped.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::book::Entry;
+use crate::config::Config;
+use crate::engine::{Desk, Engine};
+use crate::http::App;
+use crate::journal::Journal;
+use crate::rules::Rules;
+use crate::server::Server;
+use crate::status::{Report, Status};
+use crate::storage::Storage;
+use crate::token::Verifier;
+
+/// A running registry. Dropping it ends it at once; [`Registry::stop`] ends it as SIGTERM does.
+#[derive(Debug)]
+pub struct Registry {
+    inner: Arc<Inner>,
+}
+
+/// How a registry ends before it comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Restart {
+    /// As SIGTERM: running imports are canceled (detail `forced cancelation`), stored, and notified.
+    Graceful,
+    /// As the loss of power: running imports stop, nobody is told, and their status stays in progress.
+    Crash,
+}
+
+/// What stays the same over restarts.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) verifier: Verifier,
+    pub(crate) desk: Arc<Desk>,
+    address: SocketAddr,
+    life: CancellationToken,
+    running: Mutex<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    engine: Arc<Engine>,
+    server: Server,
+}
+
+impl Registry {
+    /// Starts a registry. It listens when this returns.
+    ///
+    /// # Errors
+    /// When the address is taken, the public key is none, or the new storage cannot be written.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let verifier = Verifier::new(&config.token).context("the token's public key")?;
+        let listener = TcpListener::bind(config.listen).await.context("the registry cannot listen")?;
+        let desk = Arc::new(Desk::default());
+        desk.max_concurrent_imports.store(config.max_concurrent_imports, Ordering::SeqCst);
+        let inner = Arc::new(Inner {
+            verifier,
+            desk,
+            address: listener.local_addr()?,
+            config,
+            life: CancellationToken::new(),
+            running: Mutex::new(None),
+        });
+        let running = inner.run(listener)?;
+        *inner.running.lock().await = Some(running);
+        Ok(Self { inner })
+    }
+
+    /// Where it listens, e.g. `http://127.0.0.1:5000`, without a slash at the end. Restarts do not change it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.inner.address)
+    }
+
+    /// The faults in force. They outlive restarts.
+    pub fn rules(&self) -> &Rules {
+        &self.inner.desk.rules
+    }
+
+    /// What was received and sent. It outlives restarts.
+    pub fn journal(&self) -> &Journal {
+        &self.inner.desk.journal
+    }
+
+    /// The storage that is migrated from.
+    pub fn old_storage(&self) -> Storage {
+        Storage::new(&self.inner.config.old_storage)
+    }
+
+    /// The storage that is migrated to.
+    pub fn new_storage(&self) -> Storage {
+        Storage::new(&self.inner.config.new_storage)
+    }
+
+    /// Lets that many imports run at once from now on; with 0 none. Those that run are not touched.
+    pub fn set_max_concurrent_imports(&self, maximum: usize) {
+        self.inner.desk.max_concurrent_imports.store(maximum, Ordering::SeqCst);
+    }
+
+    /// What a status call would say about a container repository; `None` where it answers 404, and while the
+    /// registry is down.
+    pub async fn report(&self, path: &str) -> Option<Report> {
+        self.engine().await?.report(path)
+    }
+
+    /// Every status that is stored; none while the registry is down.
+    pub async fn entries(&self) -> Vec<Entry> {
+        self.engine().await.map(|engine| engine.entries()).unwrap_or_default()
+    }
+
+    /// How many imports hold a slot.
+    pub async fn slots_in_use(&self) -> usize {
+        self.engine().await.map(|engine| engine.slots_in_use()).unwrap_or_default()
+    }
+
+    /// Waits until the container repository has this status. False when `at_most` has passed, or the registry
+    /// was restarted, without that.
+    #[must_use]
+    pub async fn wait_for_status(&self, path: &str, status: Status, at_most: Duration) -> bool {
+        let Some(engine) = self.engine().await else { return false };
+        let reached = |engine: &Engine| engine.report(path).is_some_and(|report| report.status == status);
+        engine.wait_until(at_most, reached).await
+    }
+
+    /// Waits until no import holds a slot. False when `at_most` has passed without that.
+    #[must_use]
+    pub async fn wait_until_idle(&self, at_most: Duration) -> bool {
+        let Some(engine) = self.engine().await else { return true };
+        engine.wait_until(at_most, |engine| engine.slots_in_use() == 0).await
+    }
+
+    /// Ends the registry and starts it again on the same address and storages. Meanwhile, for at least `down`,
+    /// nobody listens.
+    pub async fn restart(&self, how: Restart, down: Duration) -> anyhow::Result<()> {
+        self.inner.restart(how, down).await
+    }
+
+    /// Ends the registry as SIGTERM does, and waits until nothing of it is left.
+    pub async fn stop(self) {
+        let running = self.inner.running.lock().await.take();
+        if let Some(running) = running {
+            running.end(Restart::Graceful).await;
+        }
+    }
+
+    async fn engine(&self) -> Option<Arc<Engine>> {
+        self.inner.running.lock().await.as_ref().map(|running| Arc::clone(&running.engine))
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.inner.life.cancel();
+    }
+}
+
+impl Inner {
+    fn run(self: &Arc<Self>, listener: TcpListener) -> anyhow::Result<Running> {
+        let engine = Engine::open(&self.config, Arc::clone(&self.desk), self.life.child_token())?;
+        let engine = Arc::new(engine);
+        let app = App { engine: Arc::clone(&engine), registry: Arc::clone(self) };
+        let server = Server::start(listener, app, self.life.child_token());
+        Ok(Running { engine, server })
+    }
+
+    pub(crate) async fn restart(self: &Arc<Self>, how: Restart, down: Duration) -> anyhow::Result<()> {
+        let mut slot = self.running.lock().await;
+        if let Some(running) = slot.take() {
+            running.end(how).await;
+        }
+        tokio::time::sleep(down).await;
+        let listener = TcpListener::bind(self.address).await.context("the registry cannot listen again")?;
+        *slot = Some(self.run(listener)?);
+        Ok(())
+    }
+}
+
+impl Running {
+    async fn end(self, how: Restart) {
+        match how {
+            Restart::Graceful => {
+                self.server.close();
+                self.engine.stop().await;
+            }
+            Restart::Crash => {
+                self.server.cut();
+                self.engine.crash().await;
+            }
+        }
+        self.server.end().await;
+    }
+}
