@@ -1,6 +1,7 @@
 //! The registry migration driver's library. What each room promises stands at its head.
 
 pub mod config;
+pub mod driver;
 pub mod endpoint;
 pub mod migration;
 pub mod registry;

@@ -2,11 +2,24 @@
 #![deny(clippy::disallowed_methods)]
 
 mod attempt;
+mod event;
 mod path;
+mod plan;
+mod repository;
 mod state;
 mod status;
+mod transition;
+
+#[cfg(test)]
+mod table;
+#[cfg(test)]
+mod tests;
 
 pub use attempt::AttemptId;
+pub use event::{Event, Settled, Situation};
 pub use path::{InvalidPath, RepositoryPath};
+pub use plan::{AFTER_CANCEL, Limits, Outcome, Plan, PlannedStep, TimestampChange};
+pub use repository::ContainerRepository;
 pub use state::{SkipReason, State, Step, UnknownName};
 pub use status::{NotificationStatus, RegistryStatus};
+pub use transition::{AttemptChange, Refused, Retries, Timestamp, Transition};

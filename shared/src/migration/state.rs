@@ -120,9 +120,9 @@ impl Step {
 }
 
 /// Why a repository was skipped. `NativeImport` and `NotFound` may also stand on an `import_done` row.
-/// Stored as a number: the numbers are those of GitLab's `migration_skipped_reason`.
+/// Stored as a number, and named in answers: the numbers are those of GitLab's `migration_skipped_reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "i16", try_from = "i16")]
+#[serde(into = "&'static str", try_from = "StoredReason")]
 #[repr(i16)]
 pub enum SkipReason {
     /// The namespace's plan is not among the target plans.
@@ -203,9 +203,28 @@ impl fmt::Display for SkipReason {
     }
 }
 
-impl From<SkipReason> for i16 {
+impl From<SkipReason> for &'static str {
     fn from(reason: SkipReason) -> Self {
-        reason.number()
+        reason.name()
+    }
+}
+
+/// The two forms a reason is read in: the database's number, an answer's name.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredReason {
+    Number(i16),
+    Name(String),
+}
+
+impl TryFrom<StoredReason> for SkipReason {
+    type Error = UnknownName;
+
+    fn try_from(stored: StoredReason) -> Result<Self, Self::Error> {
+        match stored {
+            StoredReason::Number(number) => number.try_into(),
+            StoredReason::Name(name) => Self::parse(&name),
+        }
     }
 }
 

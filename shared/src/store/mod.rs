@@ -1,3 +1,57 @@
 //! SQL <-> core types. The only room with SQL in it.
+//!
+//! A store is made for a [`Purpose`] and from the endpoint that the purpose names; what it can do depends on
+//! the purpose, so a notification's store has no way to a replica and a status store none to change a row.
+//!
+//! A store for notifications takes a writer:
+//!
+//! ```
+//! use shared::{endpoint::{Notification, Writer}, store::Store};
+//!
+//! fn wire(endpoint: Writer) -> Store<Notification> {
+//!     Store::new(endpoint)
+//! }
+//! ```
+//!
+//! With a reader the same does not compile:
+//!
+//! ```compile_fail,E0308
+//! use shared::{endpoint::{Notification, Reader}, store::Store};
+//!
+//! fn wire(endpoint: Reader) -> Store<Notification> {
+//!     Store::new(endpoint)
+//! }
+//! ```
+//!
+//! Statements are one file each beside this one. Every one answers with one JSON document per row, so the
+//! rows of every transport are the same. Casts are explicit: the Data API binds text as `text`.
 
+mod change;
+mod claim;
+mod read;
 pub mod schema;
+
+use crate::endpoint::Purpose;
+
+pub use change::{Changed, Verdict};
+pub use claim::{Claimed, Started};
+pub use read::ListFilter;
+
+/// The database, for one purpose.
+pub struct Store<P: Purpose> {
+    endpoint: P::Endpoint,
+}
+
+impl<P: Purpose> Store<P> {
+    /// A store whose statements go to `endpoint`.
+    #[must_use]
+    pub const fn new(endpoint: P::Endpoint) -> Self {
+        Self { endpoint }
+    }
+}
+
+impl<P: Purpose> Clone for Store<P> {
+    fn clone(&self) -> Self {
+        Self { endpoint: self.endpoint.clone() }
+    }
+}

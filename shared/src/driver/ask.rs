@@ -1,0 +1,116 @@
+use std::{ops::Range, time::Duration};
+
+use rand::RngExt;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{
+    decision::{Decision, Standing, decide, jitter},
+    new_change,
+};
+use crate::{
+    endpoint::{EndpointError, Purpose, Writer},
+    migration::{AttemptId, ContainerRepository, State, Step},
+    registry::{RegistryClient, StartAnswer},
+    store::{Store, Verdict},
+};
+
+/// The registry's answer is awaited no longer than until this much of the deadline is left: what it answers is
+/// still to be recorded.
+const TO_RECORD: Duration = Duration::from_secs(2);
+
+/// How a registry at its limit is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Its 429 is final.
+    None,
+    /// It may be about to release the slot of the import whose notification was just answered (it does so only
+    /// after it has read the answer), so it is asked again a few times.
+    AfterNotification,
+}
+
+impl Patience {
+    const REPEATS: u32 = 3;
+    const PAUSE_MS: Range<u64> = 50..500;
+
+    fn repeats(self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::AfterNotification => Self::REPEATS,
+        }
+    }
+}
+
+/// What asking the registry came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// How the repository stands.
+    pub standing: Standing,
+    /// Its row, as far as known.
+    pub row: ContainerRepository,
+}
+
+/// Asks the registry to run the step of a row that has just been started and committed, and records what the
+/// answer means. A final step that lacks its pre step becomes a pre step, once.
+///
+/// # Errors
+/// [`EndpointError`] when the answer could not be recorded. The row then stands as if nothing were known of
+/// the attempt.
+pub async fn ask_registry<P: Purpose<Endpoint = Writer>>(
+    store: &Store<P>,
+    registry: &RegistryClient,
+    row: ContainerRepository,
+    patience: Patience,
+    deadline: Instant,
+) -> Result<Asked, EndpointError> {
+    let mut row = row;
+    loop {
+        let (Some(attempt), Some(step)) = (row.attempt, running_step(row.migration_state)) else {
+            return Ok(Asked { standing: Standing::MovedOn, row });
+        };
+        let answer = start_patiently(registry, &row, step, attempt, patience, deadline).await;
+        tracing::info!(path = %row.path, %step, %attempt, ?answer, "asked the registry to start");
+        let (plan, standing, detail) = match decide(step, &answer, jitter()) {
+            Decision::Stay(standing) => return Ok(Asked { standing, row }),
+            Decision::Record { plan, standing, detail } => (plan, standing, detail),
+            Decision::StartPreAgain(plan) => (plan, Standing::MovedOn, None),
+        };
+        let changed = store
+            .record_answer(&row.path, attempt, &plan, detail.as_deref(), new_change(), deadline)
+            .await?;
+        let Some(changed) = changed else { return Ok(Asked { standing: Standing::MovedOn, row }) };
+        let made = matches!(changed.verdict, Verdict::Applied | Verdict::Repeat);
+        row = changed.row;
+        match standing {
+            _ if !made => return Ok(Asked { standing: Standing::MovedOn, row }),
+            Standing::MovedOn => {}
+            standing => return Ok(Asked { standing, row }),
+        }
+    }
+}
+
+fn running_step(state: State) -> Option<Step> {
+    [Step::Pre, Step::Final].into_iter().find(|step| step.running_state() == state)
+}
+
+async fn start_patiently(
+    registry: &RegistryClient,
+    row: &ContainerRepository,
+    step: Step,
+    attempt: AttemptId,
+    patience: Patience,
+    deadline: Instant,
+) -> StartAnswer {
+    let deadline = deadline.checked_sub(TO_RECORD).unwrap_or(deadline);
+    let mut repeats = patience.repeats();
+    loop {
+        let answer = registry.start(&row.path, step, attempt, deadline).await;
+        if answer != StartAnswer::RateLimited || repeats == 0 {
+            return answer;
+        }
+        repeats -= 1;
+        let pause = Duration::from_millis(rand::rng().random_range(Patience::PAUSE_MS));
+        if timeout_at(deadline, sleep(pause)).await.is_err() {
+            return answer;
+        }
+    }
+}

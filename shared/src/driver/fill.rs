@@ -1,0 +1,62 @@
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::{Patience, Standing, ask_registry, new_change};
+use crate::{
+    endpoint::{Claim, EndpointError},
+    registry::RegistryClient,
+    store::{Claimed, Store},
+};
+
+/// What became of a free slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// A repository is at work in it.
+    Running,
+    /// Nothing was started in it.
+    Empty(Why),
+}
+
+/// Why nothing more is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// No row is due.
+    NoneDue,
+    /// No slot is free.
+    NoSlot,
+    /// The kill switch is off.
+    Disabled,
+    /// The registry takes no more for now, cannot be reached, or refuses the driver.
+    RegistryUnavailable,
+    /// The time was up.
+    OutOfTime,
+}
+
+/// Gives a free slot to the repository that is due next, and to the one after it while those turn out to have
+/// nothing to import or are refused.
+///
+/// # Errors
+/// [`EndpointError`] when the writer did not answer.
+pub async fn fill_slot(
+    store: &Store<Claim>,
+    registry: &RegistryClient,
+    patience: Patience,
+    deadline: Instant,
+) -> Result<Filled, EndpointError> {
+    while Instant::now() < deadline {
+        let row = match store.claim_next(new_change(), deadline).await? {
+            Claimed::Started(row) => *row,
+            Claimed::Disabled => return Ok(Filled::Empty(Why::Disabled)),
+            Claimed::NoSlot => return Ok(Filled::Empty(Why::NoSlot)),
+            Claimed::NoneDue => return Ok(Filled::Empty(Why::NoneDue)),
+        };
+        let asked = ask_registry(store, registry, row, patience, deadline).await?;
+        match asked.standing {
+            Standing::Running | Standing::Unknown | Standing::MovedOn => return Ok(Filled::Running),
+            Standing::Postponed | Standing::Unwelcome => return Ok(Filled::Empty(Why::RegistryUnavailable)),
+            Standing::Settled | Standing::Aborted => {}
+        }
+    }
+    Ok(Filled::Empty(Why::OutOfTime))
+}

@@ -1,0 +1,29 @@
+//! The steps of a migration: core decisions, store and registry put together.
+//!
+//! Commit before call: a row is committed before the registry is asked, and what the registry answers is then
+//! recorded by what is known of it. Whatever happens between the two is something that can be asked for later.
+
+mod ask;
+mod decision;
+mod fill;
+mod notify;
+mod start;
+mod status;
+mod sweep;
+
+use uuid::Uuid;
+
+use crate::migration::AttemptId;
+
+pub use ask::{Asked, Patience, ask_registry};
+pub use decision::Standing;
+pub use fill::{Filled, Why, fill_slot};
+pub use notify::{FollowUp, Notified, follow_up, notified};
+pub use start::{StartOutcome, start};
+pub use status::{Served, StatusAnswer, status};
+pub use sweep::{Sweep, sweep};
+
+/// A new id for a change, and for the attempt the change may begin.
+fn new_change() -> AttemptId {
+    AttemptId::new(Uuid::new_v4())
+}

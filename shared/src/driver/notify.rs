@@ -1,0 +1,87 @@
+use tokio::time::Instant;
+
+use super::{Patience, Standing, ask_registry, fill_slot, new_change};
+use crate::{
+    endpoint::{Claim, EndpointError, Notification},
+    migration::{AttemptId, ContainerRepository, NotificationStatus, RepositoryPath, State},
+    registry::RegistryClient,
+    store::{Changed, Store, Verdict},
+};
+
+/// What a notification came to.
+#[derive(Clone, Debug)]
+pub struct Notified {
+    /// How it was judged, and the row.
+    pub changed: Changed,
+    /// What is to be done once the registry has been answered.
+    pub follow_up: FollowUp,
+}
+
+/// What is left to do after a notification has been answered. The guard and the schedules can do the same: it
+/// may be lost, and costs time then, never a repository.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FollowUp {
+    /// Nothing.
+    None,
+    /// Ask the registry for the final step, as the row says.
+    StartFinal(Box<ContainerRepository>),
+    /// A slot is free: the next repository may have it.
+    FillSlot,
+}
+
+/// Applies a notification in one call to the writer. None: no such repository.
+///
+/// # Errors
+/// [`EndpointError`] when the writer did not answer.
+pub async fn notified(
+    store: &Store<Notification>,
+    path: &RepositoryPath,
+    status: NotificationStatus,
+    reported: Option<AttemptId>,
+    detail: Option<&str>,
+    deadline: Instant,
+) -> Result<Option<Notified>, EndpointError> {
+    let change = new_change();
+    let changed = store.apply_notification(path, status, reported, detail, change, deadline).await?;
+    Ok(changed.map(|changed| Notified { follow_up: due(&changed, change), changed }))
+}
+
+/// The effects of a notification that was applied by `change`, as data.
+fn due(changed: &Changed, change: AttemptId) -> FollowUp {
+    let made = matches!(changed.verdict, Verdict::Applied | Verdict::Repeat);
+    let row = &changed.row;
+    if made && row.migration_state == State::Importing && row.attempt == Some(change) {
+        FollowUp::StartFinal(Box::new(row.clone()))
+    } else if made && !row.migration_state.is_in_progress() {
+        FollowUp::FillSlot
+    } else {
+        FollowUp::None
+    }
+}
+
+/// Does what a notification has left to do. To be called after the registry has read the answer: before, it
+/// still counts the import as running and may have no room for another.
+///
+/// # Errors
+/// [`EndpointError`] when the writer did not answer.
+pub async fn follow_up(
+    follow_up: FollowUp,
+    store: &Store<Claim>,
+    registry: &RegistryClient,
+    deadline: Instant,
+) -> Result<(), EndpointError> {
+    let patience = Patience::AfterNotification;
+    let freed = match follow_up {
+        FollowUp::None => false,
+        FollowUp::FillSlot => true,
+        FollowUp::StartFinal(row) => {
+            let asked = ask_registry(store, registry, *row, patience, deadline).await?;
+            matches!(asked.standing, Standing::Settled | Standing::Aborted)
+        }
+    };
+    if freed {
+        let filled = fill_slot(store, registry, patience, deadline).await?;
+        tracing::info!(?filled, "a slot was freed");
+    }
+    Ok(())
+}

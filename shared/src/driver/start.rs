@@ -1,0 +1,48 @@
+use tokio::time::Instant;
+
+use super::{Asked, Patience, ask_registry, new_change};
+use crate::{
+    endpoint::{EndpointError, Start},
+    migration::{ContainerRepository, RepositoryPath},
+    registry::RegistryClient,
+    store::{Started, Store},
+};
+
+/// What an operator's start came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StartOutcome {
+    /// The registry was asked.
+    Asked(Box<Asked>),
+    /// The row's state does not allow a start.
+    WrongState(Box<ContainerRepository>),
+    /// The kill switch is off.
+    Disabled,
+    /// Every slot within the capacity is taken.
+    NoSlot,
+    /// No such repository.
+    NotFound,
+}
+
+/// Begins one repository's migration: claims a slot, commits, asks the registry. One call to the writer where
+/// the registry accepts, two where its answer is to be recorded.
+///
+/// # Errors
+/// [`EndpointError`] when the writer did not answer. Nothing is half done: either nothing was committed, or
+/// the row stands as started and the registry will be asked what became of it.
+pub async fn start(
+    store: &Store<Start>,
+    registry: &RegistryClient,
+    path: &RepositoryPath,
+    deadline: Instant,
+) -> Result<StartOutcome, EndpointError> {
+    Ok(match store.start(path, new_change(), deadline).await? {
+        Started::Started(row) => {
+            let asked = ask_registry(store, registry, *row, Patience::None, deadline).await?;
+            StartOutcome::Asked(Box::new(asked))
+        }
+        Started::WrongState(row) => StartOutcome::WrongState(row),
+        Started::Disabled => StartOutcome::Disabled,
+        Started::NoSlot => StartOutcome::NoSlot,
+        Started::NotFound => StartOutcome::NotFound,
+    })
+}

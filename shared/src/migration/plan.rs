@@ -1,0 +1,289 @@
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Serialize;
+
+use super::{
+    AttemptChange, AttemptId, ContainerRepository, Event, NotificationStatus, Refused, Retries, SkipReason, State,
+    Step, Timestamp, Transition, event::Situation,
+};
+
+/// A canceled step may be asked for again only this long after its cancellation: sooner the registry answers
+/// 429 `IMPORT_REPOSITORY_NOT_READY`.
+pub const AFTER_CANCEL: Duration = Duration::from_secs(5);
+
+/// The settings that a plan's outcome may depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The kill switch: off means no starts and no promotion from pre to final.
+    pub enabled: bool,
+    /// A repository that failed this often by itself is skipped.
+    pub max_retries: i32,
+}
+
+/// What something that happened does to a row, for every situation the row can be in. Rendered as JSON into
+/// one statement, which looks up its own row's situation there: the database needs no knowledge of the
+/// transitions, and there is no gap between reading a state and deciding on it. A situation that is absent
+/// refuses; one without steps has nothing to do.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Plan(BTreeMap<String, Entry>);
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Entry {
+    otherwise: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    when_disabled: Option<Outcome>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_retry_limit: Option<Outcome>,
+}
+
+/// The sum of the transitions of one change.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Outcome {
+    /// Each transition with the state it leads to, in order.
+    pub steps: Vec<PlannedStep>,
+    /// What the change does with the timestamp columns.
+    pub timestamps: BTreeMap<&'static str, TimestampChange>,
+    /// Whether the slot is kept.
+    pub holds_slot: bool,
+    /// The attempt.
+    pub attempt: AttemptChange,
+    /// The number of retries.
+    pub retries: Retries,
+    /// `skipped_reason` afterwards, as its number.
+    pub skipped_reason: Option<i16>,
+    /// `aborted_in_state` afterwards.
+    pub aborted_in_state: Option<State>,
+    /// `resume_state` afterwards.
+    pub resume_state: Option<State>,
+    /// `not_before` afterwards, in milliseconds from now; none clears it.
+    pub not_before_ms: Option<u64>,
+}
+
+/// One line of the history that a change writes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PlannedStep {
+    /// The event's name.
+    pub event: &'static str,
+    /// The state entered.
+    pub to: State,
+}
+
+/// What happens to a timestamp column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimestampChange {
+    /// The database's now.
+    Now,
+    /// NULL.
+    Clear,
+}
+
+impl Outcome {
+    /// The given events, one after the other.
+    ///
+    /// # Errors
+    /// [`Refused`] at the first that is not possible.
+    pub fn of(situation: Situation, events: &[Event]) -> Result<Self, Refused> {
+        let mut outcome = Self {
+            steps: vec![],
+            timestamps: BTreeMap::new(),
+            holds_slot: situation.state.is_in_progress(),
+            attempt: AttemptChange::Keep,
+            retries: Retries::Keep,
+            skipped_reason: None,
+            aborted_in_state: None,
+            resume_state: None,
+            not_before_ms: None,
+        };
+        let mut situation = situation;
+        for &event in events {
+            let transition = Transition::of(situation, event)?;
+            outcome.add(&transition);
+            situation = Situation {
+                state: transition.to,
+                origin: transition.aborted_in_state.or(transition.resume_state),
+            };
+        }
+        Ok(outcome)
+    }
+
+    fn add(&mut self, transition: &Transition) {
+        self.steps.push(PlannedStep { event: transition.event.name(), to: transition.to });
+        for timestamp in &transition.cleared {
+            self.timestamps.insert(timestamp.column(), TimestampChange::Clear);
+        }
+        for timestamp in &transition.now {
+            self.timestamps.insert(timestamp.column(), TimestampChange::Now);
+        }
+        self.holds_slot = transition.to.is_in_progress();
+        if transition.attempt != AttemptChange::Keep {
+            self.attempt = transition.attempt;
+        }
+        if transition.retries != Retries::Keep {
+            self.retries = transition.retries;
+        }
+        self.skipped_reason = transition.skipped_reason.map(SkipReason::number);
+        self.aborted_in_state = transition.aborted_in_state;
+        self.resume_state = transition.resume_state;
+    }
+
+    /// The state after the change; none where there is nothing to do.
+    #[must_use]
+    pub fn to(&self) -> Option<State> {
+        self.steps.last().map(|step| step.to)
+    }
+
+    /// The row after this change: what the statement in the store does, said without a database.
+    ///
+    /// `adopted` is the attempt that an adoption finds in the history, `slot` the one that a claim took.
+    #[must_use]
+    pub fn apply(
+        &self,
+        row: &ContainerRepository,
+        now: jiff::Timestamp,
+        change: AttemptId,
+        adopted: Option<AttemptId>,
+        slot: Option<i32>,
+    ) -> ContainerRepository {
+        let Some(to) = self.to() else { return row.clone() };
+        let mut after = row.clone();
+        after.migration_state = to;
+        after.version += i64::try_from(self.steps.len()).unwrap_or(i64::MAX);
+        for timestamp in Timestamp::ALL {
+            match self.timestamps.get(timestamp.column()) {
+                Some(TimestampChange::Now) => *after.timestamp_mut(timestamp) = Some(now),
+                Some(TimestampChange::Clear) => *after.timestamp_mut(timestamp) = None,
+                None => {}
+            }
+        }
+        after.slot = if self.holds_slot { row.slot.or(slot) } else { None };
+        after.attempt = match self.attempt {
+            AttemptChange::Keep => row.attempt,
+            AttemptChange::New => Some(change),
+            AttemptChange::Adopt => adopted,
+            AttemptChange::Clear => None,
+        };
+        after.retries_count = match self.retries {
+            Retries::Keep => row.retries_count,
+            Retries::Count => row.retries_count + 1,
+            Retries::Reset => 0,
+        };
+        after.skipped_reason = self.skipped_reason.and_then(|number| SkipReason::try_from(number).ok());
+        after.aborted_in_state = self.aborted_in_state;
+        after.resume_state = self.resume_state;
+        after.not_before = self.not_before_ms.map(|ms| now + Duration::from_millis(ms));
+        after
+    }
+}
+
+impl Plan {
+    /// One event, in every situation that allows it. A counted abort becomes a skip at the retry limit.
+    #[must_use]
+    pub fn event(event: Event) -> Self {
+        Self::in_situations(|_| true, |_| vec![event])
+    }
+
+    /// What a notification does (its table stands in the README).
+    #[must_use]
+    pub fn notification(status: NotificationStatus) -> Self {
+        let active = |situation: Situation| situation.state.is_active();
+        match status {
+            NotificationStatus::PreImportComplete => {
+                let mut plan = Self::in_situations(active, |situation| match situation.state {
+                    State::PreImporting => vec![Event::FinishPreImport, Event::StartImport],
+                    // Already there. A second start would be one too many.
+                    _ => vec![],
+                });
+                plan.stop_at_pre_import_done_when_disabled();
+                plan
+            }
+            NotificationStatus::ImportComplete => Self::in_situations(active, |_| vec![Event::FinishImport]),
+            NotificationStatus::PreImportFailed | NotificationStatus::ImportFailed => {
+                Self::in_situations(active, |_| vec![Event::AbortImport { counted: true }])
+            }
+            NotificationStatus::PreImportCanceled | NotificationStatus::ImportCanceled => {
+                Self::in_situations(active, |_| vec![Event::AbortImport { counted: false }])
+                    .not_before(AFTER_CANCEL)
+            }
+        }
+    }
+
+    /// A claim, by an operator's start or by the driver itself: a row that has not begun starts with the pre
+    /// step, an aborted one with the step it was aborted in.
+    #[must_use]
+    pub fn claim() -> Self {
+        Self::in_situations(
+            |situation| matches!(situation.state, State::Default | State::ImportAborted),
+            |situation| match resume_step(situation) {
+                Step::Pre if situation.state == State::Default => vec![Event::StartPreImport],
+                Step::Pre => vec![Event::RetryPreImport],
+                Step::Final => vec![Event::RetryImport],
+            },
+        )
+    }
+
+    /// A parked row, done with the pre step and in possession of its slot, goes on with the final step.
+    #[must_use]
+    pub fn resume() -> Self {
+        Self::in_situations(|situation| situation.state == State::PreImportDone, |_| vec![Event::StartImport])
+    }
+
+    /// The plan as the store's statements read it.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// The same, and not started again before `delay` has passed.
+    #[must_use]
+    pub fn not_before(mut self, delay: Duration) -> Self {
+        let ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        for entry in self.0.values_mut() {
+            entry.otherwise.not_before_ms = Some(ms);
+        }
+        self
+    }
+
+    /// What the plan does to a row: what the statement in the store looks up, said without a database. None
+    /// where the row's situation refuses.
+    #[must_use]
+    pub fn outcome(&self, row: &ContainerRepository, limits: Limits) -> Option<&Outcome> {
+        let situation = row.situation();
+        let entry = self.0.get(&situation.key())?;
+        let disabled = entry.when_disabled.as_ref().filter(|_| !limits.enabled);
+        let limit = entry.at_retry_limit.as_ref().filter(|_| row.retries_count + 1 >= limits.max_retries);
+        Some(disabled.or(limit).unwrap_or(&entry.otherwise))
+    }
+
+    fn in_situations(applies: impl Fn(Situation) -> bool, events: impl Fn(Situation) -> Vec<Event>) -> Self {
+        let entry = |situation: Situation| {
+            let events = events(situation);
+            let otherwise = Outcome::of(situation, &events).ok()?;
+            let at_retry_limit = matches!(events.last(), Some(Event::AbortImport { counted: true }))
+                .then(|| [events.as_slice(), &[Event::SkipImport(SkipReason::TooManyRetries)]].concat())
+                .and_then(|events| Outcome::of(situation, &events).ok());
+            Some((situation.key(), Entry { otherwise, when_disabled: None, at_retry_limit }))
+        };
+        Self(Situation::all().into_iter().filter(|&s| applies(s)).filter_map(entry).collect())
+    }
+
+    fn stop_at_pre_import_done_when_disabled(&mut self) {
+        for situation in Situation::all().into_iter().filter(|s| s.state == State::PreImporting) {
+            if let Some(entry) = self.0.get_mut(&situation.key()) {
+                entry.when_disabled = Outcome::of(situation, &[Event::FinishPreImport]).ok();
+            }
+        }
+    }
+}
+
+/// The step that a claim of the row begins with.
+fn resume_step(situation: Situation) -> Step {
+    match situation.origin {
+        Some(State::PreImportDone | State::Importing) => Step::Final,
+        Some(
+            State::Default | State::PreImporting | State::ImportDone | State::ImportAborted | State::ImportSkipped,
+        )
+        | None => Step::Pre,
+    }
+}

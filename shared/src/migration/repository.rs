@@ -1,0 +1,71 @@
+use jiff::Timestamp as Instant;
+use serde::{Deserialize, Serialize};
+
+use super::{AttemptId, RepositoryPath, SkipReason, State, Timestamp, event::Situation};
+
+/// A row of `container_repositories`: one image repository and how its migration stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerRepository {
+    /// Which repository.
+    pub path: RepositoryPath,
+    /// How its migration stands.
+    pub migration_state: State,
+    /// +1 at every change of the row; the position a caller has seen.
+    pub version: i64,
+    /// The request to the registry whose notification is awaited, or the last one.
+    pub attempt: Option<AttemptId>,
+    /// The slot held, exactly while in progress.
+    pub slot: Option<i32>,
+    /// How often it failed by itself.
+    pub retries_count: i32,
+    /// Why it was skipped, or why there was nothing to import.
+    pub skipped_reason: Option<SkipReason>,
+    /// Where it was when it was aborted.
+    pub aborted_in_state: Option<State>,
+    /// Where the last claim came from.
+    pub resume_state: Option<State>,
+    /// When the registry was last asked for the pre step.
+    pub pre_import_started_at: Option<Instant>,
+    /// When the pre step was done.
+    pub pre_import_done_at: Option<Instant>,
+    /// When the registry was last asked for the final step.
+    pub import_started_at: Option<Instant>,
+    /// When the migration was done.
+    pub import_done_at: Option<Instant>,
+    /// When it was aborted.
+    pub aborted_at: Option<Instant>,
+    /// When it was skipped.
+    pub skipped_at: Option<Instant>,
+    /// Not started again before.
+    pub not_before: Option<Instant>,
+    /// What the registry last said of it, 255 characters at most.
+    pub detail: Option<String>,
+    /// How many tags it has, where known.
+    pub tags_count: Option<i32>,
+    /// Its namespace's plan, where known.
+    pub plan: Option<String>,
+    /// The higher, the earlier.
+    pub priority: i32,
+    /// When it was registered.
+    pub created_at: Instant,
+}
+
+impl ContainerRepository {
+    /// The row's state with where it came from.
+    #[must_use]
+    pub fn situation(&self) -> Situation {
+        Situation { state: self.migration_state, origin: self.aborted_in_state.or(self.resume_state) }
+    }
+
+    /// The column behind a name of the core.
+    pub fn timestamp_mut(&mut self, timestamp: Timestamp) -> &mut Option<Instant> {
+        match timestamp {
+            Timestamp::PreImportStarted => &mut self.pre_import_started_at,
+            Timestamp::PreImportDone => &mut self.pre_import_done_at,
+            Timestamp::ImportStarted => &mut self.import_started_at,
+            Timestamp::ImportDone => &mut self.import_done_at,
+            Timestamp::Aborted => &mut self.aborted_at,
+            Timestamp::Skipped => &mut self.skipped_at,
+        }
+    }
+}

@@ -1,0 +1,177 @@
+use std::collections::BTreeSet;
+
+use super::{
+    AttemptId, ContainerRepository, Event, Limits, NotificationStatus, Outcome, Plan, RepositoryPath, Situation,
+    SkipReason, State, Transition,
+};
+use uuid::Uuid;
+
+const ON: Limits = Limits { enabled: true, max_retries: 3 };
+
+fn row(state: State) -> ContainerRepository {
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    ContainerRepository {
+        path: RepositoryPath::parse("group/image").unwrap(),
+        migration_state: state,
+        version: 7,
+        attempt: None,
+        slot: state.is_in_progress().then_some(1),
+        retries_count: 0,
+        skipped_reason: (state == State::ImportSkipped).then_some(SkipReason::NotInPlan),
+        aborted_in_state: (state == State::ImportAborted).then_some(State::Importing),
+        resume_state: None,
+        pre_import_started_at: Some(now),
+        pre_import_done_at: Some(now),
+        import_started_at: Some(now),
+        import_done_at: (state == State::ImportDone).then_some(now),
+        aborted_at: (state == State::ImportAborted).then_some(now),
+        skipped_at: (state == State::ImportSkipped).then_some(now),
+        not_before: None,
+        detail: None,
+        tags_count: None,
+        plan: None,
+        priority: 0,
+        created_at: now,
+    }
+}
+
+fn apply(outcome: &Outcome, before: &ContainerRepository) -> ContainerRepository {
+    let now = jiff::Timestamp::from_second(1_000).unwrap();
+    outcome.apply(before, now, AttemptId::new(Uuid::from_u128(1)), None, Some(9))
+}
+
+#[test]
+fn a_notification_is_accepted_exactly_in_the_active_states() {
+    for &status in NotificationStatus::ALL {
+        for &state in State::ALL {
+            let accepted = Plan::notification(status).outcome(&row(state), ON).is_some();
+            assert_eq!(accepted, state.is_active(), "{status} in {state}");
+        }
+    }
+}
+
+#[test]
+fn a_finished_pre_step_is_promoted_with_both_transitions_and_a_new_attempt() {
+    let before = row(State::PreImporting);
+    let plan = Plan::notification(NotificationStatus::PreImportComplete);
+    let after = apply(plan.outcome(&before, ON).unwrap(), &before);
+    assert_eq!((after.migration_state, after.version), (State::Importing, 9));
+    assert_eq!(after.attempt, Some(AttemptId::new(Uuid::from_u128(1))));
+    assert_eq!(after.resume_state, Some(State::PreImportDone));
+    assert_eq!(after.slot, Some(1));
+}
+
+#[test]
+fn a_finished_pre_step_stops_there_while_the_kill_switch_is_off() {
+    let before = row(State::PreImporting);
+    let plan = Plan::notification(NotificationStatus::PreImportComplete);
+    let off = Limits { enabled: false, ..ON };
+    let after = apply(plan.outcome(&before, off).unwrap(), &before);
+    assert_eq!((after.migration_state, after.version), (State::PreImportDone, 8));
+    assert_eq!((after.attempt, after.slot), (None, Some(1)));
+}
+
+#[test]
+fn a_finished_pre_step_told_twice_starts_no_second_final_step() {
+    let before = row(State::Importing);
+    let plan = Plan::notification(NotificationStatus::PreImportComplete);
+    let outcome = plan.outcome(&before, ON).unwrap();
+    assert_eq!(outcome.to(), None);
+    assert_eq!(apply(outcome, &before), before);
+}
+
+#[test]
+fn the_third_failure_of_its_own_skips_a_repository_in_the_same_change() {
+    for (retries, state, steps) in [(0, State::ImportAborted, 1), (1, State::ImportAborted, 1), (2, State::ImportSkipped, 2)] {
+        let mut before = row(State::Importing);
+        before.retries_count = retries;
+        let plan = Plan::notification(NotificationStatus::ImportFailed);
+        let after = apply(plan.outcome(&before, ON).unwrap(), &before);
+        assert_eq!(after.migration_state, state);
+        assert_eq!((after.version, after.retries_count, after.slot), (7 + steps, retries + 1, None));
+        assert_eq!(after.skipped_reason.is_some(), state == State::ImportSkipped);
+        assert_eq!(after.aborted_in_state.is_some(), state == State::ImportAborted);
+    }
+}
+
+#[test]
+fn a_cancellation_is_not_counted_and_waits_five_seconds() {
+    let mut before = row(State::PreImporting);
+    before.retries_count = 2;
+    let plan = Plan::notification(NotificationStatus::PreImportCanceled);
+    let after = apply(plan.outcome(&before, ON).unwrap(), &before);
+    assert_eq!((after.migration_state, after.retries_count), (State::ImportAborted, 2));
+    assert_eq!(after.not_before, Some(jiff::Timestamp::from_second(1_005).unwrap()));
+}
+
+#[test]
+fn an_aborted_repository_resumes_at_the_step_it_was_aborted_in() {
+    for (aborted_in, resumed) in [
+        (State::Default, State::PreImporting),
+        (State::PreImporting, State::PreImporting),
+        (State::PreImportDone, State::Importing),
+        (State::Importing, State::Importing),
+    ] {
+        let mut before = row(State::ImportAborted);
+        before.aborted_in_state = Some(aborted_in);
+        let after = apply(Plan::claim().outcome(&before, ON).unwrap(), &before);
+        assert_eq!((after.migration_state, after.slot), (resumed, Some(9)));
+        assert_eq!((after.aborted_at, after.aborted_in_state), (None, None));
+    }
+}
+
+#[test]
+fn a_refused_start_goes_back_to_where_the_claim_came_from_and_counts_nothing() {
+    for (from, plan, keeps_slot) in [
+        (State::Default, Plan::claim(), false),
+        (State::ImportAborted, Plan::claim(), false),
+        (State::PreImportDone, Plan::resume(), true),
+    ] {
+        let before = row(from);
+        let started = apply(plan.outcome(&before, ON).unwrap(), &before);
+        let refused = Plan::event(Event::StartRefused);
+        let after = apply(refused.outcome(&started, ON).unwrap(), &started);
+        assert_eq!(after.migration_state, from);
+        assert_eq!(after.retries_count, before.retries_count);
+        assert_eq!(after.slot.is_some(), keeps_slot);
+        assert_eq!(after.pre_import_done_at.is_some(), from != State::Default, "{from}");
+        assert_eq!(after.resume_state, None);
+    }
+}
+
+#[test]
+fn a_final_step_that_wants_a_new_pre_step_does_not_go_back_to_a_pre_step_that_was_done() {
+    let before = row(State::PreImportDone);
+    let importing = apply(Plan::resume().outcome(&before, ON).unwrap(), &before);
+    let pre = Plan::event(Event::StartPreImport);
+    let importing = apply(pre.outcome(&importing, ON).unwrap(), &importing);
+    assert_eq!((importing.migration_state, importing.resume_state), (State::PreImporting, Some(State::Default)));
+}
+
+#[test]
+fn whatever_happens_the_row_keeps_what_the_database_demands_of_it() {
+    for situation in Situation::all() {
+        for event in Event::ALL {
+            let Ok(outcome) = Outcome::of(situation, &[event]) else { continue };
+            let to = outcome.to().unwrap();
+            assert_eq!(outcome.holds_slot, to.is_in_progress());
+            assert_eq!(outcome.aborted_in_state.is_some(), to == State::ImportAborted);
+            assert!(outcome.resume_state.is_none() || to.is_active());
+            assert!(outcome.skipped_reason.is_none() || to.is_terminal());
+            assert!(outcome.skipped_reason.is_some() || to != State::ImportSkipped);
+        }
+    }
+}
+
+#[test]
+fn a_refusal_names_the_state_the_event_and_what_would_have_been_allowed() {
+    let done = Situation { state: State::ImportSkipped, origin: None };
+    let refused = Transition::of(done, Event::StartImport).unwrap_err();
+    assert_eq!(refused.to_string(), "start_import is refused in import_skipped; allowed there: reopen");
+}
+
+#[test]
+fn a_plan_names_every_situation_once() {
+    let keys: Vec<String> = Situation::all().into_iter().map(Situation::key).collect();
+    assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len());
+}

@@ -1,0 +1,144 @@
+-- One change of one row: find, check, change, log and report in one statement, so that nothing can happen
+-- between reading a state and acting on it.
+--
+-- What the plan says of the row's situation is all that is known of the transitions here. `before` locks the
+-- row by its path alone, so an unknown path and a wrong state stay two answers, and a session that waited for
+-- the lock sees what the other one did. The update needs no comparison of versions beyond that lock: it would
+-- compare with the statement's snapshot, and a change that had waited would be decided and then not made.
+WITH settings AS MATERIALIZED (
+    SELECT enabled, max_retries FROM migration_settings
+),
+before AS MATERIALIZED (
+    SELECT * FROM container_repositories WHERE path = :path FOR UPDATE
+),
+planned AS MATERIALIZED (
+    SELECT
+        before.*,
+        coalesce(
+            CASE WHEN NOT settings.enabled THEN entry -> 'when_disabled' END,
+            CASE WHEN before.retries_count + 1 >= settings.max_retries THEN entry -> 'at_retry_limit' END,
+            entry -> 'otherwise'
+        ) AS outcome
+    FROM before
+    CROSS JOIN settings
+    CROSS JOIN LATERAL (
+        SELECT :plan::jsonb -> concat_ws(
+            '/', before.migration_state, coalesce(before.aborted_in_state, before.resume_state)
+        ) AS entry
+    ) AS entries
+),
+decided AS MATERIALIZED (
+    SELECT
+        planned.*,
+        CASE
+            WHEN planned.change = :change::uuid THEN 'repeat'
+            -- The driver's own follow-up of one attempt: void once the row has moved on.
+            WHEN :guard = 'attempt' AND planned.attempt IS DISTINCT FROM :attempt::uuid THEN 'superseded'
+            WHEN :guard = 'notification' AND planned.attempt IS DISTINCT FROM :attempt::uuid AND EXISTS (
+                SELECT FROM migration_transitions AS t
+                WHERE t.repository_id = planned.id AND t.attempt = :attempt::uuid
+            ) THEN 'earlier_attempt'
+            WHEN :guard = 'notification' AND planned.attempt = :attempt::uuid
+                AND planned.migration_state NOT IN ('pre_importing', 'importing') THEN 'already_over'
+            WHEN planned.outcome IS NULL THEN 'refused'
+            WHEN planned.outcome -> 'steps' = '[]'::jsonb THEN 'nothing'
+            ELSE 'applied'
+        END AS verdict
+    FROM planned
+),
+steps AS (
+    SELECT
+        decided.id,
+        decided.version + step.number AS version,
+        step.value ->> 'event' AS event,
+        coalesce(lag(step.value ->> 'to') OVER (ORDER BY step.number), decided.migration_state) AS from_state,
+        step.value ->> 'to' AS to_state
+    FROM decided
+    CROSS JOIN LATERAL jsonb_array_elements(decided.outcome -> 'steps')
+        WITH ORDINALITY AS step (value, number)
+    WHERE decided.verdict = 'applied'
+),
+changed AS (
+    UPDATE container_repositories AS c SET
+        migration_state = d.outcome -> 'steps' -> -1 ->> 'to',
+        version = c.version + jsonb_array_length(d.outcome -> 'steps'),
+        change = :change::uuid,
+        attempt = CASE d.outcome ->> 'attempt'
+            WHEN 'new' THEN :change::uuid
+            WHEN 'clear' THEN NULL
+            WHEN 'adopt' THEN (
+                -- Whoever asked for this step last, other than the attempt that was told it runs already, and
+                -- other than attempts that were surely refused.
+                SELECT t.attempt FROM migration_transitions AS t
+                WHERE t.repository_id = c.id AND t.applied AND t.attempt IS DISTINCT FROM c.attempt
+                    AND t.to_state = d.outcome -> 'steps' -> -1 ->> 'to' AND t.from_state <> t.to_state
+                    AND NOT EXISTS (
+                        SELECT FROM migration_transitions AS r
+                        WHERE r.repository_id = c.id AND r.attempt = t.attempt AND r.event = 'start_refused'
+                    )
+                ORDER BY t.id DESC LIMIT 1
+            )
+            ELSE c.attempt
+        END,
+        slot = CASE WHEN (d.outcome ->> 'holds_slot')::boolean THEN c.slot END,
+        retries_count = CASE d.outcome ->> 'retries'
+            WHEN 'count' THEN c.retries_count + 1
+            WHEN 'reset' THEN 0
+            ELSE c.retries_count
+        END,
+        skipped_reason = (d.outcome ->> 'skipped_reason')::smallint,
+        aborted_in_state = d.outcome ->> 'aborted_in_state',
+        resume_state = d.outcome ->> 'resume_state',
+        pre_import_started_at = CASE d.outcome -> 'timestamps' ->> 'pre_import_started_at'
+            WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE c.pre_import_started_at END,
+        pre_import_done_at = CASE d.outcome -> 'timestamps' ->> 'pre_import_done_at'
+            WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE c.pre_import_done_at END,
+        import_started_at = CASE d.outcome -> 'timestamps' ->> 'import_started_at'
+            WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE c.import_started_at END,
+        import_done_at = CASE d.outcome -> 'timestamps' ->> 'import_done_at'
+            WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE c.import_done_at END,
+        aborted_at = CASE d.outcome -> 'timestamps' ->> 'aborted_at'
+            WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE c.aborted_at END,
+        skipped_at = CASE d.outcome -> 'timestamps' ->> 'skipped_at'
+            WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE c.skipped_at END,
+        not_before = now() + (d.outcome ->> 'not_before_ms')::bigint * interval '1 millisecond',
+        next_check_at = NULL,
+        detail = coalesce(:detail::text, c.detail)
+    FROM decided AS d
+    WHERE c.id = d.id AND d.verdict = 'applied'
+    RETURNING c.*
+),
+freed AS (
+    UPDATE migration_slots AS s SET repository_id = NULL, freed_at = now()
+    FROM changed
+    WHERE s.repository_id = changed.id AND changed.slot IS NULL
+),
+logged AS (
+    INSERT INTO migration_transitions
+        (repository_id, version, event, from_state, to_state, cause, attempt, reported_attempt, slot, detail)
+    SELECT
+        steps.id, steps.version, steps.event, steps.from_state, steps.to_state, :cause, changed.attempt,
+        CASE WHEN :guard = 'notification' THEN :attempt::uuid END, decided.slot, :detail::text
+    FROM steps
+    JOIN changed ON changed.id = steps.id
+    JOIN decided ON decided.id = steps.id
+    ORDER BY steps.version
+),
+ignored AS (
+    INSERT INTO migration_transitions
+        (repository_id, version, event, from_state, to_state, cause, applied, verdict, attempt,
+        reported_attempt, slot, detail)
+    SELECT
+        decided.id, decided.version, :event, decided.migration_state, decided.migration_state, :cause, false,
+        decided.verdict, decided.attempt, :attempt::uuid, decided.slot, :detail::text
+    FROM decided
+    WHERE :guard = 'notification' AND decided.verdict IN ('earlier_attempt', 'already_over', 'nothing')
+)
+SELECT jsonb_build_object(
+    'verdict', decided.verdict,
+    'before', decided.migration_state,
+    'row', CASE WHEN decided.verdict = 'applied' THEN to_jsonb(changed) ELSE to_jsonb(before) END
+)::text
+FROM decided
+JOIN before ON before.id = decided.id
+LEFT JOIN changed ON changed.id = decided.id

@@ -1,0 +1,32 @@
+-- As a claim, for the one row that an operator names.
+WITH settings AS MATERIALIZED (
+    SELECT * FROM migration_settings
+),
+named AS MATERIALIZED (
+    SELECT * FROM container_repositories WHERE path = :path FOR UPDATE
+),
+repeated AS MATERIALIZED (
+    SELECT * FROM named WHERE change = :change::uuid
+),
+candidate AS MATERIALIZED (
+    SELECT * FROM named
+    WHERE migration_state IN ('default', 'import_aborted') AND NOT EXISTS (SELECT FROM repeated)
+),
+free_slot AS MATERIALIZED (
+    SELECT s.slot FROM migration_slots AS s
+    CROSS JOIN settings
+    WHERE settings.enabled AND s.slot <= settings.capacity AND s.repository_id IS NULL
+        AND EXISTS (SELECT FROM candidate)
+    ORDER BY s.slot
+    FOR UPDATE OF s SKIP LOCKED
+    LIMIT 1
+),
+decided AS MATERIALIZED (
+    SELECT
+        candidate.*, free_slot.slot AS free_slot,
+        :plan::jsonb -> concat_ws(
+            '/', candidate.migration_state, candidate.aborted_in_state
+        ) -> 'otherwise' AS outcome
+    FROM candidate
+    CROSS JOIN free_slot
+),

@@ -1,0 +1,41 @@
+-- Follows a statement's head, which has decided on one row, its slot and its outcome: every start, of whatever
+-- cause, sets the same columns.
+started AS (
+    UPDATE container_repositories AS c SET
+        migration_state = d.outcome -> 'steps' -> -1 ->> 'to',
+        version = c.version + jsonb_array_length(d.outcome -> 'steps'),
+        change = :change::uuid,
+        attempt = :change::uuid,
+        slot = d.free_slot,
+        skipped_reason = NULL,
+        aborted_in_state = NULL,
+        resume_state = d.outcome ->> 'resume_state',
+        pre_import_started_at = CASE d.outcome -> 'timestamps' ->> 'pre_import_started_at'
+            WHEN 'now' THEN now() ELSE c.pre_import_started_at END,
+        pre_import_done_at = CASE d.outcome -> 'timestamps' ->> 'pre_import_done_at'
+            WHEN 'clear' THEN NULL ELSE c.pre_import_done_at END,
+        import_started_at = CASE d.outcome -> 'timestamps' ->> 'import_started_at'
+            WHEN 'now' THEN now() ELSE c.import_started_at END,
+        import_done_at = CASE d.outcome -> 'timestamps' ->> 'import_done_at'
+            WHEN 'clear' THEN NULL ELSE c.import_done_at END,
+        aborted_at = NULL,
+        not_before = NULL,
+        next_check_at = NULL
+    FROM decided AS d
+    WHERE c.id = d.id
+    RETURNING c.*
+),
+taken AS (
+    UPDATE migration_slots AS s SET repository_id = started.id
+    FROM started
+    WHERE s.slot = started.slot AND s.repository_id IS DISTINCT FROM started.id
+),
+logged AS (
+    INSERT INTO migration_transitions
+        (repository_id, version, event, from_state, to_state, cause, attempt, slot)
+    SELECT
+        started.id, started.version, decided.outcome -> 'steps' -> -1 ->> 'event', decided.migration_state,
+        started.migration_state, :cause, started.attempt, started.slot
+    FROM started
+    JOIN decided ON decided.id = started.id
+)

@@ -1,0 +1,1 @@
+SELECT to_jsonb(c)::text FROM container_repositories AS c WHERE c.path = :path
