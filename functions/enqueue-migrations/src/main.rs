@@ -1,3 +1,30 @@
 //! Fills free slots on a schedule.
 
-fn main() {}
+mod config;
+mod handler;
+
+use std::{process::ExitCode, sync::Arc};
+
+use config::Config;
+use handler::{Deps, handle};
+use lambda_http::Error;
+use shared::{
+    config::{aws::sdk_config, from_process, secrets::SecretReader},
+    runtime::{process, run_schedule},
+    store::Store,
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    process("enqueue-migrations", run()).await
+}
+
+async fn run() -> Result<(), Error> {
+    let config: Config = from_process()?;
+    let sdk = sdk_config().await;
+    let deps = Arc::new(Deps {
+        store: Store::new(config.writer.connect(&sdk)),
+        registry: config.registry.connect(&SecretReader::new(&sdk)).await?,
+    });
+    run_schedule(move |_event, budget| handle(Arc::clone(&deps), budget)).await
+}

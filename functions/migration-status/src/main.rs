@@ -1,3 +1,37 @@
 //! Shows how migrations stand, from the reader.
 
-fn main() {}
+mod config;
+mod handler;
+
+use std::{process::ExitCode, sync::Arc};
+
+use config::Config;
+use handler::{Deps, handle};
+use lambda_http::Error;
+use shared::{
+    config::{
+        aws::sdk_config,
+        from_process,
+        secrets::{SecretReader, SharedSecret},
+    },
+    runtime::{process, run_http},
+    store::Store,
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    process("migration-status", run()).await
+}
+
+async fn run() -> Result<(), Error> {
+    let config: Config = from_process()?;
+    let sdk = sdk_config().await;
+    let reader = config.reader.connect(&sdk);
+    let deps = Arc::new(Deps {
+        statuses: Store::new(reader.clone()),
+        lists: Store::new(reader),
+        writer: config.writer.connect_with_the_role_of(&config.reader, &sdk),
+        token: SharedSecret::load(SecretReader::new(&sdk), config.operator.token_secret_arn).await?,
+    });
+    run_http(move |request, budget| handle(Arc::clone(&deps), request, budget)).await
+}

@@ -23,3 +23,36 @@ pub async fn sdk_config() -> SdkConfig {
         .load()
         .await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use aws_sdk_secretsmanager::config::ProvideCredentials;
+
+    #[test]
+    fn everything_comes_from_the_environment_and_nothing_from_a_machines_profile() {
+        let mut profile = tempfile::NamedTempFile::new().unwrap();
+        writeln!(profile, "[default]\nregion = us-east-1\nendpoint_url = http://192.0.2.1").unwrap();
+        let load = |region: Option<&str>| {
+            let variables = [
+                ("AWS_CONFIG_FILE", profile.path().to_str()),
+                ("AWS_REGION", region),
+                ("AWS_DEFAULT_REGION", None),
+                ("AWS_ACCESS_KEY_ID", Some("local")),
+                ("AWS_SECRET_ACCESS_KEY", Some("local")),
+                ("AWS_ENDPOINT_URL", None),
+            ];
+            temp_env::with_vars(variables, || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async {
+                    let config = super::sdk_config().await;
+                    let credentials = config.credentials_provider().unwrap().provide_credentials().await.unwrap();
+                    (config.region().map(ToString::to_string), credentials.access_key_id().to_owned())
+                })
+            })
+        };
+        assert_eq!(load(Some("eu-central-1")), (Some("eu-central-1".to_owned()), "local".to_owned()));
+        assert_eq!(load(None).0, None);
+    }
+}

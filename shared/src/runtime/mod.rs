@@ -8,10 +8,12 @@ mod budget;
 mod guarded;
 mod http;
 mod layer;
+mod process;
 mod schedule;
 
 pub use budget::{Budget, Budgets};
 pub use http::{run_http, run_http_within};
+pub use process::process;
 pub use schedule::{ScheduleError, run_schedule, run_schedule_within};
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::Store;
@@ -10,7 +10,7 @@ use crate::{
 const CHANGE: &str = include_str!("sql/change.sql");
 
 /// How a change was judged, against the row as it was when the statement had it locked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Made, with its history, in this statement.

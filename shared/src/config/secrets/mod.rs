@@ -5,3 +5,8 @@ mod shared;
 
 pub use reader::{SecretError, SecretReader};
 pub use shared::SharedSecret;
+
+#[cfg(test)]
+pub(crate) mod store;
+#[cfg(test)]
+mod tests;

@@ -110,8 +110,10 @@ changed AS (
 ),
 freed AS (
     UPDATE migration_slots AS s SET repository_id = NULL, freed_at = now()
-    FROM changed
-    WHERE s.repository_id = changed.id AND changed.slot IS NULL
+    -- By the number that the locked row holds: the snapshot may be from before the slot was taken.
+    FROM decided
+    JOIN changed ON changed.id = decided.id
+    WHERE s.slot = decided.slot AND changed.slot IS NULL
 ),
 logged AS (
     INSERT INTO migration_transitions

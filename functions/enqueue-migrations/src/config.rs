@@ -1,0 +1,11 @@
+use shared::config::{RegistrySettings, WriterConfig};
+
+shared::settings! {
+    /// What this function is told.
+    pub struct Config {
+        /// Where slots are claimed.
+        pub writer: WriterConfig = all,
+        /// Whom to ask for a step.
+        pub registry: RegistrySettings = all,
+    }
+}
