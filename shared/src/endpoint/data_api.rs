@@ -5,7 +5,7 @@ use aws_sdk_rdsdata::{
     config::retry::RetryConfig,
     types::{Field, SqlParameter},
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{Call, ErrorClass, Failure, Outcome, Transport, Value, data_api_error::failure_of};
 
@@ -48,21 +48,14 @@ impl DataApi {
         if let Some(url) = &config.endpoint_url {
             builder = builder.endpoint_url(url);
         }
-        Self {
-            client: Client::from_conf(builder.build()),
-            config,
-        }
+        Self { client: Client::from_conf(builder.build()), config }
     }
 }
 
 #[async_trait]
 impl Transport for DataApi {
-    async fn execute(&self, call: Call<'_>, deadline: Instant) -> Result<Vec<String>, Failure> {
-        let parameters = call
-            .parameters
-            .iter()
-            .map(|(name, value)| parameter(name, value))
-            .collect();
+    async fn execute(&self, call: Call<'_>, _deadline: Instant) -> Result<Vec<String>, Failure> {
+        let parameters = call.parameters.iter().map(|(name, value)| parameter(name, value)).collect();
         let request = self
             .client
             .execute_statement()
@@ -71,18 +64,8 @@ impl Transport for DataApi {
             .database(&self.config.database)
             .sql(call.sql)
             .set_parameters(Some(parameters));
-        // The SDK has no operation timeout of its own.
-        let answer = timeout_at(deadline, request.send())
-            .await
-            .map_err(|_elapsed| Failure::new(Outcome::Unknown, ErrorClass::Timeout))?
-            .map_err(|error| failure_of(&error))?;
-        answer
-            .records
-            .unwrap_or_default()
-            .into_iter()
-            .enumerate()
-            .map(text_of)
-            .collect()
+        let answer = request.send().await.map_err(|error| failure_of(&error))?;
+        answer.records.unwrap_or_default().into_iter().enumerate().map(text_of).collect()
     }
 }
 
@@ -102,9 +85,7 @@ fn text_of((index, row): (usize, Vec<Field>)) -> Result<String, Failure> {
     match <[Field; 1]>::try_from(row) {
         Ok([Field::StringValue(text)]) => Ok(text),
         Ok(_) => Err(undecodable(format!("row {index}: the column is not text"))),
-        Err(_) => Err(undecodable(format!(
-            "row {index}: {columns} columns instead of one"
-        ))),
+        Err(_) => Err(undecodable(format!("row {index}: {columns} columns instead of one"))),
     }
 }
 

@@ -13,15 +13,16 @@ const MESSAGE: usize = 300;
 /// What the SDK's error says about the statement.
 pub(super) fn failure_of(error: &SdkError<ExecuteStatementError>) -> Failure {
     match error {
-        SdkError::ConstructionFailure(_) => Failure::new(Outcome::DidNotRun, ErrorClass::Misconfigured)
-            .with_detail("the request could not be built or signed"),
-        SdkError::DispatchFailure(_) if never_connected(error) => {
-            Failure::new(Outcome::DidNotRun, ErrorClass::Unavailable)
-                .with_detail("no connection to the service")
-        }
+        SdkError::ConstructionFailure(_) => unsendable(),
+        SdkError::DispatchFailure(failure) => match http_error(error) {
+            Some(error) if error.is_connect() => Failure::new(Outcome::DidNotRun, ErrorClass::Unavailable)
+                .with_detail("no connection to the service"),
+            // It failed before the HTTP client was asked: no credentials, for example.
+            None if failure.is_other() => unsendable(),
+            Some(_) | None => Failure::new(Outcome::Unknown, ErrorClass::Unavailable)
+                .with_detail("the connection to the service broke off"),
+        },
         SdkError::TimeoutError(_) => Failure::new(Outcome::Unknown, ErrorClass::Timeout),
-        SdkError::DispatchFailure(_) => Failure::new(Outcome::Unknown, ErrorClass::Unavailable)
-            .with_detail("the connection to the service broke off"),
         SdkError::ServiceError(error) => {
             let (status, error) = (error.raw().status().as_u16(), error.err());
             service_failure(status, error.code(), error.message().unwrap_or_default())
@@ -31,11 +32,15 @@ pub(super) fn failure_of(error: &SdkError<ExecuteStatementError>) -> Failure {
     }
 }
 
-/// Whether the request was never on a connection, so that nobody can have received it.
-fn never_connected(error: &(dyn Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |&error| error.source())
-        .filter_map(|error| error.downcast_ref::<hyper_util::client::legacy::Error>())
-        .any(hyper_util::client::legacy::Error::is_connect)
+fn unsendable() -> Failure {
+    Failure::new(Outcome::DidNotRun, ErrorClass::Misconfigured)
+        .with_detail("the request could not be built or signed")
+}
+
+/// The HTTP client's own error: it knows whether there ever was a connection, so whether anybody can have
+/// received the request. The SDK does not pass that on.
+fn http_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a hyper_util::client::legacy::Error> {
+    std::iter::successors(Some(error), |&error| error.source()).find_map(|error| error.downcast_ref())
 }
 
 /// What an error answered by the Data API says about the statement. Many of its errors are not in the
@@ -73,15 +78,14 @@ fn service_failure(status: u16, code: Option<&str>, message: &str) -> Failure {
         | "UnknownOperationException"
         | "UnrecognizedClientException" => (DidNotRun, ErrorClass::Misconfigured),
         "ValidationException" => {
-            return Failure::new(DidNotRun, ErrorClass::Defect)
-                .with_code(named)
-                .with_detail(cut(message));
+            return Failure::new(DidNotRun, ErrorClass::Defect).with_code(named).with_detail(cut(message));
         }
         "TransactionNotFoundException" => (DidNotRun, ErrorClass::Defect),
         "UnsupportedResultException" => (Unknown, ErrorClass::Undecodable),
         _ => match status {
             429 => (DidNotRun, ErrorClass::Throttled),
-            500.. => (Unknown, ErrorClass::Unavailable),
+            // A success or a redirect that comes out as an error is not the service's answer.
+            ..400 | 500.. => (Unknown, ErrorClass::Unavailable),
             _ => (Unknown, ErrorClass::Defect),
         },
     };
@@ -98,10 +102,7 @@ fn database_failure(code: &str, message: &str) -> Failure {
         return Failure::new(Outcome::RanAndFailed, ErrorClass::Defect).with_code(code);
     };
     let (outcome, class) = state.meaning();
-    let failure = Failure {
-        sql_state: Some(state),
-        ..Failure::new(outcome, class).with_code(code)
-    };
+    let failure = Failure { sql_state: Some(state), ..Failure::new(outcome, class).with_code(code) };
     match shown(&state, message) {
         Some(detail) => failure.with_detail(detail),
         None => failure,

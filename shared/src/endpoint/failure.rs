@@ -72,9 +72,7 @@ impl SqlState {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let code: [u8; 5] = text.as_bytes().try_into().ok()?;
-        code.iter()
-            .all(|c| c.is_ascii_digit() || c.is_ascii_uppercase())
-            .then_some(Self(code))
+        code.iter().all(|c| c.is_ascii_digit() || c.is_ascii_uppercase()).then_some(Self(code))
     }
 
     /// The five characters.
@@ -141,13 +139,7 @@ impl Failure {
     /// A failure of which nothing further is known.
     #[must_use]
     pub const fn new(outcome: Outcome, class: ErrorClass) -> Self {
-        Self {
-            outcome,
-            class,
-            sql_state: None,
-            code: None,
-            detail: None,
-        }
+        Self { outcome, class, sql_state: None, code: None, detail: None }
     }
 
     /// Adds the service's name for the error.

@@ -5,7 +5,7 @@ use std::{
 
 use backon::{ExponentialBuilder, Retryable};
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Call, Effect, EndpointError, ErrorClass, Failure, Outcome, Repeat, Statement, Transport};
 
@@ -43,16 +43,12 @@ pub(super) async fn fetch<T: DeserializeOwned, E: Effect>(
             return Err(Failure::new(Outcome::DidNotRun, ErrorClass::Timeout));
         }
         known().count += 1;
-        let call = Call {
-            name: statement.name(),
-            sql: statement.sql(),
-            parameters: statement.parameters(),
-        };
-        let result = transport.execute(call, deadline).await;
-        if result
-            .as_ref()
-            .is_err_and(|failure| failure.outcome == Outcome::Unknown)
-        {
+        let call = Call { name: statement.name(), sql: statement.sql(), parameters: statement.parameters() };
+        // Neither the SDK nor a server ends a call in time by itself.
+        let result = timeout_at(deadline, transport.execute(call, deadline))
+            .await
+            .unwrap_or(Err(Failure::new(Outcome::Unknown, ErrorClass::Timeout)));
+        if result.as_ref().is_err_and(|failure| failure.outcome == Outcome::Unknown) {
             known().one_is_unknown = true;
         }
         result
@@ -64,34 +60,19 @@ pub(super) async fn fetch<T: DeserializeOwned, E: Effect>(
         .await;
     let result = rows.and_then(|rows| decode(&rows));
 
-    let Sendings {
-        count: attempts,
-        one_is_unknown,
-    } = std::mem::take(&mut *known());
+    let Sendings { count: attempts, one_is_unknown } = std::mem::take(&mut *known());
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     match result {
         Ok(rows) => {
             let (name, count) = (statement.name(), rows.len());
-            tracing::debug!(
-                endpoint,
-                statement = name,
-                outcome = "ok",
-                rows = count,
-                attempts,
-                elapsed_ms
-            );
+            tracing::debug!(endpoint, statement = name, outcome = "ok", rows = count, attempts, elapsed_ms);
             Ok(rows)
         }
         Err(mut failure) => {
             if one_is_unknown {
                 failure.outcome = Outcome::Unknown;
             }
-            let error = EndpointError {
-                endpoint,
-                statement: statement.name(),
-                attempts,
-                failure,
-            };
+            let error = EndpointError { endpoint, statement: statement.name(), attempts, failure };
             tracing::debug!(
                 endpoint,
                 statement = error.statement,

@@ -11,7 +11,11 @@ mod failure;
 mod fetch;
 mod handles;
 mod purpose;
+#[cfg(test)]
+pub(crate) mod scripted_server;
 mod statement;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 pub use data_api::{DataApi, EndpointConfig, behavior_version};

@@ -211,18 +211,9 @@ pub fn purposes_table() -> String {
     );
     for rule in PURPOSES {
         let functions = rule.functions.join(", ");
-        let PurposeRule {
-            name,
-            endpoint,
-            consistency,
-            if_unavailable,
-            ..
-        } = rule;
+        let PurposeRule { name, endpoint, consistency, if_unavailable, .. } = rule;
         // Writing to a String cannot fail.
-        let _ = writeln!(
-            table,
-            "| {name} | {functions} | {endpoint} | {consistency} | {if_unavailable} |"
-        );
+        let _ = writeln!(table, "| {name} | {functions} | {endpoint} | {consistency} | {if_unavailable} |");
     }
     table
 }

@@ -80,13 +80,7 @@ impl Statement<Write> {
 
 impl<E: Effect> Statement<E> {
     const fn new(name: &'static str, sql: &'static str, repeat: Repeat) -> Self {
-        Self {
-            name,
-            sql,
-            repeat,
-            parameters: Vec::new(),
-            effect: PhantomData,
-        }
+        Self { name, sql, repeat, parameters: Vec::new(), effect: PhantomData }
     }
 
     /// Binds a value to the parameter that the SQL calls `:name`.
@@ -122,18 +116,13 @@ impl<E: Effect> Statement<E> {
 
 impl<E: Effect> Clone for Statement<E> {
     fn clone(&self) -> Self {
-        Self {
-            parameters: self.parameters.clone(),
-            ..Self::new(self.name, self.sql, self.repeat)
-        }
+        Self { parameters: self.parameters.clone(), ..Self::new(self.name, self.sql, self.repeat) }
     }
 }
 
 impl<E: Effect> std::fmt::Debug for Statement<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Statement")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Statement").field("name", &self.name).finish_non_exhaustive()
     }
 }
 

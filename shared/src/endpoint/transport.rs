@@ -19,10 +19,10 @@ pub struct Call<'a> {
 pub trait Transport: Send + Sync {
     /// Sends the statement **once** and gives the one text column of every row.
     ///
-    /// Whoever calls decides on sending it again, so an implementation (and what it is built on) must not.
+    /// Whoever calls decides on sending it again, so an implementation (and what it is built on) must not. The
+    /// call is dropped when the deadline has passed; an implementation may also tell it to the server.
     ///
     /// # Errors
-    /// A [`Failure`] that says what is known about whether the statement ran, at the latest when the
-    /// deadline has passed.
+    /// A [`Failure`] that says what is known about whether the statement ran.
     async fn execute(&self, call: Call<'_>, deadline: Instant) -> Result<Vec<String>, Failure>;
 }

@@ -1,0 +1,6 @@
+//! The transport against a server that answers as the Data API does, and the rules of sending again.
+
+mod data_api;
+mod errors;
+mod purposes;
+mod sending;
