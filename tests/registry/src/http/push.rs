@@ -71,14 +71,13 @@ pub(super) fn delete_manifest(app: &App, name: &str, reference: &str) -> Result<
 
 pub(super) async fn begin(app: &App, call: &Call, body: Body, name: &str) -> Result<Response, StorageError> {
     let storage = target(app, name);
-    if let (Some(mount), Some(from)) = (call.parameter("mount"), call.parameter("from")) {
-        if let Ok(digest) = mount.parse::<Digest>() {
-            // Whoever names a source that is none uploads instead.
-            if storage.has_layer(&from, &digest).unwrap_or(false) {
-                storage.link_layer(name, &digest)?;
-                return Ok(stored(&format!("/v2/{name}/blobs/{digest}"), &digest));
-            }
-        }
+    let mounted = call.parameter("mount").and_then(|text| text.parse::<Digest>().ok());
+    if let (Some(digest), Some(from)) = (mounted, call.parameter("from"))
+        // Whoever names a source that is none uploads instead.
+        && storage.has_layer(&from, &digest).unwrap_or(false)
+    {
+        storage.link_layer(name, &digest)?;
+        return Ok(stored(&format!("/v2/{name}/blobs/{digest}"), &digest));
     }
     let id = Uuid::new_v4().to_string();
     let file = upload_path(storage, name, &id);

@@ -1,0 +1,140 @@
+//! What the program can be told.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use local_registry::{Config, Notification, StepTime, TokenCheck};
+use secrecy::SecretString;
+
+/// A local container registry that speaks the import protocol.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the registry until SIGTERM or SIGINT. Prints a JSON line with its address when it listens.
+    Serve(Serve),
+    /// Write a storage full of images of different sizes, always the same for the same count.
+    MakeStorage {
+        /// The folder to write into.
+        directory: PathBuf,
+        /// How many container repositories.
+        #[arg(long, default_value_t = 24)]
+        repositories: usize,
+    },
+    /// Compare every container repository of the old storage with the new one, byte for byte.
+    Verify {
+        /// The storage that was migrated from.
+        old: PathBuf,
+        /// The storage that was migrated to.
+        new: PathBuf,
+    },
+    /// Write a fresh pair of keys for signing tokens: private.pem and public.pem.
+    MakeKeys {
+        /// The folder to write into.
+        directory: PathBuf,
+    },
+    /// Print a token for the import protocol.
+    Token(Token),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    /// The private key, PEM.
+    #[arg(long)]
+    pub(crate) private_key: PathBuf,
+    /// The token's `aud`.
+    #[arg(long, env = "LOCAL_REGISTRY_TOKEN_AUDIENCE", default_value = "container_registry")]
+    pub(crate) audience: String,
+    /// The token's `iss`.
+    #[arg(long, env = "LOCAL_REGISTRY_TOKEN_ISSUER", default_value = "migration-driver")]
+    pub(crate) issuer: String,
+    /// How long it is good for.
+    #[arg(long, default_value_t = 300)]
+    pub(crate) valid_seconds: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Where to listen. Port 0 takes a free one.
+    #[arg(long, env = "LOCAL_REGISTRY_LISTEN", default_value = "127.0.0.1:5000")]
+    listen: SocketAddr,
+    /// The storage to migrate from, in the OCI distribution layout.
+    #[arg(long, env = "LOCAL_REGISTRY_OLD_STORAGE")]
+    old_storage: PathBuf,
+    /// The storage to migrate to.
+    #[arg(long, env = "LOCAL_REGISTRY_NEW_STORAGE")]
+    new_storage: PathBuf,
+    /// Where to send notifications, with {path} where the container repository's path belongs.
+    #[arg(long, env = "LOCAL_REGISTRY_NOTIFICATION_URL", requires = "notification_secret")]
+    notification_url: Option<String>,
+    /// Sent bare as the notifications' Authorization.
+    #[arg(long, env = "LOCAL_REGISTRY_NOTIFICATION_SECRET", hide_env_values = true)]
+    notification_secret: Option<SecretString>,
+    /// How long the answer to a notification may take, in milliseconds.
+    #[arg(long, env = "LOCAL_REGISTRY_NOTIFICATION_TIMEOUT_MS", default_value_t = 10_000)]
+    notification_timeout_ms: u64,
+    /// How many imports may run at once.
+    #[arg(long, env = "LOCAL_REGISTRY_MAX_CONCURRENT_IMPORTS", default_value_t = 5)]
+    max_concurrent_imports: usize,
+    /// The public key that tokens are checked with, PEM.
+    #[arg(long, env = "LOCAL_REGISTRY_TOKEN_PUBLIC_KEY")]
+    token_public_key: PathBuf,
+    /// The `aud` a token must have.
+    #[arg(long, env = "LOCAL_REGISTRY_TOKEN_AUDIENCE", default_value = "container_registry")]
+    token_audience: String,
+    /// The `iss` a token must have.
+    #[arg(long, env = "LOCAL_REGISTRY_TOKEN_ISSUER", default_value = "migration-driver")]
+    token_issuer: String,
+    /// How long each pre import takes at least, in milliseconds.
+    #[arg(long, env = "LOCAL_REGISTRY_PRE_STEP_MS", default_value_t = 0)]
+    pre_step_ms: u64,
+    /// How long each final import takes at least, in milliseconds.
+    #[arg(long, env = "LOCAL_REGISTRY_FINAL_STEP_MS", default_value_t = 0)]
+    final_step_ms: u64,
+    /// How often a running import looks whether it was canceled, in milliseconds.
+    #[arg(long, env = "LOCAL_REGISTRY_CANCEL_NOTICE_MS", default_value_t = 5_000)]
+    cancel_notice_ms: u64,
+    /// How long after a canceled pre import a start is refused, in milliseconds.
+    #[arg(long, env = "LOCAL_REGISTRY_CANCEL_SETTLE_MS", default_value_t = 5_000)]
+    cancel_settle_ms: u64,
+    /// How long to wait at the end for imports to stop and notify, in milliseconds.
+    #[arg(long, env = "LOCAL_REGISTRY_SHUTDOWN_LIMIT_MS", default_value_t = 10_000)]
+    shutdown_limit_ms: u64,
+}
+
+impl Serve {
+    pub(crate) fn config(self) -> anyhow::Result<Config> {
+        let timeout = Duration::from_millis(self.notification_timeout_ms);
+        let notification = self
+            .notification_url
+            .zip(self.notification_secret)
+            .map(|(url_template, secret)| Notification { url_template, secret, timeout });
+        let token = TokenCheck {
+            public_key_pem: std::fs::read_to_string(&self.token_public_key)
+                .with_context(|| format!("the public key {}", self.token_public_key.display()))?,
+            audience: self.token_audience,
+            issuer: self.token_issuer,
+        };
+        Ok(Config {
+            listen: self.listen,
+            notification,
+            max_concurrent_imports: self.max_concurrent_imports,
+            step_time: StepTime {
+                pre: Duration::from_millis(self.pre_step_ms),
+                r#final: Duration::from_millis(self.final_step_ms),
+            },
+            cancel_notice: Duration::from_millis(self.cancel_notice_ms),
+            cancel_settle: Duration::from_millis(self.cancel_settle_ms),
+            shutdown_limit: Duration::from_millis(self.shutdown_limit_ms),
+            ..Config::new(self.old_storage, self.new_storage, token)
+        })
+    }
+}

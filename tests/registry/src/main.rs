@@ -1,0 +1,91 @@
+//! The local registry as a program of its own.
+
+mod arguments;
+
+use std::io::Write;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use local_registry::storage::{Storage, verify, write_sample};
+use local_registry::{Registry, SigningKeys};
+use secrecy::ExposeSecret;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use arguments::{Arguments, Command, Serve, Token};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    match Arguments::parse().command {
+        Command::Serve(serve) => run(serve).await,
+        Command::MakeStorage { directory, repositories } => {
+            let sample = write_sample(&Storage::new(&directory), repositories)?;
+            say(&json!({"repositories": sample.repositories, "tags": sample.tags}))
+        }
+        Command::Verify { old, new } => compare(&Storage::new(old), &Storage::new(new)),
+        Command::MakeKeys { directory } => make_keys(&directory),
+        Command::Token(token) => sign(&token),
+    }
+}
+
+async fn run(serve: Serve) -> anyhow::Result<()> {
+    let (mut terminated, mut interrupted) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let registry = Registry::start(serve.config()?).await?;
+    say(&json!({"ready": true, "url": registry.url()}))?;
+    tokio::select! {
+        _ = terminated.recv() => {}
+        _ = interrupted.recv() => {}
+    }
+    registry.stop().await;
+    Ok(())
+}
+
+/// A line for each container repository of the old storage.
+fn compare(old: &Storage, new: &Storage) -> anyhow::Result<()> {
+    let mut different = 0;
+    for path in old.repositories()? {
+        match verify(old, new, &path) {
+            Ok(verified) => say(&json!({"path": path, "equal": true, "verified": verified}))?,
+            Err(error) => {
+                different += 1;
+                say(&json!({"path": path, "equal": false, "message": error.to_string()}))?;
+            }
+        }
+    }
+    if different > 0 {
+        bail!("{different} container repositories differ");
+    }
+    Ok(())
+}
+
+fn make_keys(directory: &Path) -> anyhow::Result<()> {
+    let keys = SigningKeys::generate()?;
+    std::fs::create_dir_all(directory)?;
+    std::fs::write(directory.join("private.pem"), keys.private_key_pem.expose_secret())?;
+    std::fs::write(directory.join("public.pem"), &keys.public_key_pem)?;
+    say(&json!({"private": directory.join("private.pem"), "public": directory.join("public.pem")}))
+}
+
+/// Prints a token as the driver makes them, to call the registry by hand.
+fn sign(token: &Token) -> anyhow::Result<()> {
+    let pem = std::fs::read(&token.private_key).context("the private key")?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let claims = json!({
+        "aud": token.audience,
+        "iss": token.issuer,
+        "exp": now + token.valid_seconds,
+        "access": [{"type": "registry", "name": "import", "actions": ["*"]}],
+    });
+    let signed = encode(&Header::new(Algorithm::RS256), &claims, &EncodingKey::from_rsa_pem(&pem)?)?;
+    writeln!(std::io::stdout(), "{signed}")?;
+    Ok(())
+}
+
+fn say(line: &serde_json::Value) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}
