@@ -223,6 +223,14 @@ impl Plan {
         )
     }
 
+    /// An operator's retry: as [`Plan::claim`], of an aborted row only.
+    #[must_use]
+    pub fn retry() -> Self {
+        let Self(mut entries) = Self::claim();
+        entries.remove(State::Default.name());
+        Self(entries)
+    }
+
     /// A parked row, done with the pre step and in possession of its slot, goes on with the final step.
     #[must_use]
     pub fn resume() -> Self {

@@ -9,8 +9,12 @@ repeated AS MATERIALIZED (
     SELECT * FROM named WHERE change = :change::uuid
 ),
 candidate AS MATERIALIZED (
-    SELECT * FROM named
-    WHERE migration_state IN ('default', 'import_aborted') AND NOT EXISTS (SELECT FROM repeated)
+    SELECT named.*, plan -> 'otherwise' AS outcome
+    FROM named
+    CROSS JOIN LATERAL (
+        SELECT :plan::jsonb -> concat_ws('/', named.migration_state, named.aborted_in_state) AS plan
+    ) AS plans
+    WHERE plan IS NOT NULL AND NOT EXISTS (SELECT FROM repeated)
 ),
 free_slot AS MATERIALIZED (
     SELECT s.slot FROM migration_slots AS s
@@ -22,11 +26,7 @@ free_slot AS MATERIALIZED (
     LIMIT 1
 ),
 decided AS MATERIALIZED (
-    SELECT
-        candidate.*, free_slot.slot AS free_slot,
-        :plan::jsonb -> concat_ws(
-            '/', candidate.migration_state, candidate.aborted_in_state
-        ) -> 'otherwise' AS outcome
+    SELECT candidate.*, free_slot.slot AS free_slot
     FROM candidate
     CROSS JOIN free_slot
 ),

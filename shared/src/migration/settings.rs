@@ -1,0 +1,79 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Step;
+
+/// What an operator decides about the migration as a whole. One row in the database: a change works without a
+/// deployment, for every statement that starts after it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// +1 at every change.
+    pub version: i64,
+    /// The kill switch: off means no starts and no promotion from pre to final.
+    pub enabled: bool,
+    /// How many repositories may be between start and end at once.
+    pub capacity: i32,
+    /// How long a slot stays empty after a repository has ended in it.
+    pub waiting_time_seconds: i32,
+    /// A repository with more tags is skipped; 0: no limit. Unknown passes.
+    pub max_tags_count: i32,
+    /// A repository that failed this often by itself is skipped.
+    pub max_retries: i32,
+    /// In progress longer than this, and the registry is asked what became of it.
+    pub max_step_duration_seconds: i32,
+    /// The least time a pre step may take before it is canceled.
+    pub pre_import_timeout_seconds: i32,
+    /// The time a final step may take before it is canceled.
+    pub import_timeout_seconds: i32,
+    /// The time a pre step may take per tag, where that is more.
+    pub pre_import_seconds_per_tag: f64,
+    /// Only repositories registered before.
+    pub created_before: Option<jiff::Timestamp>,
+    /// Only repositories of these plans; empty: of every plan.
+    pub target_plans: Vec<String>,
+    /// No repositories below these.
+    pub denied_root_namespaces: Vec<String>,
+}
+
+impl Settings {
+    /// How long a step of a repository with so many tags may run before it is canceled.
+    #[must_use]
+    pub fn step_timeout(&self, step: Step, tags_count: Option<i32>) -> Duration {
+        let seconds = |seconds: i32| Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+        match step {
+            Step::Pre => {
+                let tags = f64::from(tags_count.unwrap_or(0).max(0));
+                let by_tags = Duration::try_from_secs_f64(tags * self.pre_import_seconds_per_tag);
+                seconds(self.pre_import_timeout_seconds).max(by_tags.unwrap_or(Duration::MAX))
+            }
+            Step::Final => seconds(self.import_timeout_seconds),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Settings, Step};
+
+    #[test]
+    fn a_pre_step_with_many_tags_has_longer() {
+        let settings: Settings = serde_json::from_value(serde_json::json!({
+            "version": 1, "enabled": true, "capacity": 1, "waiting_time_seconds": 0, "max_tags_count": 0,
+            "max_retries": 3, "max_step_duration_seconds": 300, "pre_import_timeout_seconds": 1800,
+            "import_timeout_seconds": 600, "pre_import_seconds_per_tag": 0.5, "created_before": null,
+            "target_plans": [], "denied_root_namespaces": [],
+        }))
+        .unwrap();
+        for (step, tags, seconds) in [
+            (Step::Pre, None, 1800),
+            (Step::Pre, Some(3600), 1800),
+            (Step::Pre, Some(10_000), 5000),
+            (Step::Final, Some(10_000), 600),
+        ] {
+            assert_eq!(settings.step_timeout(step, tags), Duration::from_secs(seconds), "{step} {tags:?}");
+        }
+    }
+}
