@@ -58,9 +58,7 @@ fn is_arn_of(service: &str, text: &str) -> bool {
     };
     scheme == "arn"
         && named == service
-        && [partition, region, account, resource]
-            .iter()
-            .all(|part| !part.is_empty())
+        && [partition, region, account, resource].iter().all(|part| !part.is_empty())
         && !text.contains(char::is_whitespace)
 }
 
@@ -70,10 +68,9 @@ mod tests {
 
     #[test]
     fn an_arn_of_the_right_service_is_accepted() {
-        for text in [
-            "arn:aws:rds:eu-central-1:123456789012:cluster:writer",
-            "arn:aws-cn:rds:cn-north-1:1:cluster:a",
-        ] {
+        for text in
+            ["arn:aws:rds:eu-central-1:123456789012:cluster:writer", "arn:aws-cn:rds:cn-north-1:1:cluster:a"]
+        {
             assert_eq!(text.parse::<ClusterArn>().unwrap().as_str(), text);
         }
         let secret = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:writer";

@@ -13,9 +13,7 @@ use crate::endpoint::behavior_version;
 /// real account, or seconds of waiting for an address that does not answer.
 pub async fn sdk_config() -> SdkConfig {
     // A set without any file is refused, hence an empty one.
-    let no_profiles = EnvConfigFiles::builder()
-        .with_contents(EnvConfigFileKind::Config, "")
-        .build();
+    let no_profiles = EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Config, "").build();
     aws_config::defaults(behavior_version())
         .region(EnvironmentVariableRegionProvider::new())
         .credentials_provider(EnvironmentVariableCredentialsProvider::new())
@@ -47,7 +45,8 @@ mod tests {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 runtime.block_on(async {
                     let config = super::sdk_config().await;
-                    let credentials = config.credentials_provider().unwrap().provide_credentials().await.unwrap();
+                    let credentials =
+                        config.credentials_provider().unwrap().provide_credentials().await.unwrap();
                     (config.region().map(ToString::to_string), credentials.access_key_id().to_owned())
                 })
             })

@@ -59,10 +59,7 @@ impl Environment<'_> {
 
     /// A value that may be absent: `Some(None)` then.
     pub fn optional<T: FromStr<Err: Display>>(&mut self, name: &'static str) -> Option<Option<T>> {
-        match self.take(Variable {
-            name,
-            required: false,
-        }) {
+        match self.take(Variable { name, required: false }) {
             Some(text) => self.parse(name, &text).map(Some),
             None => Some(None),
         }
@@ -75,12 +72,7 @@ impl Environment<'_> {
 
     fn parse<T: FromStr<Err: Display>>(&mut self, name: &'static str, text: &str) -> Option<T> {
         text.parse()
-            .map_err(|error: T::Err| {
-                self.faults.push(Fault::Wrong {
-                    name,
-                    reason: error.to_string(),
-                })
-            })
+            .map_err(|error: T::Err| self.faults.push(Fault::Wrong { name, reason: error.to_string() }))
             .ok()
     }
 }
@@ -98,11 +90,7 @@ pub fn from_process<C: Settings>() -> Result<C, ConfigError> {
 /// # Errors
 /// [`ConfigError`] with everything that is missing or wrong.
 pub fn from_source<C: Settings>(source: &dyn Fn(&str) -> Option<String>) -> Result<C, ConfigError> {
-    let mut environment = Environment {
-        source,
-        asked: Vec::new(),
-        faults: Vec::new(),
-    };
+    let mut environment = Environment { source, asked: Vec::new(), faults: Vec::new() };
     let settings = C::read(&mut environment);
     let mut faults = environment.faults;
     // Two groups may ask for the same variable.
@@ -120,11 +108,7 @@ pub fn from_source<C: Settings>(source: &dyn Fn(&str) -> Option<String>) -> Resu
 /// reading itself, so the two cannot drift apart.
 #[must_use]
 pub fn variables<C: Settings>() -> Vec<Variable> {
-    let mut environment = Environment {
-        source: &|_| None,
-        asked: Vec::new(),
-        faults: Vec::new(),
-    };
+    let mut environment = Environment { source: &|_| None, asked: Vec::new(), faults: Vec::new() };
     C::read(&mut environment);
     let mut asked = environment.asked;
     // Required stands before optional, so that it is kept where one name is asked for in both ways.

@@ -108,10 +108,7 @@ mod tests {
     fn a_whole_environment_is_read() {
         let both: Both = from_source(&value).unwrap();
         assert_eq!(both.writer.arn.as_str(), CLUSTER);
-        assert_eq!(
-            both.writer.endpoint_url.unwrap().as_str(),
-            "http://127.0.0.1:4000/"
-        );
+        assert_eq!(both.writer.endpoint_url.unwrap().as_str(), "http://127.0.0.1:4000/");
         assert_eq!((both.reader.endpoint_url, both.batch), (None, None));
         assert_eq!(both.reader.database, "migrations");
     }
@@ -129,15 +126,9 @@ mod tests {
         let text = error.to_string();
         assert_eq!(text.matches("DATABASE_NAME is missing").count(), 1, "{text}");
         assert!(text.contains("READER_ARN is missing"), "{text}");
-        assert!(
-            text.contains("WRITER_ARN is wrong: not an ARN of the service rds"),
-            "{text}"
-        );
+        assert!(text.contains("WRITER_ARN is wrong: not an ARN of the service rds"), "{text}");
         assert!(text.contains("BATCH is wrong: invalid digit"), "{text}");
-        assert!(
-            !text.contains("hunter2"),
-            "a wrong value may be a secret in the wrong place: {text}"
-        );
+        assert!(!text.contains("hunter2"), "a wrong value may be a secret in the wrong place: {text}");
         assert_eq!(error.0.len(), 4);
     }
 
@@ -149,25 +140,13 @@ mod tests {
             _ => Some("x".to_owned()),
         };
         let ConfigError(faults) = from_source::<RegistrySettings>(&source).unwrap_err();
-        assert!(
-            matches!(
-                &faults[..],
-                [Fault::Wrong {
-                    name: "REGISTRY_URL",
-                    ..
-                }]
-            ),
-            "{faults:?}"
-        );
+        assert!(matches!(&faults[..], [Fault::Wrong { name: "REGISTRY_URL", .. }]), "{faults:?}");
     }
 
     #[test]
     fn the_variables_are_those_that_the_reading_asks_for() {
         let required = |name| Variable { name, required: true };
-        let optional = |name| Variable {
-            name,
-            required: false,
-        };
+        let optional = |name| Variable { name, required: false };
         assert_eq!(
             variables::<Both>(),
             [

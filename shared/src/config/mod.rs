@@ -2,15 +2,15 @@
 //! below, so that none can even ask for what another is told.
 
 mod arn;
-mod clients;
 pub mod aws;
+mod clients;
 mod endpoints;
 mod environment;
 mod groups;
 pub mod secrets;
 
-pub use clients::RegistryClientError;
 pub use arn::{ClusterArn, InvalidArn, SecretArn};
+pub use clients::RegistryClientError;
 pub use environment::{
     ConfigError, Environment, Fault, Settings, Variable, from_process, from_source, variables,
 };

@@ -83,10 +83,6 @@ impl Deferred {
 
     fn pop(&self) -> Option<Work> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.is_empty() {
-            None
-        } else {
-            Some(waiting.remove(0))
-        }
+        if waiting.is_empty() { None } else { Some(waiting.remove(0)) }
     }
 }

@@ -17,16 +17,10 @@ pub struct Budgets {
 impl Budgets {
     /// For a function that a caller waits for: 8 seconds until the answer (below the registry's notification
     /// timeout of 10), 29 in all.
-    pub const HTTP: Self = Self {
-        handler: Duration::from_secs(8),
-        invocation: Duration::from_secs(29),
-    };
+    pub const HTTP: Self = Self { handler: Duration::from_secs(8), invocation: Duration::from_secs(29) };
 
     /// For a function that a schedule invokes: nobody waits, it may use all of its time.
-    pub const SCHEDULE: Self = Self {
-        handler: Duration::MAX,
-        invocation: Duration::from_secs(29),
-    };
+    pub const SCHEDULE: Self = Self { handler: Duration::MAX, invocation: Duration::from_secs(29) };
 }
 
 /// When a handler, or work after its answer, must be done.
@@ -41,10 +35,7 @@ impl Budget {
     #[must_use]
     pub fn of(time: Duration) -> Self {
         let deadline = Instant::now() + time;
-        Self {
-            deadline,
-            end: deadline,
-        }
+        Self { deadline, end: deadline }
     }
 
     /// The budget of an invocation that begins now and whose deadline the platform gives. A deadline in the
@@ -55,10 +46,7 @@ impl Budget {
             Ok(left) if !left.is_zero() => left.saturating_sub(RESERVE),
             Ok(_) | Err(_) => budgets.invocation.saturating_sub(RESERVE),
         };
-        Self {
-            deadline: now + end.min(budgets.handler),
-            end: now + end,
-        }
+        Self { deadline: now + end.min(budgets.handler), end: now + end }
     }
 
     /// When this must be done.
@@ -76,10 +64,7 @@ impl Budget {
     /// The budget of the work after the answer: to the end of the invocation.
     #[must_use]
     pub fn after_response(&self) -> Self {
-        Self {
-            deadline: self.end,
-            end: self.end,
-        }
+        Self { deadline: self.end, end: self.end }
     }
 }
 
@@ -91,10 +76,7 @@ mod tests {
 
     use super::{Budget, Budgets};
 
-    const BUDGETS: Budgets = Budgets {
-        handler: Duration::from_secs(8),
-        invocation: Duration::from_secs(29),
-    };
+    const BUDGETS: Budgets = Budgets { handler: Duration::from_secs(8), invocation: Duration::from_secs(29) };
 
     fn seconds(of: Instant, since: Instant) -> f64 {
         of.duration_since(since).as_secs_f64()

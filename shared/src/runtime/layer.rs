@@ -29,10 +29,7 @@ impl<S> Layer<S> for AfterResponse {
     type Service = AfterResponseService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        AfterResponseService {
-            inner,
-            budgets: self.budgets,
-        }
+        AfterResponseService { inner, budgets: self.budgets }
     }
 }
 
@@ -47,9 +44,7 @@ tokio::task_local! {
 
 /// The budget of the invocation that runs here; outside of one, `budgets` from now on.
 pub(super) fn current_budget(budgets: Budgets) -> Budget {
-    BUDGET
-        .try_with(|budget| *budget)
-        .unwrap_or_else(|_| Budget::of(budgets.handler.min(budgets.invocation)))
+    BUDGET.try_with(|budget| *budget).unwrap_or_else(|_| Budget::of(budgets.handler.min(budgets.invocation)))
 }
 
 impl<S> Service<LambdaInvocation> for AfterResponseService<S>

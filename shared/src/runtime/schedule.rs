@@ -37,10 +37,7 @@ impl From<ScheduleError> for Diagnostic {
             ScheduleError::Panicked(_) => "Panicked",
             ScheduleError::Overran => "Overran",
         };
-        Self {
-            error_type: kind.to_owned(),
-            error_message: error.to_string(),
-        }
+        Self { error_type: kind.to_owned(), error_message: error.to_string() }
     }
 }
 

@@ -50,11 +50,7 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut line = Fields::default();
-        for span in context
-            .event_scope(event)
-            .into_iter()
-            .flat_map(|scope| scope.from_root())
-        {
+        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
             if let Some(fields) = span.extensions().get::<Fields>() {
                 line.0.extend(fields.0.clone());
             }
@@ -62,10 +58,7 @@ where
         event.record(&mut line);
         let mut line = line.0;
         line.entry("message").or_insert_with(|| json!(""));
-        line.insert(
-            "timestamp".to_owned(),
-            json!(format!("{:.3}", jiff::Timestamp::now())),
-        );
+        line.insert("timestamp".to_owned(), json!(format!("{:.3}", jiff::Timestamp::now())));
         line.insert("level".to_owned(), json!(event.metadata().level().as_str()));
         line.insert("target".to_owned(), json!(event.metadata().target()));
         line.insert("function".to_owned(), json!(self.function));
@@ -98,7 +91,6 @@ impl Visit for Fields {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0
-            .insert(field.name().to_owned(), json!(format!("{value:?}")));
+        self.0.insert(field.name().to_owned(), json!(format!("{value:?}")));
     }
 }

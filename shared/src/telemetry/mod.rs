@@ -27,9 +27,7 @@ pub enum TelemetryError {
 /// # Errors
 /// [`TelemetryError`] when the level is none or logging has begun already.
 pub fn init(function: &'static str, log_level: Option<&str>) -> Result<(), TelemetryError> {
-    let level = log_level
-        .filter(|text| !text.is_empty())
-        .map_or(Ok(LogLevel::default()), str::parse)?;
+    let level = log_level.filter(|text| !text.is_empty()).map_or(Ok(LogLevel::default()), str::parse)?;
     tracing::subscriber::set_global_default(subscriber(function, level, std::io::stdout))?;
     panic::log_panics();
     Ok(())
@@ -49,5 +47,7 @@ where
     tracing_subscriber::registry().with(JsonLines::new(function, writer).with_filter(targets))
 }
 
+#[cfg(test)]
+pub(crate) mod capture;
 #[cfg(test)]
 mod tests;

@@ -34,9 +34,7 @@ pub(super) fn response(
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response.headers_mut().insert(X_REQUEST_ID, id.header());
     // The answers speak of rows that change while a caller looks at them.
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -48,11 +46,7 @@ mod tests {
 
     #[test]
     fn a_success_carries_json_and_the_request_id() {
-        let answer = json(
-            StatusCode::ACCEPTED,
-            &serde_json::json!({"version": 3}),
-            &RequestId::new("r-1"),
-        );
+        let answer = json(StatusCode::ACCEPTED, &serde_json::json!({"version": 3}), &RequestId::new("r-1"));
         assert_eq!(answer.status(), StatusCode::ACCEPTED);
         assert_eq!(answer.headers()["content-type"], "application/json");
         assert_eq!(answer.headers()["x-request-id"], "r-1");
@@ -69,10 +63,7 @@ mod tests {
 
     #[test]
     fn a_problem_ends_a_handler_as_an_answer() {
-        let answer = respond(
-            Err(Problem::not_found("no such repository")),
-            &RequestId::new("r-1"),
-        );
+        let answer = respond(Err(Problem::not_found("no such repository")), &RequestId::new("r-1"));
         assert_eq!(answer.status(), StatusCode::NOT_FOUND);
         assert_eq!(answer.headers()["x-request-id"], "r-1");
     }

@@ -17,15 +17,7 @@ const CHALLENGE: &str = r#"Bearer realm="registry migration""#;
 pub async fn registry(headers: &HeaderMap, secret: &SharedSecret) -> Result<(), Problem> {
     let refused = || Problem::unauthorized("the shared secret is missing or wrong", None);
     let presented = presented(headers).ok_or_else(refused)?;
-    if secret
-        .matches(presented)
-        .await
-        .map_err(|error| unreadable(&error))?
-    {
-        Ok(())
-    } else {
-        Err(refused())
-    }
+    if secret.matches(presented).await.map_err(|error| unreadable(&error))? { Ok(()) } else { Err(refused()) }
 }
 
 /// Admits an operator, who sends `Authorization: Bearer <token>`.
@@ -35,23 +27,12 @@ pub async fn registry(headers: &HeaderMap, secret: &SharedSecret) -> Result<(), 
 pub async fn operator(headers: &HeaderMap, token: &SharedSecret) -> Result<(), Problem> {
     let refused = || Problem::unauthorized("an operator token is needed", Some(CHALLENGE));
     let presented = presented(headers).and_then(bearer).ok_or_else(refused)?;
-    if token
-        .matches(presented)
-        .await
-        .map_err(|error| unreadable(&error))?
-    {
-        Ok(())
-    } else {
-        Err(refused())
-    }
+    if token.matches(presented).await.map_err(|error| unreadable(&error))? { Ok(()) } else { Err(refused()) }
 }
 
 /// The one value of `Authorization`, if it says anything.
 fn presented(headers: &HeaderMap) -> Option<&[u8]> {
-    let mut values = headers
-        .get_all(header::AUTHORIZATION)
-        .iter()
-        .map(|value| value.as_bytes().trim_ascii());
+    let mut values = headers.get_all(header::AUTHORIZATION).iter().map(|value| value.as_bytes().trim_ascii());
     let first = values.next()?;
     (!first.is_empty() && values.all(|other| other == first)).then_some(first)
 }
@@ -67,3 +48,6 @@ fn unreadable(error: &SecretError) -> Problem {
     tracing::error!(%error, "a caller could not be authenticated");
     Problem::unavailable("callers cannot be authenticated now", Duration::from_secs(1))
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,17 +16,11 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 pub fn json_body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
     let bytes: &[u8] = request.body();
     if bytes.len() > MAX_BODY_BYTES {
-        let text = format!(
-            "the body has {} bytes, at most {MAX_BODY_BYTES} are read",
-            bytes.len()
-        );
+        let text = format!("the body has {} bytes, at most {MAX_BODY_BYTES} are read", bytes.len());
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text));
     }
     if names_something_else(request.headers()) {
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "the body must be application/json",
-        ));
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json"));
     }
     if bytes.is_empty() {
         return Err(Problem::bad_request("the body is empty, JSON is expected"));
@@ -34,9 +28,7 @@ pub fn json_body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes).map_err(|_| Problem::bad_request("the body is not UTF-8"))?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| refusal(&error))?;
-    deserializer
-        .end()
-        .map_err(|error| Problem::bad_request(format!("the body is not JSON: {error}")))?;
+    deserializer.end().map_err(|error| Problem::bad_request(format!("the body is not JSON: {error}")))?;
     Ok(value)
 }
 
@@ -55,18 +47,10 @@ fn refusal(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
 }
 
 fn names_something_else(headers: &HeaderMap) -> bool {
-    let Some(value) = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-    else {
+    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
         return false;
     };
-    let essence = value
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let Some((_, subtype)) = essence.split_once('/') else {
         return false;
     };
@@ -95,19 +79,14 @@ mod tests {
     fn read(content_type: Option<&str>, body: impl Into<Body>) -> Result<Wanted, (StatusCode, String)> {
         let mut request = Request::new(body.into());
         if let Some(value) = content_type {
-            request
-                .headers_mut()
-                .insert("content-type", value.parse().unwrap());
+            request.headers_mut().insert("content-type", value.parse().unwrap());
         }
         json_body(&request).map_err(|problem| (problem.status(), problem.message()))
     }
 
     #[test]
     fn json_is_read_with_and_without_its_content_type() {
-        let wanted = Wanted {
-            count: 1,
-            inner: None,
-        };
+        let wanted = Wanted { count: 1, inner: None };
         for content_type in [
             None,
             Some("application/json"),
@@ -117,26 +96,16 @@ mod tests {
             Some("nonsense"),
             Some(""),
         ] {
-            assert_eq!(
-                read(content_type, r#"{"count":1}"#).as_ref(),
-                Ok(&wanted),
-                "{content_type:?}"
-            );
-            assert_eq!(
-                read(content_type, r#"{"count":1}"#.as_bytes().to_vec()).as_ref(),
-                Ok(&wanted)
-            );
+            assert_eq!(read(content_type, r#"{"count":1}"#).as_ref(), Ok(&wanted), "{content_type:?}");
+            assert_eq!(read(content_type, r#"{"count":1}"#.as_bytes().to_vec()).as_ref(), Ok(&wanted));
         }
     }
 
     #[test]
     fn another_content_type_is_refused_whatever_the_bytes_are() {
-        for content_type in [
-            "text/plain",
-            "application/x-www-form-urlencoded",
-            "application/xml",
-            "image/png",
-        ] {
+        for content_type in
+            ["text/plain", "application/x-www-form-urlencoded", "application/xml", "image/png"]
+        {
             let (status, _) = read(Some(content_type), r#"{"count":1}"#).unwrap_err();
             assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type}");
         }
@@ -146,14 +115,8 @@ mod tests {
     fn a_body_over_the_limit_is_refused_and_one_at_the_limit_is_read() {
         let at = |bytes: usize| format!(r#"{{"count":1{}}}"#, " ".repeat(bytes - r#"{"count":1}"#.len()));
         assert!(read(None, at(MAX_BODY_BYTES)).is_ok());
-        assert_eq!(
-            read(None, at(MAX_BODY_BYTES + 1)).unwrap_err().0,
-            StatusCode::PAYLOAD_TOO_LARGE
-        );
-        assert_eq!(
-            read(None, vec![0; 1 << 20]).unwrap_err().0,
-            StatusCode::PAYLOAD_TOO_LARGE
-        );
+        assert_eq!(read(None, at(MAX_BODY_BYTES + 1)).unwrap_err().0, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(read(None, vec![0; 1 << 20]).unwrap_err().0, StatusCode::PAYLOAD_TOO_LARGE);
     }
 
     #[test]

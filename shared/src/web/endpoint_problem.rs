@@ -23,3 +23,50 @@ impl From<EndpointError> for Problem {
         Self::from(&error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use crate::{
+        endpoint::{EndpointError, ErrorClass, Failure, Outcome},
+        telemetry::{LogLevel, capture::Capture},
+        web::{Problem, RequestId},
+    };
+
+    fn error(class: ErrorClass) -> EndpointError {
+        let failure = Failure {
+            outcome: Outcome::DidNotRun,
+            class,
+            sql_state: None,
+            code: Some("SomeException".to_owned()),
+            detail: Some("something about the inside".to_owned()),
+        };
+        EndpointError { endpoint: "writer", statement: "apply_notification", attempts: 1, failure }
+    }
+
+    #[test]
+    fn an_endpoint_that_is_not_available_is_503_with_retry_after() {
+        for class in
+            [ErrorClass::Resuming, ErrorClass::Unavailable, ErrorClass::Timeout, ErrorClass::ReadOnly]
+        {
+            let response = Problem::from(&error(class)).into_response(&RequestId::new("r-1"));
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{class:?}");
+            assert_eq!(response.headers()["retry-after"], "1");
+        }
+    }
+
+    #[test]
+    fn a_defect_is_logged_and_the_caller_learns_only_the_request_id() {
+        let log = Capture::begin("test", LogLevel::default());
+        for class in [ErrorClass::Defect, ErrorClass::Misconfigured, ErrorClass::Undecodable] {
+            assert_eq!(Problem::from(error(class)), Problem::defect(), "{class:?}");
+        }
+        let lines = log.lines();
+        assert_eq!(lines.len(), 3);
+        assert!(
+            lines.iter().all(|line| line["error"].as_str().unwrap().contains("apply_notification")),
+            "{lines:?}"
+        );
+    }
+}

@@ -45,11 +45,7 @@ impl NotificationRequest {
 
 /// PostgreSQL's text cannot hold NUL, and a notification must not be lost to its detail.
 fn kept(detail: &str) -> String {
-    detail
-        .chars()
-        .take(MAX_DETAIL_CHARACTERS)
-        .map(|c| if c == '\0' { '\u{fffd}' } else { c })
-        .collect()
+    detail.chars().take(MAX_DETAIL_CHARACTERS).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect()
 }
 
 fn attempt(headers: &HeaderMap) -> Option<AttemptId> {
@@ -109,10 +105,7 @@ mod tests {
         let detail = read_detail(format!(r#"{{"status":"import_failed","detail":"{long}"}}"#));
         assert_eq!(detail, Some("ü".repeat(255)));
         assert_eq!(read_detail(r#"{"status":"import_failed"}"#.to_owned()), None);
-        assert_eq!(
-            read_detail(r#"{"status":"import_failed","detail":null}"#.to_owned()),
-            None
-        );
+        assert_eq!(read_detail(r#"{"status":"import_failed","detail":null}"#.to_owned()), None);
     }
 
     #[test]

@@ -5,10 +5,8 @@ use super::Problem;
 use crate::migration::RepositoryPath;
 
 /// Where the registry sends its notifications, with and without GitLab's prefix.
-const NOTIFICATION_PREFIXES: [&str; 2] = [
-    "/api/v4/internal/registry/repositories/",
-    "/internal/registry/repositories/",
-];
+const NOTIFICATION_PREFIXES: [&str; 2] =
+    ["/api/v4/internal/registry/repositories/", "/internal/registry/repositories/"];
 const NOTIFICATION_SUFFIX: &str = "/migration/status";
 
 /// The notification's route: `…/internal/registry/repositories/<path>/migration/status`.
@@ -22,9 +20,7 @@ impl NotificationRoute {
     /// A 404 when the address is not the route's or names nothing that can be a repository.
     pub fn repository_path(request: &Request) -> Result<RepositoryPath, Problem> {
         let raw = request.raw_http_path();
-        let rest = NOTIFICATION_PREFIXES
-            .iter()
-            .find_map(|prefix| raw.strip_prefix(prefix));
+        let rest = NOTIFICATION_PREFIXES.iter().find_map(|prefix| raw.strip_prefix(prefix));
         let path = rest.and_then(|rest| rest.strip_suffix(NOTIFICATION_SUFFIX));
         parse(path.ok_or_else(no_such_address)?)
     }
@@ -40,12 +36,7 @@ impl NotificationRoute {
 /// # Errors
 /// A 404 when the address does not begin with `prefix` or names nothing that can be a repository.
 pub fn repository_path(request: &Request, prefix: &str) -> Result<RepositoryPath, Problem> {
-    parse(
-        request
-            .raw_http_path()
-            .strip_prefix(prefix)
-            .ok_or_else(no_such_address)?,
-    )
+    parse(request.raw_http_path().strip_prefix(prefix).ok_or_else(no_such_address)?)
 }
 
 fn parse(encoded: &str) -> Result<RepositoryPath, Problem> {
@@ -54,9 +45,7 @@ fn parse(encoded: &str) -> Result<RepositoryPath, Problem> {
     if !is_percent_encoding(encoded) {
         return Err(impossible());
     }
-    let decoded = percent_decode_str(encoded)
-        .decode_utf8()
-        .map_err(|_| impossible())?;
+    let decoded = percent_decode_str(encoded).decode_utf8().map_err(|_| impossible())?;
     RepositoryPath::parse(&decoded).map_err(|_| impossible())
 }
 
@@ -100,11 +89,7 @@ mod tests {
             ("Group/PROJECT/Image", "Group/PROJECT/Image"),
             ("group%2Fproject/%69mage", "group/project/image"),
         ] {
-            assert_eq!(
-                start(verbatim).as_deref(),
-                Ok("group/project/image"),
-                "{verbatim}"
-            );
+            assert_eq!(start(verbatim).as_deref(), Ok("group/project/image"), "{verbatim}");
             assert_eq!(start(decoded).as_deref(), Ok("group/project/image"), "{decoded}");
         }
     }
@@ -146,10 +131,7 @@ mod tests {
             assert_eq!(start(rest), Err(StatusCode::NOT_FOUND), "{rest:?}");
         }
         assert_eq!(start(&"a".repeat(300)), Err(StatusCode::NOT_FOUND));
-        assert_eq!(
-            start(&format!("{}/b", "a".repeat(254))),
-            Err(StatusCode::NOT_FOUND)
-        );
+        assert_eq!(start(&format!("{}/b", "a".repeat(254))), Err(StatusCode::NOT_FOUND));
         assert!(start(&"a".repeat(255)).is_ok());
     }
 

@@ -23,10 +23,7 @@ impl Problem {
     /// A problem of any status. `text` is shown to the caller.
     #[must_use]
     pub fn new(status: StatusCode, text: impl Into<String>) -> Self {
-        Self {
-            text: Some(text.into()),
-            ..Self::bare(status)
-        }
+        Self { text: Some(text.into()), ..Self::bare(status) }
     }
 
     /// 400: the request is wrong, or wrong in this state.
@@ -38,10 +35,7 @@ impl Problem {
     /// 401, with what the caller must present as `WWW-Authenticate` where there is a scheme for it.
     #[must_use]
     pub fn unauthorized(text: impl Into<String>, challenge: Option<&'static str>) -> Self {
-        Self {
-            challenge,
-            ..Self::new(StatusCode::UNAUTHORIZED, text)
-        }
+        Self { challenge, ..Self::new(StatusCode::UNAUTHORIZED, text) }
     }
 
     /// 404: there is no such thing, or there cannot be.
@@ -75,32 +69,19 @@ impl Problem {
     }
 
     fn bare(status: StatusCode) -> Self {
-        Self {
-            status,
-            kind: None,
-            text: None,
-            retry_after: None,
-            challenge: None,
-            members: Map::new(),
-        }
+        Self { status, kind: None, text: None, retry_after: None, challenge: None, members: Map::new() }
     }
 
     /// Names the kind of problem for programs (`type`), in lower case with hyphens: `wrong-migration-state`.
     #[must_use]
     pub fn of_kind(self, kind: &'static str) -> Self {
-        Self {
-            kind: Some(kind),
-            ..self
-        }
+        Self { kind: Some(kind), ..self }
     }
 
     /// Says when to try again (`Retry-After`), rounded up to whole seconds.
     #[must_use]
     pub fn retry_after(self, after: Duration) -> Self {
-        Self {
-            retry_after: Some(after),
-            ..self
-        }
+        Self { retry_after: Some(after), ..self }
     }
 
     /// Adds an extension member. The names RFC 9457 gives, and `message`, stay what they are.
@@ -135,9 +116,8 @@ impl Problem {
             None => format!("{} - request {id}", self.message()),
         };
         let mut body = self.members;
-        let kind = self.kind.map_or("about:blank".to_owned(), |kind| {
-            format!("urn:registry-migration:{kind}")
-        });
+        let kind =
+            self.kind.map_or("about:blank".to_owned(), |kind| format!("urn:registry-migration:{kind}"));
         body.insert("type".to_owned(), json!(kind));
         body.insert("title".to_owned(), json!(reason(self.status)));
         body.insert("status".to_owned(), json!(self.status.as_u16()));
@@ -151,14 +131,10 @@ impl Problem {
         let mut response = answer::response(self.status, media_type, Value::Object(body).to_string(), id);
         if let Some(after) = self.retry_after {
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some(challenge) = self.challenge {
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response
     }
@@ -189,21 +165,13 @@ mod tests {
     #[test]
     fn the_message_is_the_one_gitlabs_api_gives() {
         let problem = Problem::bad_request("Wrong migration state (default)");
-        assert_eq!(
-            problem.message(),
-            "400 Bad request - Wrong migration state (default)"
-        );
-        assert_eq!(
-            body(problem)["message"],
-            "400 Bad request - Wrong migration state (default)"
-        );
+        assert_eq!(problem.message(), "400 Bad request - Wrong migration state (default)");
+        assert_eq!(body(problem)["message"], "400 Bad request - Wrong migration state (default)");
     }
 
     #[test]
     fn the_body_is_rfc_9457s_with_extension_members() {
-        let problem = Problem::conflict("not now")
-            .of_kind("migrations-disabled")
-            .with("version", 7);
+        let problem = Problem::conflict("not now").of_kind("migrations-disabled").with("version", 7);
         assert_eq!(
             body(problem.clone()),
             json!({
@@ -219,11 +187,7 @@ mod tests {
 
     #[test]
     fn an_extension_member_cannot_replace_a_member_that_means_something() {
-        let body = body(
-            Problem::conflict("not now")
-                .with("status", 200)
-                .with("message", "fine"),
-        );
+        let body = body(Problem::conflict("not now").with("status", 200).with("message", "fine"));
         assert_eq!(body["status"], 409);
         assert_eq!(body["message"], "409 Conflict - not now");
     }
@@ -243,10 +207,7 @@ mod tests {
     fn retry_after_is_rounded_up_to_whole_seconds() {
         for (after, header) in [(0, "0"), (1, "1"), (1000, "1"), (1001, "2"), (5000, "5")] {
             let problem = Problem::too_many_requests("full", Duration::from_millis(after));
-            assert_eq!(
-                problem.into_response(&RequestId::new("r")).headers()["retry-after"],
-                header
-            );
+            assert_eq!(problem.into_response(&RequestId::new("r")).headers()["retry-after"], header);
         }
         let without = Problem::conflict("x").into_response(&RequestId::new("r"));
         assert!(!without.headers().contains_key("retry-after"));

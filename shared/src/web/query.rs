@@ -24,9 +24,7 @@ impl Query {
                 return Err(Problem::bad_request(format!("unknown query parameter {name:?}")));
             }
             if values.iter().any(|(seen, _)| seen == name) {
-                return Err(Problem::bad_request(format!(
-                    "query parameter {name} is given more than once"
-                )));
+                return Err(Problem::bad_request(format!("query parameter {name} is given more than once")));
             }
             values.push((name.to_owned(), value.to_owned()));
         }
@@ -84,31 +82,15 @@ mod tests {
             ("min_version=", "min_version"),
         ] {
             let problem = query(text).unwrap().get(name, str::parse::<u64>).unwrap_err();
-            assert!(
-                problem
-                    .message()
-                    .starts_with("400 Bad request - query parameter min_version"),
-                "{text}"
-            );
+            assert!(problem.message().starts_with("400 Bad request - query parameter min_version"), "{text}");
         }
-        let problem = query("state=done")
-            .unwrap()
-            .get("state", State::parse)
-            .unwrap_err();
-        assert!(
-            problem.message().contains("query parameter state"),
-            "{}",
-            problem.message()
-        );
+        let problem = query("state=done").unwrap().get("state", State::parse).unwrap_err();
+        assert!(problem.message().contains("query parameter state"), "{}", problem.message());
     }
 
     #[test]
     fn an_unknown_or_repeated_parameter_is_refused_by_its_name() {
         assert!(query("min_versoin=7").unwrap_err().contains("min_versoin"));
-        assert!(
-            query("state=default&state=importing")
-                .unwrap_err()
-                .contains("state")
-        );
+        assert!(query("state=default&state=importing").unwrap_err().contains("state"));
     }
 }

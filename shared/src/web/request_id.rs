@@ -12,9 +12,7 @@ impl RequestId {
     /// The id that Lambda gave this invocation; `unknown` for a request that came through no invocation.
     #[must_use]
     pub fn of(request: &Request) -> Self {
-        let id = request
-            .lambda_context_ref()
-            .map(|context| context.request_id.as_str());
+        let id = request.lambda_context_ref().map(|context| context.request_id.as_str());
         Self::new(id.filter(|id| !id.is_empty()).unwrap_or("unknown"))
     }
 

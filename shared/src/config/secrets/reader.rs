@@ -63,14 +63,10 @@ impl SecretReader {
         let config = aws_sdk_secretsmanager::config::Builder::from(sdk)
             .timeout_config(timeouts)
             .retry_config(
-                RetryConfig::standard()
-                    .with_max_attempts(2)
-                    .with_initial_backoff(Duration::from_millis(100)),
+                RetryConfig::standard().with_max_attempts(2).with_initial_backoff(Duration::from_millis(100)),
             )
             .build();
-        Self {
-            client: Client::from_conf(config),
-        }
+        Self { client: Client::from_conf(config) }
     }
 
     /// The secret's current text, without white space around it: a line break that an editor left at the end
@@ -90,11 +86,7 @@ impl SecretReader {
         arn: &SecretArn,
         version: Version,
     ) -> Result<Option<SecretString>, SecretError> {
-        let request = self
-            .client
-            .get_secret_value()
-            .secret_id(arn.as_str())
-            .version_stage(version.stage());
+        let request = self.client.get_secret_value().secret_id(arn.as_str()).version_stage(version.stage());
         let output = match (request.send().await, version) {
             (Ok(output), _) => output,
             (Err(SdkError::ServiceError(error)), Version::Previous)
@@ -103,16 +95,10 @@ impl SecretReader {
                 return Ok(None);
             }
             (Err(error), _) => {
-                return Err(SecretError::Unreadable {
-                    arn: arn.clone(),
-                    reason: reason(&error),
-                });
+                return Err(SecretError::Unreadable { arn: arn.clone(), reason: reason(&error) });
             }
         };
-        let text = output
-            .secret_string()
-            .map(str::trim)
-            .filter(|text| !text.is_empty());
+        let text = output.secret_string().map(str::trim).filter(|text| !text.is_empty());
         match text {
             Some(text) => Ok(Some(SecretString::from(text))),
             None => Err(SecretError::NoText { arn: arn.clone() }),

@@ -36,10 +36,7 @@ pub(super) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            after_success: Duration::from_secs(30),
-            after_failure: Duration::from_secs(1),
-        }
+        Self { after_success: Duration::from_secs(30), after_failure: Duration::from_secs(1) }
     }
 }
 
@@ -58,25 +55,14 @@ impl SharedSecret {
         limits: Limits,
     ) -> Result<Self, SecretError> {
         let current = reader.read(&arn).await?;
-        let store = Store {
-            reader,
-            arn,
-            limits,
-            last: Mutex::new(None),
-        };
-        Ok(Self {
-            accepted: RwLock::new(vec![current]),
-            store: Some(store),
-        })
+        let store = Store { reader, arn, limits, last: Mutex::new(None) };
+        Ok(Self { accepted: RwLock::new(vec![current]), store: Some(store) })
     }
 
     /// A secret known otherwise, that no store changes. An empty one matches nothing.
     #[must_use]
     pub fn fixed(secret: SecretString) -> Self {
-        Self {
-            accepted: RwLock::new(vec![secret]),
-            store: None,
-        }
+        Self { accepted: RwLock::new(vec![secret]), store: None }
     }
 
     /// Whether `presented` is the secret. The comparison takes the same time for every value of the same length.
@@ -97,11 +83,7 @@ impl SharedSecret {
             return Ok(true);
         }
         if let Some((at, outcome)) = &*last {
-            let limit = if outcome.is_ok() {
-                store.limits.after_success
-            } else {
-                store.limits.after_failure
-            };
+            let limit = if outcome.is_ok() { store.limits.after_success } else { store.limits.after_failure };
             if at.elapsed() < limit {
                 return outcome.clone().map(|()| false);
             }
@@ -115,14 +97,8 @@ impl SharedSecret {
 
     fn is_accepted(&self, presented: &[u8]) -> bool {
         let accepted = self.accepted.read().unwrap_or_else(PoisonError::into_inner);
-        let any = accepted
-            .iter()
-            .map(SecretString::expose_secret)
-            .filter(|secret| !secret.is_empty());
-        any.fold(Choice::from(0), |found, secret| {
-            found | secret.as_bytes().ct_eq(presented)
-        })
-        .into()
+        let any = accepted.iter().map(SecretString::expose_secret).filter(|secret| !secret.is_empty());
+        any.fold(Choice::from(0), |found, secret| found | secret.as_bytes().ct_eq(presented)).into()
     }
 }
 

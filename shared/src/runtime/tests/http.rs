@@ -1,0 +1,216 @@
+use std::{future::Future, pin::Pin, time::Duration};
+
+use lambda_http::{Body, Request, RequestExt, Response};
+use serde_json::{Value, json};
+
+use super::api::{RuntimeApi, Seen, answer, http_event};
+use crate::{
+    runtime::{
+        Budget, Budgets,
+        after_response::{Deferred, defer},
+        http::runtime,
+    },
+    telemetry::{LogLevel, capture::Capture},
+};
+
+/// Small enough that a test can wait for their end: 0.2 seconds for the handler, 0.4 in all.
+const SHORT: Budgets =
+    Budgets { handler: Duration::from_millis(200), invocation: Duration::from_millis(900) };
+
+type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+/// Answers with what the path asks for.
+fn handler(api: &RuntimeApi) -> impl Fn(Request, Budget) -> Answer + Send + Sync + 'static {
+    let api = api.clone();
+    move |request, budget| {
+        let api = api.clone();
+        Box::pin(async move {
+            match request.raw_http_path() {
+                "/panic" => panic!("the handler's own text"),
+                "/hang" => std::future::pending().await,
+                "/defer" => defer(async move {
+                    api.until(|seen| answer(seen, "first").is_some()).await;
+                    api.note("the answer has left");
+                    api.note("the work is done");
+                }),
+                "/defer-panic" => defer(async { panic!("the work's own text") }),
+                "/defer-hang" => defer(std::future::pending()),
+                "/defer-then-panic" => {
+                    defer(async move { api.note("the work is done") });
+                    panic!("after handing over");
+                }
+                "/defer-twice" => defer(async move {
+                    api.note("outer");
+                    defer(async move { api.note("inner") });
+                }),
+                _ => {}
+            }
+            let left = json!({
+                "handler": budget.remaining().as_secs_f64(),
+                "after": budget.after_response().remaining().as_secs_f64(),
+            });
+            Response::new(Body::from(left.to_string()))
+        })
+    }
+}
+
+/// Sends `path`, then a second event, and returns the first answer once the second is there.
+async fn first_of_two(api: &RuntimeApi, budgets: Budgets, path: &str) -> Value {
+    let script = async {
+        api.request("first", "PUT", path);
+        api.request("second", "GET", "/");
+        let first = api.until_answered("first").await;
+        assert_eq!(api.until_answered("second").await["statusCode"], 200);
+        first
+    };
+    api.serve(|| runtime(budgets, handler(api)), script).await
+}
+
+fn position(seen: &[Seen], of: &Seen) -> usize {
+    seen.iter().position(|seen| seen == of).unwrap_or_else(|| panic!("no {of:?} in {seen:#?}"))
+}
+
+fn problem(answer: &Value) -> Value {
+    assert_eq!(answer["headers"]["content-type"], "application/problem+json", "{answer}");
+    assert_eq!(answer["isBase64Encoded"], false);
+    serde_json::from_str(answer["body"].as_str().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn the_answer_leaves_before_the_work_after_it_and_the_next_event_is_asked_for_after_it() {
+    let api = RuntimeApi::start().await;
+    // The work waits for the answer to arrive: had the answer to wait for the work, this would not end.
+    first_of_two(&api, Budgets::HTTP, "/defer").await;
+    let seen = api.seen();
+    assert_eq!(seen[0], Seen::AskedForEvent);
+    assert!(matches!(&seen[1], Seen::Answered { id, .. } if id == "first"), "{seen:#?}");
+    assert_eq!(seen[2], Seen::Noted("the answer has left"));
+    assert_eq!(seen[3], Seen::Noted("the work is done"));
+    assert_eq!(seen[4], Seen::AskedForEvent);
+    assert!(matches!(&seen[5], Seen::Answered { id, .. } if id == "second"), "{seen:#?}");
+}
+
+#[tokio::test]
+async fn a_panic_in_the_handler_is_answered_and_the_next_event_is_served() {
+    let log = Capture::begin("test", LogLevel::default());
+    let api = RuntimeApi::start().await;
+    let answer = first_of_two(&api, Budgets::HTTP, "/panic").await;
+    assert_eq!(answer["statusCode"], 500);
+    assert_eq!(answer["headers"]["x-request-id"], "first");
+    assert_eq!(
+        problem(&answer),
+        json!({
+            "type": "about:blank", "title": "Internal Server Error", "status": 500, "instance": "first",
+            "message": "500 Internal Server Error - request first",
+        })
+    );
+    let line = log.line("the handler panicked");
+    assert_eq!((&line["panic"], &line["request_id"]), (&json!("the handler's own text"), &json!("first")));
+}
+
+#[tokio::test]
+async fn a_handler_past_its_budget_is_answered_503_and_the_next_event_is_served() {
+    let log = Capture::begin("test", LogLevel::default());
+    let api = RuntimeApi::start().await;
+    let answer = first_of_two(&api, SHORT, "/hang").await;
+    assert_eq!(answer["statusCode"], 503);
+    assert_eq!(answer["headers"]["retry-after"], "1");
+    assert_eq!(problem(&answer)["instance"], "first");
+    assert_eq!(log.line("the handler was not done at its deadline")["request_id"], "first");
+}
+
+#[tokio::test]
+async fn a_panic_in_the_work_after_the_answer_is_logged_and_the_next_event_is_served() {
+    let log = Capture::begin("test", LogLevel::default());
+    let api = RuntimeApi::start().await;
+    let answer = first_of_two(&api, Budgets::HTTP, "/defer-panic").await;
+    assert_eq!(answer["statusCode"], 200);
+    let line = log.line("the work after the answer panicked");
+    assert_eq!((&line["panic"], &line["request_id"]), (&json!("the work's own text"), &json!("first")));
+}
+
+#[tokio::test]
+async fn work_after_the_answer_that_does_not_end_is_cut_off_and_the_next_event_is_served() {
+    let log = Capture::begin("test", LogLevel::default());
+    let api = RuntimeApi::start().await;
+    let answer = first_of_two(&api, SHORT, "/defer-hang").await;
+    assert_eq!(answer["statusCode"], 200);
+    let line = log.line("the work after the answer took longer than the invocation may");
+    assert_eq!(line["request_id"], "first");
+}
+
+#[tokio::test]
+async fn work_that_was_handed_over_before_the_handler_panicked_is_done() {
+    let api = RuntimeApi::start().await;
+    let answer = first_of_two(&api, Budgets::HTTP, "/defer-then-panic").await;
+    assert_eq!(answer["statusCode"], 500);
+    position(&api.seen(), &Seen::Noted("the work is done"));
+}
+
+#[tokio::test]
+async fn work_that_the_work_hands_over_is_done_before_the_next_event() {
+    let api = RuntimeApi::start().await;
+    first_of_two(&api, Budgets::HTTP, "/defer-twice").await;
+    let seen = api.seen();
+    let inner = position(&seen, &Seen::Noted("inner"));
+    assert!(position(&seen, &Seen::Noted("outer")) < inner);
+    assert_eq!(seen[inner + 1], Seen::AskedForEvent);
+}
+
+#[tokio::test]
+async fn a_deadline_that_the_platform_gives_bounds_the_handler_and_the_work() {
+    let api = RuntimeApi::start().await;
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
+    let script = async {
+        api.invoke("near", u64::try_from(now).unwrap() + 5_000, http_event("GET", "/"));
+        api.request("none", "GET", "/");
+        (api.until_answered("near").await, api.until_answered("none").await)
+    };
+    let (near, none) = api.serve(|| runtime(Budgets::HTTP, handler(&api)), script).await;
+    let left = |answer: &Value, of: &str| {
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        body[of].as_f64().unwrap()
+    };
+    assert!((3.0..=4.5).contains(&left(&near, "handler")), "{near}");
+    assert!((3.0..=4.5).contains(&left(&near, "after")), "{near}");
+    assert!((7.0..=8.0).contains(&left(&none, "handler")), "{none}");
+    assert!((27.0..=28.5).contains(&left(&none, "after")), "{none}");
+}
+
+#[tokio::test]
+async fn an_event_that_is_no_request_is_refused_and_the_next_event_is_served() {
+    let api = RuntimeApi::start().await;
+    let script = async {
+        api.invoke("first", super::api::IN_1970, json!({"detail-type": "Scheduled Event"}));
+        api.request("second", "GET", "/");
+        (api.until_failed("first").await, api.until_answered("second").await)
+    };
+    let (_, second) = api.serve(|| runtime(Budgets::HTTP, handler(&api)), script).await;
+    assert_eq!(second["statusCode"], 200);
+}
+
+#[tokio::test]
+async fn work_handed_over_outside_an_invocation_is_dropped_with_a_word() {
+    let log = Capture::begin("test", LogLevel::default());
+    defer(async { panic!("must not run") });
+    assert_eq!(
+        log.line("work for after the answer was handed over outside an invocation, and is dropped")["level"],
+        "ERROR"
+    );
+}
+
+#[tokio::test]
+async fn a_test_without_a_runtime_can_collect_the_work_and_run_it() {
+    let deferred = Deferred::default();
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let answer = deferred
+        .collect(async {
+            defer(async move { sender.send(7).unwrap() });
+            "answer"
+        })
+        .await;
+    assert_eq!((answer, deferred.len()), ("answer", 1));
+    deferred.run(Budget::of(Duration::from_secs(5))).await;
+    assert!(deferred.is_empty());
+    assert_eq!(receiver.await, Ok(7));
+}

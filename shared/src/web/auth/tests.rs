@@ -1,0 +1,94 @@
+use http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
+use secrecy::SecretString;
+
+use super::{operator, registry};
+use crate::{
+    config::secrets::{SecretReader, SharedSecret, store::Store},
+    telemetry::capture::Capture,
+    web::RequestId,
+};
+
+fn secret() -> SharedSecret {
+    SharedSecret::fixed(SecretString::from("hunter2"))
+}
+
+fn headers(values: &[&[u8]]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for value in values {
+        headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
+    }
+    headers
+}
+
+async fn registry_status(values: &[&[u8]]) -> Option<StatusCode> {
+    registry(&headers(values), &secret()).await.err().map(|problem| problem.status())
+}
+
+async fn operator_status(values: &[&[u8]]) -> Option<StatusCode> {
+    operator(&headers(values), &secret()).await.err().map(|problem| problem.status())
+}
+
+#[tokio::test]
+async fn the_registry_shows_the_bare_secret() {
+    assert_eq!(registry_status(&[b"hunter2"]).await, None);
+    assert_eq!(registry_status(&[b"hunter2", b"hunter2"]).await, None);
+}
+
+#[tokio::test]
+async fn a_secret_that_is_missing_empty_wrong_or_ambiguous_is_refused() {
+    let none: &[&[u8]] = &[];
+    let refused: [&[&[u8]]; 12] = [
+        none,
+        &[b""],
+        &[b" "],
+        &[b"hunter"],
+        &[b"hunter22"],
+        &[b"HUNTER2"],
+        &[b"Bearer hunter2"],
+        &[b"hunter2,hunter2"],
+        &[b"hunter2", b"other"],
+        &[b"other", b"hunter2"],
+        &[b"hunter2", b""],
+        &[b"\xff\xfe"],
+    ];
+    for values in refused {
+        assert_eq!(registry_status(values).await, Some(StatusCode::UNAUTHORIZED), "{values:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_operator_shows_a_bearer_token() {
+    for value in [&b"Bearer hunter2"[..], b"bearer hunter2", b"BEARER  hunter2"] {
+        assert_eq!(operator_status(&[value]).await, None, "{value:?}");
+    }
+}
+
+#[tokio::test]
+async fn anything_but_the_operators_token_is_refused_and_the_scheme_is_told() {
+    for value in
+        [&b"hunter2"[..], b"Basic hunter2", b"Bearer", b"Bearer ", b"Bearer hunter3", b"Bearerhunter2"]
+    {
+        assert_eq!(operator_status(&[value]).await, Some(StatusCode::UNAUTHORIZED), "{value:?}");
+    }
+    let problem = operator(&HeaderMap::new(), &secret()).await.unwrap_err();
+    let response = problem.into_response(&RequestId::new("r"));
+    assert!(response.headers()["www-authenticate"].to_str().unwrap().starts_with("Bearer "));
+}
+
+#[tokio::test]
+async fn when_the_store_cannot_tell_a_new_secret_from_a_wrong_one_the_answer_is_503_and_the_log_has_no_value()
+{
+    let log = Capture::begin("test", crate::telemetry::LogLevel::default());
+    let store = Store::start().await;
+    store.hold("AWSCURRENT", "hunter2");
+    let reader = SecretReader::new(&store.sdk_config().await);
+    let secret = SharedSecret::load(reader, Store::arn()).await.unwrap();
+    store.break_down(true);
+    let problem = registry(&headers(&[b"presented-value"]), &secret).await.unwrap_err();
+    assert_eq!(problem.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let response = problem.into_response(&RequestId::new("r"));
+    assert_eq!(response.headers()["retry-after"], "1");
+    let shown = format!("{}{:?}", log.text(), response);
+    assert!(log.line("a caller could not be authenticated")["error"].is_string());
+    assert!(!shown.contains("presented-value") && !shown.contains("hunter2"), "{shown}");
+}
