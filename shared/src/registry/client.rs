@@ -81,12 +81,7 @@ impl RegistryClient {
             .pool_idle_timeout(KEPT_CONNECTION)
             .build()
             .map_err(RegistryConfigError::Client)?;
-        Ok(Self {
-            http,
-            base: config.url,
-            tokens,
-            request_timeout: config.request_timeout,
-        })
+        Ok(Self { http, base: config.url, tokens, request_timeout: config.request_timeout })
     }
 
     /// Asks for one step of a repository's import. The attempt's id comes back with the notification.
@@ -98,12 +93,7 @@ impl RegistryClient {
         deadline: Instant,
     ) -> StartAnswer {
         let url = self.url(Some(path), Some(("import_type", step.name())));
-        let request = Request {
-            operation: "start",
-            method: Method::PUT,
-            url,
-            attempt: Some(attempt),
-        };
+        let request = Request { operation: "start", method: Method::PUT, url, attempt: Some(attempt) };
         interpret::start(self.call(&request, deadline).await, path)
     }
 
@@ -121,23 +111,14 @@ impl RegistryClient {
     /// Asks to cancel a repository's import; by `force` also one that is not in progress.
     pub async fn cancel(&self, path: &RepositoryPath, force: bool, deadline: Instant) -> CancelAnswer {
         let url = self.url(Some(path), force.then_some(("force", "true")));
-        let request = Request {
-            operation: "cancel",
-            method: Method::DELETE,
-            url,
-            attempt: None,
-        };
+        let request = Request { operation: "cancel", method: Method::DELETE, url, attempt: None };
         interpret::cancel(self.call(&request, deadline).await, force)
     }
 
     /// Asks whether the registry speaks the import protocol.
     pub async fn probe(&self, deadline: Instant) -> ProbeAnswer {
-        let request = Request {
-            operation: "probe",
-            method: Method::GET,
-            url: self.url(None, None),
-            attempt: None,
-        };
+        let request =
+            Request { operation: "probe", method: Method::GET, url: self.url(None, None), attempt: None };
         interpret::probe(self.call(&request, deadline).await)
     }
 
@@ -175,9 +156,7 @@ impl RegistryClient {
 
 impl fmt::Debug for RegistryClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RegistryClient")
-            .field("base", &self.base.as_str())
-            .finish_non_exhaustive()
+        f.debug_struct("RegistryClient").field("base", &self.base.as_str()).finish_non_exhaustive()
     }
 }
 

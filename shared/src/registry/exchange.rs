@@ -42,19 +42,13 @@ pub(super) async fn exchange(
 ) -> Exchange {
     let started = Instant::now();
     let result = if started >= deadline {
-        Exchange::NotSent {
-            reason: "no time left".to_owned(),
-        }
+        Exchange::NotSent { reason: "no time left".to_owned() }
     } else {
         match authorization(tokens) {
             Some(authorization) => timeout_at(deadline, send(http, authorization, request))
                 .await
-                .unwrap_or_else(|_elapsed| Exchange::Unknown {
-                    reason: "timed out".to_owned(),
-                }),
-            None => Exchange::NotSent {
-                reason: "no token can be signed".to_owned(),
-            },
+                .unwrap_or_else(|_elapsed| Exchange::Unknown { reason: "timed out".to_owned() }),
+            None => Exchange::NotSent { reason: "no token can be signed".to_owned() },
         }
     };
     let (outcome, status) = match &result {
@@ -92,27 +86,19 @@ async fn send(http: &Client, authorization: HeaderValue, request: &Request) -> E
     let response = match builder.send().await {
         Ok(response) => response,
         Err(error) if error.is_connect() => {
-            return Exchange::NotSent {
-                reason: "no connection".to_owned(),
-            };
+            return Exchange::NotSent { reason: "no connection".to_owned() };
         }
         Err(error) if error.is_builder() => {
-            return Exchange::NotSent {
-                reason: "the request cannot be built".to_owned(),
-            };
+            return Exchange::NotSent { reason: "the request cannot be built".to_owned() };
         }
         Err(_) => {
-            return Exchange::Unknown {
-                reason: "the connection broke off before the answer".to_owned(),
-            };
+            return Exchange::Unknown { reason: "the connection broke off before the answer".to_owned() };
         }
     };
     let status = response.status().as_u16();
     match read(response).await {
         Ok(body) => Exchange::Answered { status, body },
-        Err(_) => Exchange::Unknown {
-            reason: format!("the connection broke off in the answer {status}"),
-        },
+        Err(_) => Exchange::Unknown { reason: format!("the connection broke off in the answer {status}") },
     }
 }
 

@@ -41,29 +41,17 @@ struct FirstError {
 
 impl FirstError {
     fn of(body: &[u8]) -> Self {
-        let first = serde_json::from_slice::<ErrorBody>(body)
-            .ok()
-            .and_then(|body| body.errors.into_iter().next());
-        let Some(ErrorEntry {
-            code,
-            message,
-            detail,
-        }) = first
-        else {
-            return Self {
-                code: None,
-                detail: None,
-            };
+        let first =
+            serde_json::from_slice::<ErrorBody>(body).ok().and_then(|body| body.errors.into_iter().next());
+        let Some(ErrorEntry { code, message, detail }) = first else {
+            return Self { code: None, detail: None };
         };
         let detail = match detail {
             serde_json::Value::Null => message,
             serde_json::Value::String(text) => Some(text),
             other => Some(other.to_string()),
         };
-        Self {
-            code: Some(cut(&code)),
-            detail: detail.map(|text| cut(&text)),
-        }
+        Self { code: Some(cut(&code)), detail: detail.map(|text| cut(&text)) }
     }
 
     fn code(&self) -> Option<&str> {
@@ -88,29 +76,19 @@ pub(super) fn start(exchange: Exchange, path: &RepositoryPath) -> StartAnswer {
         (404, Some("NAME_UNKNOWN")) => StartAnswer::NothingToMigrate,
         (409 | 425, Some("IMPORT_IN_PROGRESS")) => StartAnswer::AlreadyRunning(Step::Final),
         (409 | 425, Some("PRE_IMPORT_IN_PROGRESS")) => StartAnswer::AlreadyRunning(Step::Pre),
-        (424, Some("PRE_IMPORT_FAILED")) => StartAnswer::PreImportRequired {
-            code: PreImportCode::Failed,
-        },
-        (424, Some("PRE_IMPORT_CANCELED")) => StartAnswer::PreImportRequired {
-            code: PreImportCode::Canceled,
-        },
-        (424, Some("PRE_IMPORT_REQUIRED")) => StartAnswer::PreImportRequired {
-            code: PreImportCode::Required,
-        },
+        (424, Some("PRE_IMPORT_FAILED")) => StartAnswer::PreImportRequired { code: PreImportCode::Failed },
+        (424, Some("PRE_IMPORT_CANCELED")) => {
+            StartAnswer::PreImportRequired { code: PreImportCode::Canceled }
+        }
+        (424, Some("PRE_IMPORT_REQUIRED")) => {
+            StartAnswer::PreImportRequired { code: PreImportCode::Required }
+        }
         (429, Some("IMPORT_REPOSITORY_NOT_READY")) => StartAnswer::NotReady,
         (429, _) => StartAnswer::RateLimited,
         // A healthy import must not be aborted because somebody took the code out of the registry's answer.
-        (409 | 425, None) => StartAnswer::Unknown {
-            reason: format!("{status} without an error code"),
-        },
-        (300..500, _) => StartAnswer::Refused {
-            status,
-            code: error.code,
-            detail: error.detail,
-        },
-        _ => StartAnswer::Unknown {
-            reason: format!("{status} makes no sense here"),
-        },
+        (409 | 425, None) => StartAnswer::Unknown { reason: format!("{status} without an error code") },
+        (300..500, _) => StartAnswer::Refused { status, code: error.code, detail: error.detail },
+        _ => StartAnswer::Unknown { reason: format!("{status} makes no sense here") },
     }
 }
 
@@ -127,10 +105,7 @@ fn says_migrated(body: &[u8], path: &RepositoryPath) -> bool {
         None | Some(serde_json::Value::Null) => true,
         Some(value) => value.as_str().is_some_and(|value| allowed.contains(&value)),
     };
-    let migrated = [
-        RegistryStatus::Native.name(),
-        RegistryStatus::ImportComplete.name(),
-    ];
+    let migrated = [RegistryStatus::Native.name(), RegistryStatus::ImportComplete.name()];
     json.is_object()
         && json.get("errors").is_none()
         && is("path", &[path.as_str()])
@@ -150,10 +125,7 @@ pub(super) fn status(exchange: Exchange, path: &RepositoryPath) -> StatusAnswer 
                 no_answer("the status of another repository".to_owned())
             }
             Ok(StatusBody { status, detail, .. }) => match status.as_deref().map(RegistryStatus::parse) {
-                Some(Ok(status)) => StatusAnswer::Known {
-                    status,
-                    detail: detail.map(|text| cut(&text)),
-                },
+                Some(Ok(status)) => StatusAnswer::Known { status, detail: detail.map(|text| cut(&text)) },
                 Some(Err(unknown)) => no_answer(cut(&unknown.to_string())),
                 None => no_answer("no status in the registry's JSON".to_owned()),
             },
@@ -181,14 +153,8 @@ pub(super) fn cancel(exchange: Exchange, force: bool) -> CancelAnswer {
                 (_, previous) => CancelAnswer::CannotBeCanceled { previous },
             }
         }
-        (300..500, _) => CancelAnswer::Refused {
-            status,
-            code: error.code,
-            detail: error.detail,
-        },
-        _ => CancelAnswer::NoAnswer {
-            reason: described(status, &body),
-        },
+        (300..500, _) => CancelAnswer::Refused { status, code: error.code, detail: error.detail },
+        _ => CancelAnswer::NoAnswer { reason: described(status, &body) },
     }
 }
 
@@ -200,16 +166,10 @@ fn previous_status(detail: &str) -> Option<RegistryStatus> {
 
 pub(super) fn probe(exchange: Exchange) -> ProbeAnswer {
     match exchange {
-        Exchange::Answered {
-            status: 200..300 | 401,
-            ..
-        } => ProbeAnswer::Supported,
-        Exchange::Answered {
-            status: status @ 500..,
-            body,
-        } => ProbeAnswer::NoAnswer {
-            reason: described(status, &body),
-        },
+        Exchange::Answered { status: 200..300 | 401, .. } => ProbeAnswer::Supported,
+        Exchange::Answered { status: status @ 500.., body } => {
+            ProbeAnswer::NoAnswer { reason: described(status, &body) }
+        }
         Exchange::Answered { status, .. } => ProbeAnswer::Unsupported { status },
         Exchange::NotSent { reason } | Exchange::Unknown { reason } => ProbeAnswer::NoAnswer { reason },
     }
@@ -224,9 +184,5 @@ fn knows_nothing(body: &[u8]) -> bool {
 fn described(status: u16, body: &[u8]) -> String {
     let FirstError { code, detail } = FirstError::of(body);
     let said: Vec<String> = code.into_iter().chain(detail).collect();
-    if said.is_empty() {
-        status.to_string()
-    } else {
-        format!("{status} {}", said.join(": "))
-    }
+    if said.is_empty() { status.to_string() } else { format!("{status} {}", said.join(": ")) }
 }

@@ -7,6 +7,8 @@ mod answer;
 mod client;
 mod exchange;
 mod interpret;
+#[cfg(test)]
+mod tests;
 mod token;
 
 pub use answer::{CancelAnswer, PreImportCode, ProbeAnswer, StartAnswer, StatusAnswer};

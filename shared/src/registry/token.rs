@@ -60,14 +60,8 @@ impl Tokens {
     /// Checks the key by signing with it once.
     pub(super) fn new(audience: String, issuer: String, key: &SecretString) -> Result<Self, InvalidKey> {
         let key = EncodingKey::from_rsa_pem(key.expose_secret().as_bytes()).map_err(|_| InvalidKey)?;
-        let key_id = key_id(&key)?;
-        let tokens = Self {
-            audience,
-            issuer,
-            key,
-            key_id,
-            current: Mutex::new(None),
-        };
+        let key_id = key_id(public_key(&key)?.as_ref());
+        let tokens = Self { audience, issuer, key, key_id, current: Mutex::new(None) };
         tokens.current(Timestamp::now())?;
         Ok(tokens)
     }
@@ -93,41 +87,31 @@ impl Tokens {
             aud: &self.audience,
             iss: &self.issuer,
             exp: expires.as_second(),
-            access: [Access {
-                r#type: "registry",
-                name: "import",
-                actions: ["*"],
-            }],
+            access: [Access { r#type: "registry", name: "import", actions: ["*"] }],
         };
-        let header = Header {
-            kid: Some(self.key_id.clone()),
-            ..Header::new(Algorithm::RS256)
-        };
+        let header = Header { kid: Some(self.key_id.clone()), ..Header::new(Algorithm::RS256) };
         let text = jsonwebtoken::encode(&header, &claims, &self.key).map_err(|_| InvalidKey)?;
-        Ok(Token {
-            text: text.into(),
-            expires,
-        })
+        Ok(Token { text: text.into(), expires })
     }
 }
 
-/// The name by which a registry finds the public key among those it trusts: the first 240 bits of the SHA-256
-/// of its DER, in base32, by fours (libtrust's key id; the distribution registry refuses a token without it).
-fn key_id(key: &EncodingKey) -> Result<String, InvalidKey> {
+/// The public half of the key, as DER (SubjectPublicKeyInfo).
+fn public_key(key: &EncodingKey) -> Result<PublicKeyX509Der<'static>, InvalidKey> {
     let pair = KeyPair::from_der(key.as_bytes()).map_err(|_| InvalidKey)?;
-    let der: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(|_| InvalidKey)?;
-    let hash = digest::digest(&digest::SHA256, der.as_ref());
+    pair.public_key().as_der().map_err(|_| InvalidKey)
+}
+
+/// The name by which a registry finds a public key among those it trusts: the first 240 bits of the SHA-256 of
+/// its DER, in base32, by fours (libtrust's key id; the distribution registry refuses a token without it).
+pub(super) fn key_id(public_key: &[u8]) -> String {
+    let hash = digest::digest(&digest::SHA256, public_key);
     // Five bytes are eight characters, two groups of four.
     let groups = hash.as_ref()[..30].chunks_exact(5).flat_map(|bytes| {
-        let bits = bytes
-            .iter()
-            .fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+        let bits = bytes.iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
         let group = move |first: u32| -> String {
-            (first..first + 4)
-                .map(|i| char::from(BASE32[(bits >> (35 - 5 * i) & 31) as usize]))
-                .collect()
+            (first..first + 4).map(|i| char::from(BASE32[(bits >> (35 - 5 * i) & 31) as usize])).collect()
         };
         [group(0), group(4)]
     });
-    Ok(groups.collect::<Vec<_>>().join(":"))
+    groups.collect::<Vec<_>>().join(":")
 }
