@@ -1,10 +1,10 @@
 use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 
 use lambda_http::{
-    Body, Error, Request, Response,
+    Adapter, Body, Error, Request, Response,
     lambda_runtime::{LambdaInvocation, Runtime},
     service_fn,
-    tower::Service,
+    tower::{Service, ServiceBuilder},
 };
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
     budget::{Budget, Budgets},
     guarded::{self, Outcome},
     layer::{AfterResponse, current_budget},
+    servable::servable,
 };
 use crate::web::{Problem, RequestId};
 
@@ -56,7 +57,8 @@ where
         let handler = Arc::clone(&handler);
         async move { Ok::<_, Infallible>(answer(handler, request, budgets).await) }
     });
-    lambda_http::runtime(service).layer(AfterResponse::new(budgets))
+    let service = ServiceBuilder::new().map_request(servable).service(Adapter::from(service));
+    Runtime::new(service).layer(AfterResponse::new(budgets))
 }
 
 async fn answer<H, F>(handler: Arc<H>, request: Request, budgets: Budgets) -> Response<Body>

@@ -10,6 +10,7 @@ mod http;
 mod layer;
 mod process;
 mod schedule;
+mod servable;
 
 pub use budget::{Budget, Budgets};
 pub use http::{run_http, run_http_within};

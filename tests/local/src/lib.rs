@@ -1,1 +1,36 @@
-//! Brings the whole local stack up with cargo lambda.
+//! Brings the whole local stack up: the PostgreSQL pair, the Data API, the secrets, the registry and the
+//! functions under cargo lambda.
+//!
+//! [`Stack`] owns all of it and ends all of it. A primary and its streaming standby behind two ARNs stand in
+//! for a reader that AWS offers only over TCP: the Data API itself always runs on a cluster's writer.
+
+mod binaries;
+mod client;
+mod database;
+mod function;
+mod functions;
+mod gateway;
+mod names;
+mod options;
+mod secrets;
+mod stack;
+mod stack_file;
+mod ticker;
+mod witness;
+mod worker;
+
+pub use client::Client;
+pub use function::{Environment, Function};
+pub use functions::FunctionSet;
+pub use names::{DATABASE, READER_ARN, READER_SECRET_ARN, WRITER_ARN, WRITER_SECRET_ARN};
+pub use options::{RegistryChoice, StackOptions};
+pub use secrets::SecretStore;
+pub use stack::Stack;
+pub use stack_file::StackFile;
+pub use ticker::Ticker;
+pub use witness::{Sighting, Witness};
+
+// What the stack consists of is used directly by those who run on it.
+pub use local_data_api;
+pub use local_registry;
+pub use postgres_pair;

@@ -6,6 +6,7 @@
 mod binaries;
 pub mod keeper;
 mod layout;
+pub mod replay;
 mod server;
 
 use std::net::TcpListener;
@@ -99,40 +100,17 @@ impl Pair {
     /// Stops replay. When this returns nothing committed from now on is seen by the reader until
     /// [`Self::resume_replay`]. A restart of the reader resumes it as well.
     pub async fn pause_replay(&self) -> anyhow::Result<()> {
-        let reader = self.reader.connect_to("postgres").await?;
-        reader.batch_execute("SELECT pg_wal_replay_pause()").await?;
-        wait_until("replay is paused", async || {
-            let row = reader
-                .query_one("SELECT pg_get_wal_replay_pause_state()", &[])
-                .await?;
-            Ok(row.get::<_, String>(0) == "paused")
-        })
-        .await
+        replay::pause(&self.reader.dsn()).await
     }
 
     /// Lets replay go on. It catches up by itself: see [`Self::wait_until_replayed`].
     pub async fn resume_replay(&self) -> anyhow::Result<()> {
-        let reader = self.reader.connect_to("postgres").await?;
-        reader.batch_execute("SELECT pg_wal_replay_resume()").await?;
-        Ok(())
+        replay::resume(&self.reader.dsn()).await
     }
 
     /// Has the reader show each commit `lag` (to the millisecond) after it was made; zero ends that.
     pub async fn set_lag(&self, lag: Duration) -> anyhow::Result<()> {
-        let reader = self.reader.connect_to("postgres").await?;
-        let milliseconds = lag.as_millis();
-        reader
-            .batch_execute(&format!(
-                "ALTER SYSTEM SET recovery_min_apply_delay = '{milliseconds}ms'"
-            ))
-            .await?;
-        reader.batch_execute("SELECT pg_reload_conf()").await?;
-        wait_until("the lag is set", async || {
-            let query = "SELECT setting FROM pg_settings WHERE name = 'recovery_min_apply_delay'";
-            let row = reader.query_one(query, &[]).await?;
-            Ok(row.get::<_, String>(0) == milliseconds.to_string())
-        })
-        .await
+        replay::delay(&self.reader.dsn(), lag).await
     }
 
     /// Waits until the reader shows everything that is committed on the writer now. An error after 30 s.

@@ -27,6 +27,12 @@ fn handler(api: &RuntimeApi) -> impl Fn(Request, Budget) -> Answer + Send + Sync
         Box::pin(async move {
             match request.raw_http_path() {
                 "/panic" => panic!("the handler's own text"),
+                "/query" => {
+                    let query = request.query_string_parameters();
+                    let read: serde_json::Map<_, _> =
+                        query.iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+                    return Response::new(Body::from(Value::Object(read).to_string()));
+                }
                 "/hang" => std::future::pending().await,
                 "/defer" => defer(async move {
                     api.until(|seen| answer(seen, "first").is_some()).await;
@@ -175,6 +181,23 @@ async fn a_deadline_that_the_platform_gives_bounds_the_handler_and_the_work() {
     assert!((3.0..=4.5).contains(&left(&near, "after")), "{near}");
     assert!((7.0..=8.0).contains(&left(&none, "handler")), "{none}");
     assert!((27.0..=28.5).contains(&left(&none, "after")), "{none}");
+}
+
+#[tokio::test]
+async fn a_query_or_host_that_makes_no_uri_is_served_like_any_other() {
+    let api = RuntimeApi::start().await;
+    let mut event = http_event("GET", "/query");
+    event["rawQueryString"] = json!("state=<x>&limit=\"1 2\"#&name=gr\u{fc}n&min_version=%37");
+    event["headers"]["host"] = json!("127.0.0.1:99999");
+    event["requestContext"]["domainName"] = json!("[not a host");
+    let script = async {
+        api.invoke("first", super::api::IN_1970, event);
+        api.until_answered("first").await
+    };
+    let answer = api.serve(|| runtime(Budgets::HTTP, handler(&api)), script).await;
+    assert_eq!(answer["statusCode"], 200);
+    let query: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    assert_eq!(query, json!({"state": "<x>", "limit": "\"1 2\"#", "name": "gr\u{fc}n", "min_version": "7"}));
 }
 
 #[tokio::test]

@@ -9,12 +9,12 @@ repeated AS MATERIALIZED (
     SELECT * FROM named WHERE change = :change::uuid
 ),
 candidate AS MATERIALIZED (
-    SELECT named.*, plan -> 'otherwise' AS outcome
+    SELECT named.*, entry -> 'otherwise' AS outcome
     FROM named
     CROSS JOIN LATERAL (
-        SELECT :plan::jsonb -> concat_ws('/', named.migration_state, named.aborted_in_state) AS plan
-    ) AS plans
-    WHERE plan IS NOT NULL AND NOT EXISTS (SELECT FROM repeated)
+        SELECT :plan::jsonb -> concat_ws('/', named.migration_state, named.aborted_in_state) AS entry
+    ) AS entries
+    WHERE entry IS NOT NULL AND NOT EXISTS (SELECT FROM repeated)
 ),
 free_slot AS MATERIALIZED (
     SELECT s.slot FROM migration_slots AS s
