@@ -64,8 +64,15 @@ pub(super) async fn fetch<T: DeserializeOwned, E: Effect>(
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     match result {
         Ok(rows) => {
-            let (name, count) = (statement.name(), rows.len());
-            tracing::debug!(endpoint, statement = name, outcome = "ok", rows = count, attempts, elapsed_ms);
+            tracing::debug!(
+                endpoint,
+                statement = statement.name(),
+                outcome = "answered",
+                rows = rows.len(),
+                attempts,
+                elapsed_ms,
+                "statement sent"
+            );
             Ok(rows)
         }
         Err(mut failure) => {
@@ -77,10 +84,10 @@ pub(super) async fn fetch<T: DeserializeOwned, E: Effect>(
                 endpoint,
                 statement = error.statement,
                 outcome = %error.outcome(),
-                class = %error.class(),
+                error = %error.failure,
                 attempts,
                 elapsed_ms,
-                "{error}"
+                "statement sent"
             );
             Err(error)
         }

@@ -2,5 +2,6 @@
 
 mod data_api;
 mod errors;
+mod logging;
 mod purposes;
 mod sending;

@@ -13,6 +13,7 @@ use crate::{
         StartAnswer,
         token::{Tokens, key_id},
     },
+    telemetry::capture::Capture,
 };
 
 fn tokens() -> Tokens {
@@ -123,4 +124,25 @@ async fn a_401_is_answered_with_a_new_token_exactly_once() {
     let answer = client(&server.url()).start(&path(), Step::Pre, attempt, deadline()).await;
     assert_eq!(answer, StartAnswer::Refused { status: 401, code: None, detail: None });
     assert_eq!(server.received().len(), 2);
+}
+
+#[tokio::test]
+async fn a_call_leaves_one_line_and_neither_it_nor_anything_else_shows_the_token() {
+    let log = Capture::begin("start-migration", "trace".parse().unwrap());
+    let server = ScriptedServer::start([Reply::answer(202, "")]).await;
+    let client = client(&server.url());
+    let attempt = AttemptId::new(Uuid::from_u128(7));
+    client.start(&path(), Step::Pre, attempt, deadline()).await;
+
+    let line = log.line("registry called");
+    assert_eq!(
+        (&line["level"], &line["operation"], &line["status"]),
+        (&"DEBUG".into(), &"start".into(), &202.into())
+    );
+    assert_eq!(line["path"], "/gitlab/v1/import/group/project/image/");
+    assert_eq!(line["attempt"], attempt.to_string());
+    let [header] = bearer(&server).try_into().unwrap();
+    let token = header.strip_prefix("Bearer ").unwrap();
+    assert!(!log.text().contains(token));
+    assert!(!format!("{client:?}").contains(token));
 }
