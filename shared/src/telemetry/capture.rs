@@ -1,12 +1,16 @@
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use serde_json::Value;
-use tracing::subscriber::DefaultGuard;
+use tracing::{Dispatch, subscriber::DefaultGuard};
 
 use super::LogLevel;
+
+/// While there is but one subscriber in the process, `tracing` decides for good whether a place in the code is
+/// worth asking about by what the thread that comes by first listens to: nothing, in a test without a log.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
 
 /// The log of the current thread while this lives, for tests.
 pub(crate) struct Capture {
@@ -30,6 +34,7 @@ impl io::Write for Writer {
 
 impl Capture {
     pub(crate) fn begin(function: &'static str, level: LogLevel) -> Self {
+        LazyLock::force(&SECOND);
         let written = Arc::new(Mutex::new(Vec::new()));
         let writer = Writer(Arc::clone(&written));
         let subscriber = super::subscriber(function, level, move || writer.clone());

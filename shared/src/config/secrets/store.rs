@@ -15,7 +15,7 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::{config::SecretArn, endpoint::behavior_version};
+use crate::config::{SecretArn, aws};
 
 pub(crate) const ARN: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:notification";
 
@@ -67,7 +67,7 @@ impl Store {
             .secret_access_key("local")
             .provider_name("test")
             .build();
-        aws_config::defaults(behavior_version())
+        aws::loader()
             .region("eu-central-1")
             .credentials_provider(credentials)
             .endpoint_url(&self.url)
