@@ -1,0 +1,119 @@
+//! The end of the registry, and its beginning again.
+
+use std::time::Duration;
+
+use local_registry::storage::verify;
+use local_registry::{Point, Registry, Restart, Status};
+use tokio::time::Instant;
+
+use crate::bench::{AT_MOST, Bench, IMAGE, config};
+
+#[tokio::test]
+async fn a_registry_that_is_told_to_stop_cancels_what_runs_and_says_so() {
+    for (running, told) in
+        [(Status::PreImportInProgress, "pre_import_canceled"), (Status::ImportInProgress, "import_canceled")]
+    {
+        let bench = Bench::with(|config| config.cancel_notice = Duration::from_secs(3600)).await;
+        bench.bring_to(running).await;
+        let before = bench.receiver.received().len();
+        let url = bench.registry.url();
+        bench.registry.restart(Restart::Graceful, Duration::ZERO).await.unwrap();
+        let received = bench.receiver.wait_for(before + 1).await;
+        assert_eq!(received[before].status(), told);
+        assert_eq!(received[before].body["detail"], "forced cancelation");
+        assert_eq!(bench.registry.url(), url);
+        assert_eq!(bench.status(IMAGE).await.json(), received[before].body);
+        assert_eq!(bench.registry.slots_in_use().await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_stopping_registry_waits_only_so_long_for_its_notifications() {
+    let bench = Bench::with(|config| config.shutdown_limit = Duration::from_millis(200)).await;
+    bench.bring_to(Status::PreImportInProgress).await;
+    bench.receiver.hold();
+    let begun = Instant::now();
+    bench.registry.restart(Restart::Graceful, Duration::ZERO).await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(200));
+    assert!(begun.elapsed() < AT_MOST);
+    assert_eq!(bench.status(IMAGE).await.json()["detail"], "forced cancelation");
+}
+
+#[tokio::test]
+async fn a_crash_leaves_imports_in_progress_and_nobody_is_told() {
+    let bench = Bench::new().await;
+    bench.bring_to(Status::PreImportInProgress).await;
+    bench.registry.rules().clear();
+    let held = bench.hold(Point::Work);
+    bench.registry.restart(Restart::Crash, Duration::ZERO).await.unwrap();
+    bench.registry.rules().remove(held);
+    assert_eq!(bench.status(IMAGE).await.json()["status"], "pre_import_in_progress");
+    bench.start(IMAGE, "pre").await.is_error(425, "PRE_IMPORT_IN_PROGRESS");
+    // Only a cancel gets it going again, as with the real one.
+    bench.cancel(IMAGE, "").await.is(202);
+    bench.run(IMAGE, "pre").await;
+    bench.reaches(IMAGE, Status::PreImportComplete).await;
+}
+
+#[tokio::test]
+async fn while_the_registry_is_down_nobody_answers() {
+    let bench = Bench::new().await;
+    let down = bench.registry.restart(Restart::Graceful, Duration::from_millis(500));
+    let asking = async {
+        loop {
+            let Err(error) = bench.start_call(IMAGE, "pre", "x").send().await else {
+                tokio::task::yield_now().await;
+                continue;
+            };
+            break error;
+        }
+    };
+    let (restarted, refused) = futures::join!(down, tokio::time::timeout(AT_MOST, asking));
+    restarted.unwrap();
+    assert!(refused.unwrap().is_connect());
+    assert!(bench.status(IMAGE).await.status < 500);
+}
+
+#[tokio::test]
+async fn what_was_completed_is_known_to_the_next_registry() {
+    let bench = Bench::new().await;
+    bench.bring_to(Status::PreImportComplete).await;
+    bench.registry.restart(Restart::Graceful, Duration::ZERO).await.unwrap();
+    bench.run(IMAGE, "final").await;
+    bench.registry.restart(Restart::Crash, Duration::ZERO).await.unwrap();
+    bench.start(IMAGE, "final").await.is(200);
+    verify(&bench.old(), &bench.new_storage(), IMAGE).unwrap();
+
+    let Bench { registry, folder, .. } = bench;
+    registry.stop().await;
+    let next = Registry::start(config(&folder)).await.unwrap();
+    assert_eq!(next.report(IMAGE).await.unwrap().status, Status::ImportComplete);
+}
+
+#[tokio::test]
+async fn half_a_line_at_the_end_of_the_statuses_is_forgotten() {
+    let bench = Bench::new().await;
+    bench.bring_to(Status::PreImportComplete).await;
+    let Bench { registry, folder, .. } = bench;
+    registry.stop().await;
+    let file = folder.path().join("new/import-status.jsonl");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{whole}{{\"path\":\"group/pro")).unwrap();
+    let next = Registry::start(config(&folder)).await.unwrap();
+    assert_eq!(next.report(IMAGE).await.unwrap().status, Status::PreImportComplete);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), whole);
+}
+
+#[tokio::test]
+async fn a_dropped_registry_does_not_listen_any_more() {
+    let bench = Bench::new().await;
+    let Bench { registry, client, .. } = bench;
+    let url = registry.url();
+    drop(registry);
+    let refused = async {
+        while client.get(format!("{url}/v2/")).send().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(AT_MOST, refused).await.unwrap();
+}
