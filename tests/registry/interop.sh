@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# Independent tools agree with this crate about storages and images:
+#   1. Debian's docker-registry serves a storage that `local-registry make-storage` wrote;
+#   2. local-registry migrates a storage that docker-registry wrote and skopeo filled;
+#   3. what it migrated is pulled from it, and from docker-registry on the new storage, with the same digests;
+#   4. skopeo pushes to it.
+# Installs docker-registry and skopeo where they are missing (apt-get, as root or through sudo). Leaves nothing.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+install_missing() {
+    command -v docker-registry >/dev/null && command -v skopeo >/dev/null && return
+    local as_root=()
+    [ "$(id -u)" = 0 ] || as_root=(sudo)
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq docker-registry skopeo
+}
+install_missing >&2
+
+cargo build --quiet -p local-registry
+target=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
+local_registry=$target/debug/local-registry
+
+work=$(mktemp -d)
+pids=()
+finish() {
+    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+    for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
+    rm -rf "$work"
+}
+trap finish EXIT
+
+# Waits until a command succeeds, for at most 20 s.
+until_ok() {
+    local left=200
+    until "$@" 2>/dev/null; do
+        left=$((left - 1))
+        [ "$left" -gt 0 ] || { echo "gave up waiting for: $*" >&2; return 1; }
+        sleep 0.1
+    done
+}
+
+field() { python3 -c 'import json,sys; value = json.load(sys.stdin)[sys.argv[1]]; print(value if isinstance(value, str) else "\n".join(value or []))' "$1"; }
+
+# docker_registry NAME STORAGE: starts Debian's registry on a free port; its address is in $address afterwards.
+docker_registry() {
+    cat >"$work/$1.yml" <<YML
+version: 0.1
+storage:
+  filesystem: {rootdirectory: "$2"}
+  delete: {enabled: true}
+http: {addr: "127.0.0.1:0"}
+YML
+    docker-registry serve "$work/$1.yml" >"$work/$1.log" 2>&1 &
+    pids+=($!)
+    until_ok grep -q 'listening on 127' "$work/$1.log"
+    address=$(grep -o 'listening on 127[0-9.:]*' "$work/$1.log" | head -1 | cut -d' ' -f3)
+}
+
+# serve NAME OLD NEW: starts ours; its address is in $address afterwards.
+serve() {
+    "$local_registry" serve --listen 127.0.0.1:0 --old-storage "$2" --new-storage "$3" \
+        --token-public-key "$work/public.pem" --max-concurrent-imports 100 >"$work/$1.json" 2>"$work/$1.log" &
+    pids+=($!)
+    until_ok grep -q ready "$work/$1.json"
+    address=$(field url <"$work/$1.json")
+    address=${address#http://}
+}
+
+repositories() { curl -sSf "http://$1/v2/_catalog?n=1000" | field repositories; }
+tags() { curl -sSf "http://$1/v2/$2/tags/list" | field tags; }
+
+# digests ADDRESS: a line for each tag of each repository, as skopeo sees them.
+digests() {
+    for repository in $(repositories "$1"); do
+        for tag in $(tags "$1" "$repository" | sort); do
+            echo "$repository:$tag $(skopeo inspect --tls-verify=false --raw "docker://$1/$repository:$tag" | sha256sum | cut -d' ' -f1)"
+        done
+    done | sort
+}
+
+# copy FROM TO: every tag with all its platforms; skopeo checks each digest on the way.
+copy() {
+    for repository in $(repositories "$1"); do
+        for tag in $(tags "$1" "$repository"); do
+            skopeo --insecure-policy copy --quiet --all --preserve-digests --src-tls-verify=false \
+                --dest-tls-verify=false "docker://$1/$repository:$tag" "docker://$2/$repository:$tag"
+        done
+    done
+}
+
+# same WHAT ONE OTHER: compares two lists of digests.
+same() {
+    [ -s "$2" ] || { echo "FAILED $1: there is nothing to compare" >&2; exit 1; }
+    diff -u "$2" "$3" >&2 || { echo "FAILED $1" >&2; exit 1; }
+    echo "ok  $1 ($(wc -l <"$2") tags)"
+}
+
+has_status() { # ADDRESS REPOSITORY STATUS
+    curl -sSf "http://$1/-/statuses" | python3 -c 'import json,sys
+wanted = (sys.argv[1], sys.argv[2])
+sys.exit(wanted not in [(entry["path"], entry["status"]) for entry in json.load(sys.stdin)])' "$2" "$3"
+}
+
+import() { # ADDRESS REPOSITORY STEP STATUS-AFTERWARDS
+    curl -sSf -X PUT -H "Authorization: Bearer $token" "http://$1/gitlab/v1/import/$2/?import_type=$3"
+    until_ok has_status "$1" "$2" "$4"
+}
+
+"$local_registry" make-keys "$work" >/dev/null
+token=$("$local_registry" token --private-key "$work/private.pem")
+"$local_registry" make-storage "$work/made" --repositories 6 >/dev/null
+
+serve ours-made "$work/made" "$work/unused"; ours_made=$address
+docker_registry debian-made "$work/made"; debian_made=$address
+digests "$ours_made" >"$work/1-ours"
+digests "$debian_made" >"$work/1-debian"
+same "docker-registry serves what make-storage wrote as local-registry does" "$work/1-ours" "$work/1-debian"
+
+docker_registry debian-old "$work/old"; debian_old=$address
+copy "$debian_made" "$debian_old"
+digests "$debian_old" >"$work/2-old"
+same "skopeo copied all of it into an empty docker-registry" "$work/1-debian" "$work/2-old"
+
+serve ours "$work/old" "$work/new"; ours=$address
+for repository in $(repositories "$ours"); do
+    import "$ours" "$repository" pre pre_import_complete
+    import "$ours" "$repository" final import_complete
+done
+"$local_registry" verify "$work/old" "$work/new" >"$work/verified"
+echo "ok  local-registry migrated a storage that docker-registry wrote ($(wc -l <"$work/verified") repositories verified)"
+digests "$ours" >"$work/3-ours"
+same "skopeo pulls the same digests from local-registry after the migration" "$work/2-old" "$work/3-ours"
+docker_registry debian-new "$work/new"; debian_new=$address
+docker_registry debian-check "$work/check"; debian_check=$address
+copy "$debian_new" "$debian_check"
+digests "$debian_check" >"$work/3-debian"
+same "docker-registry serves the new storage, every blob pulled with the same digest" "$work/2-old" "$work/3-debian"
+
+serve ours-empty "$work/nothing" "$work/pushed"; ours_empty=$address
+copy "$debian_made" "$ours_empty"
+digests "$ours_empty" >"$work/4-ours"
+same "skopeo pushes to local-registry" "$work/1-debian" "$work/4-ours"
