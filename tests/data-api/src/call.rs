@@ -149,7 +149,7 @@ async fn finish(shared: &Arc<Shared>, request: &Request, how: Finish) -> Result<
 /// Whom to connect as, and where, for this call.
 fn target(shared: &Shared, request: &Request) -> Result<Target, ApiError> {
     let cluster_arn = validate::arn(request.resource_arn.as_deref(), "resourceArn")?;
-    let secret_arn = validate::required(request.secret_arn.as_deref(), "secretArn")?;
+    let secret_arn = validate::arn(request.secret_arn.as_deref(), "secretArn")?;
     let cluster = shared.cluster(cluster_arn)?;
     let secret = shared.secret(secret_arn)?;
     let database = request.database.as_deref().unwrap_or(&shared.config.default_database);
@@ -159,7 +159,7 @@ fn target(shared: &Shared, request: &Request) -> Result<Target, ApiError> {
 /// What this call says of its transaction.
 fn scope<'a>(shared: &'a Shared, request: &'a Request) -> Result<PartialScope<'a>, ApiError> {
     let cluster_arn = validate::arn(request.resource_arn.as_deref(), "resourceArn")?;
-    let secret_arn = validate::required(request.secret_arn.as_deref(), "secretArn")?;
+    let secret_arn = validate::arn(request.secret_arn.as_deref(), "secretArn")?;
     Ok(PartialScope {
         cluster: &shared.cluster(cluster_arn)?.arn,
         secret: &shared.secret(secret_arn)?.arn,

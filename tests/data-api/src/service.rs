@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Method, Request as HttpRequest};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::error::{ApiError, ErrorCode};
 use crate::faults::Effect;
@@ -55,7 +55,8 @@ fn read(
     if head + body.len() > shared.config.limits.request_bytes {
         return Err(ApiError::new(ErrorCode::RequestEntityTooLargeException, "Request is too long."));
     }
-    let request = serde_json::from_slice(body).map_err(|error| {
+    let members = serde_json::from_slice::<Map<String, Value>>(body);
+    let request = members.and_then(|members| serde_json::from_value(members.into())).map_err(|error| {
         // The position tells enough: the text could repeat a value.
         let place = format!("line {}, column {}", error.line(), error.column());
         ApiError::new(ErrorCode::SerializationException, format!("The request cannot be read at {place}."))

@@ -1,0 +1,54 @@
+//! The cases, driven by boto3: an independent client, which also holds every answer against botocore's model.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use crate::cases::all;
+use crate::stage::{Stage, names};
+
+#[tokio::test]
+async fn every_case_holds_for_boto3() {
+    let python = python();
+    assert!(
+        python.exists(),
+        "{} is missing: tests/setup.sh makes it (a Python environment with boto3)",
+        python.display()
+    );
+    let stage = Stage::set().await;
+    let cases = all();
+    let setting = json!({ "servers": stage.urls(), "names": names(), "cases": cases });
+    let mut driver = Command::new(python)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/driver.py"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    driver.stdin.take().unwrap().write_all(setting.to_string().as_bytes()).await.unwrap();
+    let output = driver.wait_with_output().await.unwrap();
+    stage.strike().await;
+    assert!(output.status.success(), "the driver ended with {}", output.status);
+
+    let told: BTreeMap<String, Value> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|line| (line["name"].as_str().unwrap().to_owned(), line["wrong"].clone()))
+        .collect();
+    let wrong: Vec<String> = cases
+        .iter()
+        .filter(|case| told.get(&case.name) != Some(&Value::Null))
+        .map(|case| format!("{}: {}", case.name, told.get(&case.name).unwrap_or(&json!("not driven"))))
+        .collect();
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// `target/tools/python` at the workspace's root, wherever Cargo builds.
+fn python() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/python/bin/python")
+}

@@ -1,0 +1,127 @@
+//! A pair of servers, three Data APIs in front of it, and the names that the cases use.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use local_data_api::{Cluster, ClusterState, Config, DataApi, Limits, Secret};
+use postgres_pair::{Pair, PairOptions};
+
+use crate::cases::FIXTURE;
+
+/// The database the cases run in.
+pub const DATABASE: &str = postgres_pair::DATABASE;
+
+/// Everything a run of the cases needs; ends with it.
+pub struct Stage {
+    pub pair: Pair,
+    servers: Vec<(&'static str, DataApi)>,
+}
+
+impl Stage {
+    pub async fn set() -> Self {
+        let pair = Pair::start(PairOptions::default()).await.unwrap();
+        let owner = connect(&pair.writer().dsn()).await;
+        owner.batch_execute(FIXTURE).await.unwrap();
+        pair.wait_until_replayed().await.unwrap();
+        let mut servers = Vec::new();
+        for (name, limits) in [("aws", Limits::default()), ("small", small()), ("aged", aged())] {
+            servers.push((name, DataApi::start(config(&pair, limits)).await.unwrap()));
+        }
+        Self { pair, servers }
+    }
+
+    /// Name and URL of each server.
+    pub fn urls(&self) -> BTreeMap<&'static str, String> {
+        self.servers.iter().map(|(name, server)| (*name, server.url())).collect()
+    }
+
+    pub fn server(&self, wanted: &str) -> &DataApi {
+        let found = self.servers.iter().find(|(name, _)| *name == wanted);
+        found.map(|(_, server)| server).unwrap()
+    }
+
+    pub async fn strike(self) {
+        for (_, server) in self.servers {
+            server.stop().await;
+        }
+        self.pair.stop().await.unwrap();
+    }
+}
+
+/// What stands behind the `@` names of the cases.
+pub fn names() -> BTreeMap<&'static str, String> {
+    let clusters =
+        ["writer", "reader", "down", "no-writer", "no-instance", "disabled", "invalid-state", "unknown"];
+    let secrets = ["owner", "select-only", "no-such-role", "missing"];
+    let clusters = clusters.into_iter().map(|name| (name, cluster_arn(name)));
+    let secrets = secrets.into_iter().map(|name| (name, secret_arn(name)));
+    let others = [("database", DATABASE.to_owned()), ("owner-by-name", "local-owner".to_owned())];
+    clusters.chain(secrets).chain(others).collect()
+}
+
+pub fn cluster_arn(name: &str) -> String {
+    format!("arn:aws:rds:eu-central-1:123456789012:cluster:{name}")
+}
+
+pub fn secret_arn(name: &str) -> String {
+    format!("arn:aws:secretsmanager:eu-central-1:123456789012:secret:local-{name}")
+}
+
+pub fn config(pair: &Pair, limits: Limits) -> Config {
+    let (writer, reader) = (pair.writer(), pair.reader());
+    let in_state =
+        |name: &str, state| Cluster { state, ..Cluster::new(cluster_arn(name), &writer.host, writer.port) };
+    let secret = |name: &str, user: &str| Secret {
+        arn: secret_arn(name),
+        username: user.to_owned(),
+        password: "not checked by a server that trusts".to_owned(),
+    };
+    Config {
+        clusters: vec![
+            in_state("writer", ClusterState::Available),
+            Cluster::new(cluster_arn("reader"), &reader.host, reader.port),
+            Cluster::new(cluster_arn("down"), "127.0.0.1", closed_port()),
+            in_state("no-writer", ClusterState::NoWriter),
+            in_state("no-instance", ClusterState::NoInstance),
+            in_state("disabled", ClusterState::HttpEndpointDisabled),
+            in_state("invalid-state", ClusterState::InvalidState),
+        ],
+        secrets: vec![
+            secret("owner", "postgres"),
+            secret("select-only", "select_only"),
+            secret("no-such-role", "nobody_by_this_name"),
+        ],
+        limits,
+        ..Config::default()
+    }
+}
+
+/// A connection around the Data API.
+pub async fn connect(dsn: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(dsn, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+fn small() -> Limits {
+    Limits {
+        request_bytes: 6000,
+        sql_characters: 300,
+        response_bytes: 1000,
+        row_bytes: 400,
+        formatted_bytes: 500,
+        call: Duration::from_millis(400),
+        transaction_idle: Duration::from_millis(300),
+        ..Limits::default()
+    }
+}
+
+fn aged() -> Limits {
+    Limits { transaction_life: Duration::from_millis(300), ..Limits::default() }
+}
+
+/// A port where nobody listens.
+fn closed_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
