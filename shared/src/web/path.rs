@@ -146,6 +146,7 @@ mod tests {
             "/api/v4/internal/registry/repositories/a/migration",
             "/api/v4/internal/registry/repositories/a%2Fmigration%2Fstatus",
             "/api/v5/internal/registry/repositories/a/migration/status",
+            "/api/v4/internal/registry/repositories/a%252Fb/migration/status",
             "/api/v4/internal/registry/repositories/../b/migration/status",
         ] {
             assert_eq!(notification(raw), Err(StatusCode::NOT_FOUND), "{raw:?}");

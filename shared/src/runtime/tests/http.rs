@@ -27,6 +27,10 @@ fn handler(api: &RuntimeApi) -> impl Fn(Request, Budget) -> Answer + Send + Sync
         Box::pin(async move {
             match request.raw_http_path() {
                 "/panic" => panic!("the handler's own text"),
+                "/log" => {
+                    tracing::info!("the handler logs");
+                    defer(async { tracing::info!("the work logs") });
+                }
                 "/query" => {
                     let query = request.query_string_parameters();
                     let read: serde_json::Map<_, _> =
@@ -86,7 +90,7 @@ fn problem(answer: &Value) -> Value {
 async fn the_answer_leaves_before_the_work_after_it_and_the_next_event_is_asked_for_after_it() {
     let api = RuntimeApi::start().await;
     // The work waits for the answer to arrive: had the answer to wait for the work, this would not end.
-    first_of_two(&api, Budgets::HTTP, "/defer").await;
+    assert_eq!(first_of_two(&api, Budgets::HTTP, "/defer").await["statusCode"], 200);
     let seen = api.seen();
     assert_eq!(seen[0], Seen::AskedForEvent);
     assert!(matches!(&seen[1], Seen::Answered { id, .. } if id == "first"), "{seen:#?}");
@@ -94,6 +98,15 @@ async fn the_answer_leaves_before_the_work_after_it_and_the_next_event_is_asked_
     assert_eq!(seen[3], Seen::Noted("the work is done"));
     assert_eq!(seen[4], Seen::AskedForEvent);
     assert!(matches!(&seen[5], Seen::Answered { id, .. } if id == "second"), "{seen:#?}");
+}
+
+#[tokio::test]
+async fn what_the_handler_and_the_work_log_carries_the_request_id() {
+    let log = Capture::begin("test", LogLevel::default());
+    let api = RuntimeApi::start().await;
+    first_of_two(&api, Budgets::HTTP, "/log").await;
+    assert_eq!(log.line("the handler logs")["request_id"], "first");
+    assert_eq!(log.line("the work logs")["request_id"], "first");
 }
 
 #[tokio::test]

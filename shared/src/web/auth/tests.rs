@@ -92,3 +92,16 @@ async fn when_the_store_cannot_tell_a_new_secret_from_a_wrong_one_the_answer_is_
     assert!(log.line("a caller could not be authenticated")["error"].is_string());
     assert!(!shown.contains("presented-value") && !shown.contains("hunter2"), "{shown}");
 }
+
+#[tokio::test]
+async fn what_says_nothing_is_refused_without_asking_the_store() {
+    let store = Store::start().await;
+    store.hold("AWSCURRENT", "hunter2");
+    let reader = SecretReader::new(&store.sdk_config().await);
+    let secret = SharedSecret::load(reader, Store::arn()).await.unwrap();
+    for values in [&[&b""[..]][..], &[], &[b"one", b"two"]] {
+        assert!(registry(&headers(values), &secret).await.is_err());
+        assert!(operator(&headers(values), &secret).await.is_err());
+    }
+    assert_eq!(store.asked().len(), 1, "once, to begin with");
+}
