@@ -2,32 +2,51 @@
 
 use std::time::Duration;
 
-use local_data_api::{DataApi, ErrorCode, Limits};
+use local_data_api::{Config, DataApi, ErrorCode, Fault, Limits};
 use postgres_pair::{Pair, PairOptions};
 
 use crate::rust_sdk::client;
-use crate::stage::{DATABASE, cluster_arn, config, connect, secret_arn};
+use crate::stage::{DATABASE, cluster_arn, config, connect, secret_arn, shared_pair};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-async fn set() -> (Pair, DataApi) {
-    let pair = Pair::start(PairOptions::default()).await.unwrap();
-    let server = DataApi::start(config(&pair, Limits::default())).await.unwrap();
-    (pair, server)
+/// A server in front of the shared pair, and a database that only this test uses.
+struct Stand {
+    server: DataApi,
+    database: &'static str,
 }
 
-async fn execute(server: &DataApi, sql: &str) -> Result<i64, Option<String>> {
-    execute_at(&server.url(), sql).await
+impl Stand {
+    async fn set(database: &'static str) -> Self {
+        let pair = shared_pair().await;
+        let owner = connect(&pair.writer().dsn()).await;
+        owner.batch_execute(&format!("CREATE DATABASE {database}")).await.unwrap();
+        Self { server: DataApi::start(config(pair, Limits::default())).await.unwrap(), database }
+    }
+
+    async fn execute(&self, sql: &str) -> Result<i64, Option<String>> {
+        execute(&self.server.url(), self.database, sql).await
+    }
+
+    /// Waits until exactly this many other connections of this database fit the condition.
+    async fn until_connections(&self, count: i64, condition: &str) {
+        let watch = connect(&shared_pair().await.writer().dsn()).await;
+        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND {condition}");
+        eventually(condition, async || {
+            watch.query_one(&sql, &[&self.database]).await.unwrap().get::<_, i64>(0) == count
+        })
+        .await;
+    }
 }
 
 /// The first value of the result if it is a number, or the name of the error if there is one.
-async fn execute_at(url: &str, sql: &str) -> Result<i64, Option<String>> {
+async fn execute(url: &str, database: &str, sql: &str) -> Result<i64, Option<String>> {
     use aws_sdk_rdsdata::error::ProvideErrorMetadata as _;
     let answer = client(url, "once")
         .execute_statement()
         .resource_arn(cluster_arn("writer"))
         .secret_arn(secret_arn("owner"))
-        .database(DATABASE)
+        .database(database)
         .sql(sql)
         .send()
         .await;
@@ -51,102 +70,87 @@ async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 
 #[tokio::test]
 async fn a_restart_of_the_server_costs_no_later_call() {
-    let (pair, server) = set().await;
-    assert_eq!(execute(&server, "select 1").await, Ok(1));
+    let pair = Pair::start(PairOptions::default()).await.unwrap();
+    let server = DataApi::start(config(&pair, Limits::default())).await.unwrap();
+    let url = server.url();
+    assert_eq!(execute(&url, DATABASE, "select 1").await, Ok(1));
+    pair.restart_writer().await.unwrap();
+    assert_eq!(execute(&url, DATABASE, "select 2").await, Ok(2));
     pair.stop_writer().await.unwrap();
-    assert_eq!(execute(&server, "select 1").await, Err(Some("DatabaseUnavailableException".to_owned())));
-    pair.start_writer().await.unwrap();
-    assert_eq!(execute(&server, "select 2").await, Ok(2));
+    let unavailable = Err(Some("DatabaseUnavailableException".to_owned()));
+    assert_eq!(execute(&url, DATABASE, "select 3").await, unavailable);
     server.stop().await;
     pair.stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_server_that_stops_in_a_statement_says_why() {
-    let (pair, server) = set().await;
-    let watch = connect(&pair.writer().dsn()).await;
-    let running = "select count(*) from pg_stat_activity where query = 'select pg_sleep(60)::text' and state = 'active'";
-    let kill =
-        "select pg_terminate_backend(pid) from pg_stat_activity where query = 'select pg_sleep(60)::text'";
-    let call = execute(&server, "select pg_sleep(60)::text");
-    let end = async {
-        eventually("the statement runs", async || {
-            watch.query_one(running, &[]).await.unwrap().get::<_, i64>(0) == 1
-        })
-        .await;
-        watch.execute(kill, &[]).await.unwrap();
+async fn a_statement_that_is_terminated_says_why() {
+    let stand = Stand::set("terminated").await;
+    let terminate = async {
+        stand.until_connections(1, "state = 'active' AND query LIKE '%pg_sleep(60)%'").await;
+        let owner = connect(&shared_pair().await.writer().dsn()).await;
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'terminated'";
+        owner.execute(sql, &[]).await.unwrap();
     };
-    let (told, ()) = tokio::join!(call, end);
+    let (told, ()) = tokio::join!(stand.execute("select pg_sleep(60)::text"), terminate);
     assert_eq!(told, Err(Some("DatabaseErrorException".to_owned())));
-    server.stop().await;
-    pair.stop().await.unwrap();
+    stand.server.stop().await;
 }
 
 #[tokio::test]
 async fn a_statement_goes_on_when_its_caller_hangs_up() {
-    let (pair, server) = set().await;
-    execute(&server, "create table done (a int)").await.unwrap();
-    let call = execute(&server, "insert into done select 1 from pg_sleep(1)");
-    let hung_up = tokio::time::timeout(Duration::from_millis(300), call).await;
-    assert!(hung_up.is_err());
-    eventually("the row is there", async || execute(&server, "select count(*) from done").await == Ok(1))
-        .await;
-    server.stop().await;
-    pair.stop().await.unwrap();
+    let stand = Stand::set("hung_up").await;
+    stand.execute("create table done (a int)").await.unwrap();
+    tokio::select! {
+        told = stand.execute("insert into done select 1 from pg_sleep(1)") => panic!("{told:?}"),
+        () = stand.until_connections(1, "state = 'active' AND query LIKE 'insert%'") => {}
+    }
+    eventually("the row is there", async || stand.execute("select count(*) from done").await == Ok(1)).await;
+    stand.server.stop().await;
 }
 
 #[tokio::test]
 async fn stopping_leaves_no_connection_and_no_transaction() {
-    let (pair, server) = set().await;
-    let watch = connect(&pair.writer().dsn()).await;
-    let begun = client(&server.url(), "once")
+    let stand = Stand::set("stopped").await;
+    let url = stand.server.url();
+    let begun = client(&url, "once")
         .begin_transaction()
         .resource_arn(cluster_arn("writer"))
         .secret_arn(secret_arn("owner"))
-        .database(DATABASE)
+        .database(stand.database)
         .send()
         .await;
     assert!(begun.is_ok());
-    assert_eq!(server.open_transactions(), 1);
-    let url = server.url();
-    let (told, ()) = tokio::join!(execute_at(&url, "select pg_sleep(60)::text"), async {
-        let running = "select count(*) from pg_stat_activity where query like '%pg_sleep(60)%' and state = 'active' and pid <> pg_backend_pid()";
-        eventually("the statement runs", async || {
-            watch.query_one(running, &[]).await.unwrap().get::<_, i64>(0) == 1
-        })
-        .await;
-        server.stop().await;
-    });
-    assert_eq!(told, Err(None));
-    let open = "select count(*) from pg_stat_activity where application_name = 'local-data-api' \
-                and query not like '%pg_sleep%'";
-    eventually("no connection", async || watch.query_one(open, &[]).await.unwrap().get::<_, i64>(0) == 0)
-        .await;
-    pair.stop().await.unwrap();
+    assert_eq!(stand.server.open_transactions(), 1);
+    assert_eq!(stand.execute("select 1").await, Ok(1));
+    stand.until_connections(2, "application_name = 'local-data-api'").await;
+    stand.server.stop().await;
+    assert_eq!(execute(&url, "stopped", "select 1").await, Err(None));
+    let stand = Stand { server: DataApi::start(Config::default()).await.unwrap(), database: "stopped" };
+    stand.until_connections(0, "application_name = 'local-data-api'").await;
 }
 
 #[tokio::test]
 async fn forty_calls_at_once_are_all_answered() {
-    let (pair, server) = set().await;
-    execute(&server, "create table counter (n int)").await.unwrap();
-    execute(&server, "insert into counter values (0)").await.unwrap();
-    let calls = (0..40).map(|_| execute(&server, "update counter set n = n + 1"));
+    let stand = Stand::set("forty").await;
+    stand.execute("create table counter (n int)").await.unwrap();
+    stand.execute("insert into counter values (0)").await.unwrap();
+    let calls = (0..40).map(|_| stand.execute("update counter set n = n + 1"));
     for told in futures::future::join_all(calls).await {
         assert_eq!(told, Ok(-1));
     }
-    assert_eq!(execute(&server, "select n from counter").await, Ok(40));
-    server.stop().await;
-    pair.stop().await.unwrap();
+    assert_eq!(stand.execute("select n from counter").await, Ok(40));
+    stand.server.stop().await;
 }
 
 #[tokio::test]
 async fn the_journal_tells_what_ran_and_how_it_ended() {
-    let (pair, server) = set().await;
-    execute(&server, "select 1").await.unwrap();
-    execute(&server, "select 1/0").await.unwrap_err();
-    server.inject(local_data_api::Fault::resuming(1).sql_contains("three"));
-    execute(&server, "select 'three'").await.unwrap_err();
-    let journal = server.journal();
+    let stand = Stand::set("journal").await;
+    stand.execute("select 1").await.unwrap();
+    stand.execute("select 1/0").await.unwrap_err();
+    stand.server.inject(Fault::resuming(1).sql_contains("three"));
+    stand.execute("select 'three'").await.unwrap_err();
+    let journal = stand.server.journal();
     let told: Vec<_> = journal
         .iter()
         .map(|call| {
@@ -162,6 +166,5 @@ async fn the_journal_tells_what_ran_and_how_it_ended() {
             ("select 'three'", Some(400), Some(ErrorCode::DatabaseResumingException), false, true),
         ]
     );
-    server.stop().await;
-    pair.stop().await.unwrap();
+    stand.server.stop().await;
 }

@@ -7,10 +7,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use postgres_pair::{Pair, PairOptions};
-
 use crate::rust_sdk::client;
-use crate::stage::{DATABASE, cluster_arn, secret_arn};
+use crate::stage::{DATABASE, cluster_arn, secret_arn, shared_pair};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -41,7 +39,7 @@ async fn selects_one(url: &str) -> bool {
 
 #[tokio::test]
 async fn the_program_serves_what_its_flags_and_its_file_say() {
-    let pair = Pair::start(PairOptions::default()).await.unwrap();
+    let pair = shared_pair().await;
     let (host, port) = (&pair.writer().host, pair.writer().port);
     let mut by_flags = program()
         .arg(format!("--cluster={}={host}:{port}", cluster_arn("writer")))
@@ -76,7 +74,6 @@ async fn the_program_serves_what_its_flags_and_its_file_say() {
         let status = tokio::time::timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
         assert!(status.success(), "{status}");
     }
-    pair.stop().await.unwrap();
 }
 
 #[tokio::test]

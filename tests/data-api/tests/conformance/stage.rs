@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use local_data_api::{Cluster, ClusterState, Config, DataApi, Limits, Secret};
 use postgres_pair::{Pair, PairOptions};
+use tokio::sync::OnceCell;
 
 use crate::cases::FIXTURE;
 
@@ -95,6 +96,12 @@ pub fn config(pair: &Pair, limits: Limits) -> Config {
         limits,
         ..Config::default()
     }
+}
+
+/// One pair for all tests that neither stop it nor look at all of it. It ends with the process.
+pub async fn shared_pair() -> &'static Pair {
+    static PAIR: OnceCell<Pair> = OnceCell::const_new();
+    PAIR.get_or_init(async || Pair::start(PairOptions::default()).await.unwrap()).await
 }
 
 /// A connection around the Data API.

@@ -1,3 +1,5 @@
+-- Far from UTC, so that it shows where a result is not in UTC.
+ALTER DATABASE migrations SET TimeZone = 'Asia/Kathmandu';
 CREATE TYPE mood AS ENUM ('happy', 'sad');
 CREATE TABLE things (
     id uuid PRIMARY KEY,
