@@ -33,15 +33,15 @@ mod tests {
     #[test]
     fn everything_comes_from_the_environment_and_nothing_from_a_machines_profile() {
         let mut profile = tempfile::NamedTempFile::new().unwrap();
-        writeln!(profile, "[default]\nregion = us-east-1\nendpoint_url = http://192.0.2.1").unwrap();
-        let load = |region: Option<&str>| {
+        writeln!(profile, "[default]\nregion = us-east-1\nendpoint_url = http://127.0.0.1:1").unwrap();
+        let load = |region: Option<&str>, url: Option<&str>| {
             let variables = [
                 ("AWS_CONFIG_FILE", profile.path().to_str()),
                 ("AWS_REGION", region),
                 ("AWS_DEFAULT_REGION", None),
                 ("AWS_ACCESS_KEY_ID", Some("local")),
                 ("AWS_SECRET_ACCESS_KEY", Some("local")),
-                ("AWS_ENDPOINT_URL", None),
+                ("AWS_ENDPOINT_URL", url),
             ];
             temp_env::with_vars(variables, || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -49,11 +49,20 @@ mod tests {
                     let config = super::sdk_config().await;
                     let credentials =
                         config.credentials_provider().unwrap().provide_credentials().await.unwrap();
-                    (config.region().map(ToString::to_string), credentials.access_key_id().to_owned())
+                    let text = |given: &str| given.to_owned();
+                    (
+                        credentials.access_key_id().to_owned(),
+                        config.region().map(|region| text(region.as_ref())),
+                        config.endpoint_url().map(text),
+                    )
                 })
             })
         };
-        assert_eq!(load(Some("eu-central-1")), (Some("eu-central-1".to_owned()), "local".to_owned()));
-        assert_eq!(load(None).0, None);
+        let given = |region: Option<&str>, url: Option<&str>| {
+            ("local".to_owned(), region.map(str::to_owned), url.map(str::to_owned))
+        };
+        assert_eq!(load(None, None), given(None, None));
+        let (region, url) = (Some("eu-central-1"), Some("http://127.0.0.1:2"));
+        assert_eq!(load(region, url), given(region, url));
     }
 }

@@ -5,6 +5,7 @@
 //! frozen with the process.
 
 use std::{
+    collections::VecDeque,
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
@@ -36,7 +37,7 @@ pub fn defer(work: impl Future<Output = ()> + Send + 'static) {
 
 /// The work that was handed over during one invocation.
 #[derive(Clone, Default)]
-pub struct Deferred(Arc<Mutex<Vec<Work>>>);
+pub struct Deferred(Arc<Mutex<VecDeque<Work>>>);
 
 impl Deferred {
     /// Runs `handler` and collects what it hands over. The runtime does this for every event; a test that calls
@@ -78,11 +79,10 @@ impl Deferred {
     }
 
     fn push(&self, work: Work) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(work);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(work);
     }
 
     fn pop(&self) -> Option<Work> {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.is_empty() { None } else { Some(waiting.remove(0)) }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 }
