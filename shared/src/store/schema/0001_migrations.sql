@@ -4,6 +4,8 @@
 CREATE TABLE container_repositories (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     path text NOT NULL UNIQUE,
+    -- What the settings may deny.
+    root_namespace text NOT NULL GENERATED ALWAYS AS (split_part(path, '/', 1)) STORED,
     migration_state text NOT NULL DEFAULT 'default',
     -- +1 at every change of the row: the portable "position" of what a caller has seen.
     version bigint NOT NULL DEFAULT 1,
@@ -71,10 +73,26 @@ CREATE TABLE container_repositories (
     END)
 );
 
--- What is started next: due retries first, then priority, then age.
+-- What is started next: due retries first, then priority, then age. The columns that the settings are compared
+-- with are included, so that rows that are not eligible are passed over without being fetched.
 CREATE INDEX container_repositories_due ON container_repositories (
     (migration_state = 'import_aborted') DESC, priority DESC, created_at, id
-) WHERE migration_state IN ('default', 'import_aborted');
+) INCLUDE (migration_state, root_namespace, tags_count)
+WHERE migration_state IN ('default', 'import_aborted') AND not_before IS NULL;
+
+-- The same for the plans that the settings choose.
+CREATE INDEX container_repositories_due_by_plan ON container_repositories (
+    plan, (migration_state = 'import_aborted') DESC, priority DESC, created_at, id
+) INCLUDE (migration_state, root_namespace, tags_count)
+WHERE migration_state IN ('default', 'import_aborted') AND not_before IS NULL;
+
+-- What had to wait, by the end of its wait: what still waits is not passed over row by row.
+CREATE INDEX container_repositories_postponed ON container_repositories (not_before)
+WHERE migration_state IN ('default', 'import_aborted') AND not_before IS NOT NULL;
+
+-- What may have more tags than the settings allow.
+CREATE INDEX container_repositories_many_tags ON container_repositories (tags_count)
+WHERE migration_state = 'default' AND tags_count IS NOT NULL;
 
 CREATE INDEX container_repositories_in_progress ON container_repositories (migration_state, id)
 WHERE migration_state IN ('pre_importing', 'pre_import_done', 'importing');
