@@ -26,9 +26,9 @@ pub use names::{DATABASE, READER_ARN, READER_SECRET_ARN, WRITER_ARN, WRITER_SECR
 pub use options::{RegistryChoice, StackOptions};
 pub use secrets::SecretStore;
 pub use stack::Stack;
-pub use stack_file::StackFile;
+pub use stack_file::{Announcement, StackFile};
 pub use ticker::Ticker;
-pub use witness::{Sighting, Witness};
+pub use witness::{Row, Sighting, Witness};
 
 // What the stack consists of is used directly by those who run on it.
 pub use local_data_api;

@@ -1,0 +1,134 @@
+//! The functions, and what each is told: its own environment and nothing besides.
+
+use std::collections::BTreeMap;
+
+use crate::names;
+
+/// Environment variables by name.
+pub type Environment = BTreeMap<String, String>;
+
+/// One of the deployed functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Function {
+    /// Begins one repository's migration.
+    StartMigration,
+    /// Receives the registry's notifications.
+    RegistryNotification,
+    /// Shows how migrations stand.
+    MigrationStatus,
+    /// Fills free slots on a schedule.
+    EnqueueMigrations,
+}
+
+impl Function {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::StartMigration, Self::RegistryNotification, Self::MigrationStatus, Self::EnqueueMigrations];
+
+    /// The crate's, the binary's and the function's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::StartMigration => "start-migration",
+            Self::RegistryNotification => "registry-notification",
+            Self::MigrationStatus => "migration-status",
+            Self::EnqueueMigrations => "enqueue-migrations",
+        }
+    }
+
+    /// A request that it turns away without looking at anything: answered once it runs. None for a function
+    /// without a route.
+    pub(crate) const fn probe(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::StartMigration => Some(("POST", "/migrations/start/probe")),
+            Self::RegistryNotification => {
+                Some(("PUT", "/api/v4/internal/registry/repositories/probe/migration/status"))
+            }
+            Self::MigrationStatus => Some(("GET", "/migrations")),
+            Self::EnqueueMigrations => None,
+        }
+    }
+
+    /// What it is told locally. The same names as when deployed.
+    pub(crate) fn environment(self, surroundings: &Surroundings) -> Environment {
+        let mut told = Environment::new();
+        let mut tell = |pairs: &[(&str, &str)]| {
+            told.extend(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        };
+        tell(&[
+            ("AWS_REGION", names::REGION),
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+            ("AWS_ENDPOINT_URL_RDS_DATA", &surroundings.data_api_url),
+            ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &surroundings.secrets_url),
+            ("LOG_LEVEL", &surroundings.log_level),
+            ("DATABASE_NAME", names::DATABASE),
+        ]);
+        let writer = [("WRITER_ARN", names::WRITER_ARN), ("WRITER_SECRET_ARN", names::WRITER_SECRET_ARN)];
+        let registry = [
+            ("REGISTRY_URL", surroundings.registry_url.as_str()),
+            ("REGISTRY_TOKEN_AUDIENCE", names::TOKEN_AUDIENCE),
+            ("REGISTRY_TOKEN_ISSUER", names::TOKEN_ISSUER),
+            ("REGISTRY_SIGNING_KEY_SECRET_ARN", names::SIGNING_KEY_SECRET_ARN),
+        ];
+        let operator = [("OPERATOR_TOKEN_SECRET_ARN", names::OPERATOR_TOKEN_SECRET_ARN)];
+        match self {
+            Self::StartMigration => {
+                tell(&writer);
+                tell(&registry);
+                tell(&operator);
+            }
+            Self::RegistryNotification => {
+                tell(&writer);
+                tell(&registry);
+                tell(&[("NOTIFICATION_SECRET_ARN", names::NOTIFICATION_SECRET_ARN)]);
+            }
+            Self::MigrationStatus => {
+                // The writer's address without its secret: there too this function can only SELECT.
+                tell(&writer[..1]);
+                tell(&[("READER_ARN", names::READER_ARN), ("READER_SECRET_ARN", names::READER_SECRET_ARN)]);
+                tell(&operator);
+            }
+            Self::EnqueueMigrations => {
+                tell(&writer);
+                tell(&registry);
+            }
+        }
+        told
+    }
+}
+
+/// Where the things are that functions talk to.
+#[derive(Debug, Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) data_api_url: String,
+    pub(crate) secrets_url: String,
+    pub(crate) registry_url: String,
+    pub(crate) log_level: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Function, Surroundings};
+
+    fn told(function: Function) -> super::Environment {
+        function.environment(&Surroundings {
+            data_api_url: "http://127.0.0.1:1".to_owned(),
+            secrets_url: "http://127.0.0.1:2".to_owned(),
+            registry_url: "http://127.0.0.1:3".to_owned(),
+            log_level: "info".to_owned(),
+        })
+    }
+
+    #[test]
+    fn only_migration_status_is_told_where_the_reader_is() {
+        for function in Function::ALL {
+            let reader = told(function).keys().any(|name| name.starts_with("READER"));
+            assert_eq!(reader, function == Function::MigrationStatus, "{}", function.name());
+        }
+    }
+
+    #[test]
+    fn migration_status_is_not_told_the_secret_that_may_write() {
+        assert!(!told(Function::MigrationStatus).contains_key("WRITER_SECRET_ARN"));
+    }
+}

@@ -1,0 +1,210 @@
+//! A set of functions behind one cargo lambda: started, watched over, invoked, ended.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use nix::sys::signal::Signal;
+use postgres_pair::keeper::Keeper;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::binaries;
+use crate::function::{Environment, Function};
+use crate::gateway::Gateway;
+use crate::worker::{Recipe, end, platform_environment, tail};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const ROUND: Duration = Duration::from_millis(100);
+
+/// Running functions. Dropping the set ends them.
+#[derive(Debug)]
+pub struct FunctionSet {
+    workers: Arc<Mutex<Workers>>,
+    watcher: JoinHandle<()>,
+    logs: PathBuf,
+    http: reqwest::Client,
+    keeper: Arc<Keeper>,
+    // Last: the functions end before what they ask for work does.
+    gateway: Gateway,
+}
+
+#[derive(Debug, Default)]
+struct Workers {
+    ended: bool,
+    restarts: usize,
+    processes: Vec<(Recipe, Child)>,
+}
+
+/// What a set is started from.
+pub(crate) struct SetPlan<'a> {
+    pub(crate) host: IpAddr,
+    pub(crate) port: u16,
+    pub(crate) functions: Vec<(Function, Environment)>,
+    pub(crate) instances: usize,
+    pub(crate) logs: &'a Path,
+    pub(crate) keeper: &'a Arc<Keeper>,
+}
+
+impl FunctionSet {
+    /// Starts cargo lambda and the processes, and waits until each function with a route answers.
+    pub(crate) async fn start(plan: SetPlan<'_>) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(plan.logs)?;
+        let folder = tokio::task::spawn_blocking(binaries::functions).await??;
+        let log = plan.logs.join("cargo-lambda.log");
+        let gateway = Gateway::start(plan.host, plan.port, &log, plan.keeper).await?;
+        let workers: Arc<Mutex<Workers>> = Arc::default();
+        let set = Self {
+            watcher: tokio::spawn(watch(Arc::clone(&workers), Arc::clone(plan.keeper))),
+            workers,
+            logs: plan.logs.to_owned(),
+            http: reqwest::Client::builder().timeout(Duration::from_secs(40)).build()?,
+            keeper: Arc::clone(plan.keeper),
+            gateway,
+        };
+        for (function, mut environment) in plan.functions.clone() {
+            environment.extend(platform_environment(function, set.gateway.runtime_api(function.name())));
+            let recipe = Recipe {
+                function,
+                program: folder.join(function.name()),
+                environment,
+                log: set.log_path(function),
+            };
+            for _ in 0..plan.instances {
+                let child = recipe.spawn(plan.keeper)?;
+                lock(&set.workers).processes.push((recipe.clone(), child));
+            }
+        }
+        for (function, _) in plan.functions {
+            set.until_it_answers(function).await?;
+        }
+        Ok(set)
+    }
+
+    /// Where the functions' routes are, e.g. `http://127.0.0.1:9000`.
+    pub fn base_url(&self) -> String {
+        self.gateway.base_url()
+    }
+
+    /// Everything a function's processes have written so far.
+    pub fn log(&self, function: Function) -> String {
+        std::fs::read_to_string(self.log_path(function)).unwrap_or_default()
+    }
+
+    /// The processes of a function.
+    pub fn pids(&self, function: Function) -> Vec<u32> {
+        let workers = lock(&self.workers);
+        let of_it = workers.processes.iter().filter(|(recipe, _)| recipe.function == function);
+        of_it.map(|(_, child)| child.id()).collect()
+    }
+
+    /// The process of cargo lambda.
+    pub fn gateway_pid(&self) -> Option<u32> {
+        self.gateway.pid()
+    }
+
+    /// How many processes died and were started again.
+    pub fn restarts(&self) -> usize {
+        lock(&self.workers).restarts
+    }
+
+    /// Invokes a function with an event, as a schedule or a console would, and says what it answered.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or answered with an error.
+    pub async fn invoke(&self, function: Function, event: &Value) -> anyhow::Result<Value> {
+        let url = format!("{}/2015-03-31/functions/{}/invocations", self.base_url(), function.name());
+        let answer = self.http.post(url).body(event.to_string()).send().await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        ensure!(status.is_success(), "{} answered {status}: {text}", function.name());
+        serde_json::from_str(&text).with_context(|| format!("{} answered {text}", function.name()))
+    }
+
+    /// Invokes enqueue-migrations as its schedule does.
+    pub async fn tick(&self) -> anyhow::Result<Value> {
+        let event = json!({
+            "version": "0",
+            "id": uuid::Uuid::new_v4(),
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "account": "123456789012",
+            "time": jiff::Timestamp::now(),
+            "region": crate::names::REGION,
+            "resources": [],
+            "detail": {},
+        });
+        self.invoke(Function::EnqueueMigrations, &event).await
+    }
+
+    /// Ends the functions and cargo lambda.
+    pub fn stop(self) {
+        drop(self);
+    }
+
+    fn log_path(&self, function: Function) -> PathBuf {
+        self.logs.join(format!("{}.log", function.name()))
+    }
+
+    async fn until_it_answers(&self, function: Function) -> anyhow::Result<()> {
+        let Some((method, path)) = function.probe() else { return Ok(()) };
+        let deadline = Instant::now() + PATIENCE;
+        let method = reqwest::Method::from_bytes(method.as_bytes())?;
+        loop {
+            if self.restarts() > 0 {
+                bail!("{} does not stay up:\n{}", function.name(), tail(&self.log_path(function)));
+            }
+            let probe = self.http.request(method.clone(), format!("{}{path}", self.base_url()));
+            let asked = probe.body("{}").timeout(Duration::from_secs(2)).send().await;
+            match asked {
+                Ok(answer) if answer.status() == reqwest::StatusCode::UNAUTHORIZED => return Ok(()),
+                _ if Instant::now() > deadline => {
+                    let log = tail(&self.log_path(function));
+                    bail!("{} does not answer ({asked:?}):\n{log}", function.name());
+                }
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+}
+
+impl Drop for FunctionSet {
+    fn drop(&mut self) {
+        self.watcher.abort();
+        let mut workers = lock(&self.workers);
+        workers.ended = true;
+        for (_, child) in workers.processes.drain(..) {
+            end(child, Signal::SIGTERM, &self.keeper);
+        }
+    }
+}
+
+/// A process that died is started again, as Lambda would start another instance.
+async fn watch(workers: Arc<Mutex<Workers>>, keeper: Arc<Keeper>) {
+    loop {
+        tokio::time::sleep(ROUND).await;
+        let mut workers = lock(&workers);
+        if workers.ended {
+            return;
+        }
+        let mut died = 0;
+        for (recipe, child) in &mut workers.processes {
+            let Ok(Some(status)) = child.try_wait() else { continue };
+            died += 1;
+            tracing::warn!(function = recipe.function.name(), %status, "a function's process ended; starting another");
+            let again = keeper.forget(child.id()).and_then(|()| recipe.spawn(&keeper));
+            match again {
+                Ok(started) => *child = started,
+                Err(error) => tracing::error!(%error, "a function's process could not be started again"),
+            }
+        }
+        workers.restarts += died;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

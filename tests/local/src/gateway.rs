@@ -1,0 +1,110 @@
+//! cargo lambda: the HTTP routes and Lambda's Runtime API.
+
+use std::fs::File;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use nix::sys::signal::Signal;
+use postgres_pair::keeper::Keeper;
+use tokio::net::TcpStream;
+
+use crate::binaries::{cargo_lambda, workspace};
+use crate::worker::{end, tail};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a request waits for its function. Without a limit one to an unknown route, or to a function
+/// whose process has died, would wait for ever.
+const REQUEST_SECONDS: &str = "30";
+
+/// A running `cargo lambda watch`. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    port: u16,
+    child: Option<Child>,
+    keeper: Arc<Keeper>,
+}
+
+impl Gateway {
+    /// Starts it on `port`. It compiles and starts nothing itself: in that mode every function would be told
+    /// the same environment, that of all of them together.
+    pub(crate) async fn start(
+        host: IpAddr,
+        port: u16,
+        log: &Path,
+        keeper: &Arc<Keeper>,
+    ) -> anyhow::Result<Self> {
+        let output = File::create(log)?;
+        let child = Command::new(cargo_lambda()?)
+            .args(["lambda", "watch", "--only-lambda-apis", "--ignore-changes"])
+            .args(["--timeout", REQUEST_SECONDS])
+            .args(["--invoke-address", &host.to_string(), "--invoke-port", &port.to_string()])
+            .current_dir(workspace())
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .group()
+            .spawn()
+            .context("cannot start cargo-lambda")?;
+        keeper.watch(child.id())?;
+        let mut gateway = Self { port, child: Some(child), keeper: Arc::clone(keeper) };
+        gateway.listen(log).await?;
+        Ok(gateway)
+    }
+
+    async fn listen(&mut self, log: &Path) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        while TcpStream::connect(address).await.is_err() {
+            if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().transpose()) {
+                bail!("cargo lambda ended ({}):\n{}", status?, tail(log));
+            }
+            if Instant::now() > deadline {
+                bail!("cargo lambda does not listen after {PATIENCE:?}:\n{}", tail(log));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn base_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// What a function's process joins through. With the scheme: the client refuses a path without one.
+    pub(crate) fn runtime_api(&self, function: &str) -> String {
+        format!("http://127.0.0.1:{}/.rt/{function}", self.port)
+    }
+
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if let Some(child) = self.child.take() {
+            end(child, Signal::SIGTERM, &self.keeper);
+        }
+    }
+}
+
+/// A port that was free a moment ago: cargo lambda cannot say which one it was given.
+pub(crate) fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// A process group of its own: a Ctrl-C at the terminal is ours to handle.
+pub(crate) trait OwnGroup {
+    fn group(&mut self) -> &mut Self;
+}
+
+impl OwnGroup for Command {
+    fn group(&mut self) -> &mut Self {
+        std::os::unix::process::CommandExt::process_group(self, 0)
+    }
+}

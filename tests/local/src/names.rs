@@ -1,0 +1,29 @@
+//! How things are called in every local stack.
+
+/// The database.
+pub const DATABASE: &str = postgres_pair::DATABASE;
+/// The role behind the writer's secret: reads and writes.
+pub(crate) const WRITER_ROLE: &str = "migration_driver";
+/// The role behind the reader's secret: SELECT only.
+pub(crate) const READER_ROLE: &str = "migration_reader";
+
+pub(crate) const REGION: &str = "eu-central-1";
+
+/// The cluster whose Data API runs on the primary.
+pub const WRITER_ARN: &str = "arn:aws:rds:eu-central-1:123456789012:cluster:writer";
+/// The stand-in for the reader: its Data API runs on the standby.
+pub const READER_ARN: &str = "arn:aws:rds:eu-central-1:123456789012:cluster:reader";
+
+/// The secret of the role that may write.
+pub const WRITER_SECRET_ARN: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:writer";
+/// The secret of the role that can only SELECT.
+pub const READER_SECRET_ARN: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:reader";
+pub(crate) const SIGNING_KEY_SECRET_ARN: &str =
+    "arn:aws:secretsmanager:eu-central-1:123456789012:secret:registry-signing-key";
+pub(crate) const NOTIFICATION_SECRET_ARN: &str =
+    "arn:aws:secretsmanager:eu-central-1:123456789012:secret:registry-notification";
+pub(crate) const OPERATOR_TOKEN_SECRET_ARN: &str =
+    "arn:aws:secretsmanager:eu-central-1:123456789012:secret:operator-token";
+
+pub(crate) const TOKEN_AUDIENCE: &str = "container_registry";
+pub(crate) const TOKEN_ISSUER: &str = "registry-migration-driver";

@@ -1,0 +1,124 @@
+//! GetSecretValue (awsJson1.1), so that secrets come by ARN here too.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Router, body::Bytes};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// A running secret store on a free loopback port. Dropping it ends it.
+#[derive(Debug)]
+pub struct SecretStore {
+    address: SocketAddr,
+    secrets: Arc<Mutex<HashMap<String, Secret>>>,
+    server: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Secret {
+    current: SecretString,
+    previous: Option<SecretString>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Request {
+    secret_id: String,
+    version_stage: Option<String>,
+}
+
+impl SecretStore {
+    /// Starts an empty store.
+    pub async fn start() -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let secrets = Arc::default();
+        let app = Router::new().route("/", post(answer)).with_state(Arc::clone(&secrets));
+        let server = tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, app).await {
+                tracing::error!(%error, "the secret store ended");
+            }
+        });
+        Ok(Self { address, secrets, server })
+    }
+
+    /// The address for `AWS_ENDPOINT_URL_SECRETS_MANAGER`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Stores a value; one that was there becomes the previous version, as in a rotation.
+    pub fn put(&self, arn: &str, value: impl Into<SecretString>) {
+        let mut secrets = lock(&self.secrets);
+        let previous = secrets.remove(arn).map(|secret| secret.current);
+        secrets.insert(arn.to_owned(), Secret { current: value.into(), previous });
+    }
+
+    /// Removes a secret with all its versions.
+    pub fn remove(&self, arn: &str) {
+        lock(&self.secrets).remove(arn);
+    }
+}
+
+impl Drop for SecretStore {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn answer(
+    State(secrets): State<Arc<Mutex<HashMap<String, Secret>>>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if headers.get("x-amz-target").is_none_or(|target| target != "secretsmanager.GetSecretValue") {
+        return refused("InvalidRequestException", "Only GetSecretValue is offered here.");
+    }
+    let Ok(request) = serde_json::from_slice::<Request>(&body) else {
+        return refused("InvalidParameterException", "SecretId is missing.");
+    };
+    let stage = request.version_stage.as_deref().unwrap_or("AWSCURRENT");
+    let secrets = lock(&secrets);
+    let value = secrets.get(&request.secret_id).and_then(|secret| match stage {
+        "AWSCURRENT" => Some(&secret.current),
+        "AWSPREVIOUS" => secret.previous.as_ref(),
+        _ => None,
+    });
+    let Some(value) = value else {
+        return refused(
+            "ResourceNotFoundException",
+            "Secrets Manager can't find the specified secret value for this staging label.",
+        );
+    };
+    let name = request.secret_id.rsplit(':').next().unwrap_or_default();
+    respond(
+        StatusCode::OK,
+        &json!({
+            "ARN": request.secret_id,
+            "Name": name,
+            "SecretString": value.expose_secret(),
+            "VersionStages": [stage],
+        }),
+    )
+}
+
+fn refused(code: &str, message: &str) -> Response {
+    respond(StatusCode::BAD_REQUEST, &json!({"__type": code, "Message": message}))
+}
+
+fn respond(status: StatusCode, body: &serde_json::Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/x-amz-json-1.1")], body.to_string()).into_response()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,48 @@
+//! A replica's lag, by its connection string: also for a process other than the one that owns the pair.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio_postgres::{Client, NoTls};
+
+use crate::server::wait_until;
+
+/// Stops replay: when this returns nothing committed from now on is shown until [`resume`] or a restart.
+pub async fn pause(reader_dsn: &str) -> anyhow::Result<()> {
+    let reader = connect(reader_dsn).await?;
+    reader.batch_execute("SELECT pg_wal_replay_pause()").await?;
+    wait_until("replay is paused", async || {
+        let row = reader.query_one("SELECT pg_get_wal_replay_pause_state()", &[]).await?;
+        Ok(row.get::<_, String>(0) == "paused")
+    })
+    .await
+}
+
+/// Lets replay go on.
+pub async fn resume(reader_dsn: &str) -> anyhow::Result<()> {
+    connect(reader_dsn).await?.batch_execute("SELECT pg_wal_replay_resume()").await?;
+    Ok(())
+}
+
+/// Has each commit shown `lag` (to the millisecond) after it was made; zero ends that.
+pub async fn delay(reader_dsn: &str, lag: Duration) -> anyhow::Result<()> {
+    let reader = connect(reader_dsn).await?;
+    let milliseconds = lag.as_millis();
+    reader
+        .batch_execute(&format!("ALTER SYSTEM SET recovery_min_apply_delay = '{milliseconds}ms'"))
+        .await?;
+    reader.batch_execute("SELECT pg_reload_conf()").await?;
+    wait_until("the lag is set", async || {
+        let query = "SELECT setting FROM pg_settings WHERE name = 'recovery_min_apply_delay'";
+        let row = reader.query_one(query, &[]).await?;
+        Ok(row.get::<_, String>(0) == milliseconds.to_string())
+    })
+    .await
+}
+
+async fn connect(dsn: &str) -> anyhow::Result<Client> {
+    let (client, connection) =
+        tokio_postgres::connect(dsn, NoTls).await.context("the replica cannot be reached")?;
+    tokio::spawn(connection);
+    Ok(client)
+}
