@@ -204,17 +204,13 @@ impl Engine {
         self.old.holds(path).then_some(&self.old)
     }
 
-    /// Waits until `holds` is true of the engine. False when `at_most` has passed without that.
-    pub(crate) async fn wait_until(&self, at_most: Duration, holds: impl Fn(&Self) -> bool) -> bool {
+    /// Waits until `holds` is true of the engine.
+    pub(crate) async fn wait_until(&self, holds: impl Fn(&Self) -> bool) {
         let mut changed = self.changed.subscribe();
-        let waiting = async {
-            while !holds(self) {
-                if changed.changed().await.is_err() {
-                    return;
-                }
-            }
-        };
-        tokio::time::timeout(at_most, waiting).await.is_ok()
+        while !holds(self) {
+            // Cannot fail: the sender lives in self.
+            let _ = changed.changed().await;
+        }
     }
 
     /// Stores how an import ended and says what to tell the driver. An import that was canceled meanwhile ends

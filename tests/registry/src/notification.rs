@@ -23,7 +23,8 @@ struct Answer {
 impl Notifier {
     pub(crate) fn new(target: Option<Notification>) -> reqwest::Result<Self> {
         // A redirect is not a 200, so it is a failure like any other answer.
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+        let redirects = reqwest::redirect::Policy::none();
+        let client = reqwest::Client::builder().redirect(redirects).no_proxy().build()?;
         Ok(Self { client, target })
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::book::Entry;
@@ -46,13 +46,9 @@ pub(crate) struct Inner {
     pub(crate) desk: Arc<Desk>,
     address: SocketAddr,
     life: CancellationToken,
-    running: Mutex<Option<Running>>,
-}
-
-#[derive(Debug)]
-struct Running {
-    engine: Arc<Engine>,
-    server: Server,
+    /// The newest run; while the registry is down, the last one.
+    engine: watch::Sender<Arc<Engine>>,
+    server: Mutex<Option<Server>>,
 }
 
 impl Registry {
@@ -65,16 +61,18 @@ impl Registry {
         let listener = TcpListener::bind(config.listen).await.context("the registry cannot listen")?;
         let desk = Arc::new(Desk::default());
         desk.max_concurrent_imports.store(config.max_concurrent_imports, Ordering::SeqCst);
+        let life = CancellationToken::new();
+        let engine = Engine::open(&config, Arc::clone(&desk), life.child_token())?;
         let inner = Arc::new(Inner {
             verifier,
             desk,
             address: listener.local_addr()?,
             config,
-            life: CancellationToken::new(),
-            running: Mutex::new(None),
+            life,
+            engine: watch::channel(Arc::new(engine)).0,
+            server: Mutex::new(None),
         });
-        let running = inner.run(listener)?;
-        *inner.running.lock().await = Some(running);
+        *inner.server.lock().await = Some(inner.serve(listener));
         Ok(Self { inner })
     }
 
@@ -108,36 +106,34 @@ impl Registry {
         self.inner.desk.max_concurrent_imports.store(maximum, Ordering::SeqCst);
     }
 
-    /// What a status call would say about a container repository; `None` where it answers 404, and while the
-    /// registry is down.
-    pub async fn report(&self, path: &str) -> Option<Report> {
-        self.engine().await?.report(path)
+    /// What a status call would say about a container repository; `None` where it answers 404. While the
+    /// registry is down, what it knew last.
+    pub fn report(&self, path: &str) -> Option<Report> {
+        self.inner.engine().report(path)
     }
 
-    /// Every status that is stored; none while the registry is down.
-    pub async fn entries(&self) -> Vec<Entry> {
-        self.engine().await.map(|engine| engine.entries()).unwrap_or_default()
+    /// Every status that is stored.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.inner.engine().entries()
     }
 
     /// How many imports hold a slot.
-    pub async fn slots_in_use(&self) -> usize {
-        self.engine().await.map(|engine| engine.slots_in_use()).unwrap_or_default()
+    pub fn slots_in_use(&self) -> usize {
+        self.inner.engine().slots_in_use()
     }
 
-    /// Waits until the container repository has this status. False when `at_most` has passed, or the registry
-    /// was restarted, without that.
+    /// Waits until the container repository has this status, over restarts too. False when `at_most` has passed
+    /// without that.
     #[must_use]
     pub async fn wait_for_status(&self, path: &str, status: Status, at_most: Duration) -> bool {
-        let Some(engine) = self.engine().await else { return false };
         let reached = |engine: &Engine| engine.report(path).is_some_and(|report| report.status == status);
-        engine.wait_until(at_most, reached).await
+        self.wait_until(at_most, reached).await
     }
 
     /// Waits until no import holds a slot. False when `at_most` has passed without that.
     #[must_use]
     pub async fn wait_until_idle(&self, at_most: Duration) -> bool {
-        let Some(engine) = self.engine().await else { return true };
-        engine.wait_until(at_most, |engine| engine.slots_in_use() == 0).await
+        self.wait_until(at_most, |engine| engine.slots_in_use() == 0).await
     }
 
     /// Ends the registry and starts it again on the same address and storages. Meanwhile, for at least `down`,
@@ -148,14 +144,21 @@ impl Registry {
 
     /// Ends the registry as SIGTERM does, and waits until nothing of it is left.
     pub async fn stop(self) {
-        let running = self.inner.running.lock().await.take();
-        if let Some(running) = running {
-            running.end(Restart::Graceful).await;
-        }
+        self.inner.end(&mut *self.inner.server.lock().await, Restart::Graceful).await;
     }
 
-    async fn engine(&self) -> Option<Arc<Engine>> {
-        self.inner.running.lock().await.as_ref().map(|running| Arc::clone(&running.engine))
+    async fn wait_until(&self, at_most: Duration, holds: impl Fn(&Engine) -> bool) -> bool {
+        let mut newest = self.inner.engine.subscribe();
+        let waiting = async {
+            loop {
+                let engine = Arc::clone(&newest.borrow_and_update());
+                tokio::select! {
+                    () = engine.wait_until(&holds) => return,
+                    changed = newest.changed() => if changed.is_err() { return },
+                }
+            }
+        };
+        tokio::time::timeout(at_most, waiting).await.is_ok()
     }
 }
 
@@ -166,38 +169,39 @@ impl Drop for Registry {
 }
 
 impl Inner {
-    fn run(self: &Arc<Self>, listener: TcpListener) -> anyhow::Result<Running> {
-        let engine = Engine::open(&self.config, Arc::clone(&self.desk), self.life.child_token())?;
-        let engine = Arc::new(engine);
-        let app = App { engine: Arc::clone(&engine), registry: Arc::clone(self) };
-        let server = Server::start(listener, app, self.life.child_token());
-        Ok(Running { engine, server })
+    fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine.borrow())
+    }
+
+    fn serve(self: &Arc<Self>, listener: TcpListener) -> Server {
+        let app = App { engine: self.engine(), registry: Arc::clone(self) };
+        Server::start(listener, app, self.life.child_token())
     }
 
     pub(crate) async fn restart(self: &Arc<Self>, how: Restart, down: Duration) -> anyhow::Result<()> {
-        let mut slot = self.running.lock().await;
-        if let Some(running) = slot.take() {
-            running.end(how).await;
-        }
+        let mut server = self.server.lock().await;
+        self.end(&mut server, how).await;
         tokio::time::sleep(down).await;
         let listener = TcpListener::bind(self.address).await.context("the registry cannot listen again")?;
-        *slot = Some(self.run(listener)?);
+        let engine = Engine::open(&self.config, Arc::clone(&self.desk), self.life.child_token())?;
+        self.engine.send_replace(Arc::new(engine));
+        *server = Some(self.serve(listener));
         Ok(())
     }
-}
 
-impl Running {
-    async fn end(self, how: Restart) {
+    async fn end(&self, server: &mut Option<Server>, how: Restart) {
+        let Some(server) = server.take() else { return };
+        let engine = self.engine();
         match how {
             Restart::Graceful => {
-                self.server.close();
-                self.engine.stop().await;
+                server.close();
+                engine.stop().await;
             }
             Restart::Crash => {
-                self.server.cut();
-                self.engine.crash().await;
+                server.cut();
+                engine.crash().await;
             }
         }
-        self.server.end().await;
+        server.end().await;
     }
 }

@@ -108,7 +108,8 @@ impl Bench {
         let old = registry.old_storage();
         old.write_image(IMAGE, &["v1", "latest"], &ImageOptions::small(1)).unwrap();
         let redirects = reqwest::redirect::Policy::none();
-        let client = reqwest::Client::builder().redirect(redirects).timeout(AT_MOST).build().unwrap();
+        let client =
+            reqwest::Client::builder().redirect(redirects).timeout(AT_MOST).no_proxy().build().unwrap();
         Self { registry, receiver, client, folder }
     }
 
@@ -161,7 +162,7 @@ impl Bench {
 
     pub async fn reaches(&self, path: &str, status: Status) {
         let reached = self.registry.wait_for_status(path, status, AT_MOST).await;
-        let report = self.registry.report(path).await;
+        let report = self.registry.report(path);
         assert!(reached, "{path} should be {status} and is {report:?}");
     }
 

@@ -75,7 +75,7 @@ async fn the_registry_can_be_full_at_any_maximum() {
     bench.start("three", "pre").await.is_error(429, "IMPORT_RATE_LIMIT");
     bench.registry.set_max_concurrent_imports(3);
     bench.start("three", "pre").await.is(202);
-    assert_eq!(bench.registry.slots_in_use().await, 3);
+    assert_eq!(bench.registry.slots_in_use(), 3);
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn a_notification_can_be_late_and_keeps_the_slot_meanwhile() {
     bench.start(IMAGE, "pre").await.is(202);
     bench.reaches(IMAGE, Status::PreImportComplete).await;
     assert!(bench.receiver.received().is_empty());
-    assert_eq!(bench.registry.slots_in_use().await, 1);
+    assert_eq!(bench.registry.slots_in_use(), 1);
     bench.receiver.wait_for(1).await;
     assert!(begun.elapsed() >= Duration::from_millis(400));
     bench.idle().await;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use local_registry::Status;
-use local_registry::storage::{Flavor, ImageOptions, StorageError, verify, write_sample};
+use local_registry::storage::{Flavor, ImageOptions, Item, Plan, StorageError, verify, write_sample};
 
 use crate::bench::{Bench, IMAGE};
 
@@ -100,20 +100,20 @@ async fn a_new_storage_that_was_tampered_with_is_found_out() {
     let bench = Bench::new().await;
     bench.bring_to(Status::ImportComplete).await;
     let (old, new) = (bench.old(), bench.new_storage());
-    let tagged = new.tags(IMAGE).unwrap()["v1"].clone();
-    let content = fs::read(new.blob_path(&tagged)).unwrap();
+    let Item::Layer(layer) = Plan::of(&old, IMAGE).unwrap().items.remove(0) else { panic!("no layer") };
+    let content = fs::read(new.blob_path(&layer)).unwrap();
     let mut changed = content.clone();
     changed[20] ^= 1;
-    fs::write(new.blob_path(&tagged), &changed).unwrap();
+    fs::write(new.blob_path(&layer), &changed).unwrap();
     assert!(verify(&old, &new, IMAGE).is_err());
-    fs::write(new.blob_path(&tagged), &content).unwrap();
+    fs::write(new.blob_path(&layer), &content).unwrap();
     verify(&old, &new, IMAGE).unwrap();
     // The same damage on both sides is no proof either.
-    fs::write(new.blob_path(&tagged), &changed).unwrap();
-    fs::write(old.blob_path(&tagged), &changed).unwrap();
+    fs::write(new.blob_path(&layer), &changed).unwrap();
+    fs::write(old.blob_path(&layer), &changed).unwrap();
     assert!(verify(&old, &new, IMAGE).is_err());
-    fs::write(new.blob_path(&tagged), &content).unwrap();
-    fs::write(old.blob_path(&tagged), &content).unwrap();
+    fs::write(new.blob_path(&layer), &content).unwrap();
+    fs::write(old.blob_path(&layer), &content).unwrap();
     new.remove_tag(IMAGE, "v1").unwrap();
     assert!(verify(&old, &new, IMAGE).is_err());
 }
