@@ -52,7 +52,7 @@ pub enum RegistryConfigError {
 pub struct RegistryClient {
     http: Client,
     base: Url,
-    tokens: Tokens,
+    pub(super) tokens: Tokens,
     request_timeout: Duration,
 }
 
