@@ -1,0 +1,153 @@
+//! What happened, checked: every digest compared, every notification accounted for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use local::Stack;
+use local::local_registry::NotificationRecord;
+use local::local_registry::storage::{Verified, verify};
+
+use super::rows::{Progress, Row};
+
+/// The outcome of a demo.
+pub(crate) struct Report {
+    took: Duration,
+    /// Whether the replica was made to lag, so that stale sightings must have happened.
+    lagging: bool,
+    rows: BTreeMap<String, Row>,
+    /// By path; the first difference where there is one.
+    verified: BTreeMap<String, Result<Verified, String>>,
+    notifications: Vec<NotificationRecord>,
+    seen: usize,
+    unseen: usize,
+    met_an_older_state: usize,
+    would_be_refused: usize,
+    data_api_calls: usize,
+    restarts: usize,
+}
+
+impl Report {
+    pub(crate) async fn make(
+        stack: &Stack,
+        lagging: bool,
+        ended: Progress,
+        took: Duration,
+    ) -> anyhow::Result<Self> {
+        let (old, new) = (stack.registry()?.old_storage(), stack.registry()?.new_storage());
+        // The last row is done before the registry has its answer.
+        let settled = |records: Vec<NotificationRecord>| records.iter().all(|record| record.ended.is_some());
+        let journal = stack.registry()?.journal();
+        let at_most = Duration::from_secs(15);
+        let quiet = journal.wait_until(at_most, |journal| settled(journal.notifications())).await;
+        anyhow::ensure!(quiet, "a notification is still without an answer after {at_most:?}");
+
+        let paths: Vec<String> = ended.rows.keys().cloned().collect();
+        let verified = tokio::task::spawn_blocking(move || {
+            let check = |path: &String| verify(&old, &new, path).map_err(|error| error.to_string());
+            paths.iter().map(|path| (path.clone(), check(path))).collect()
+        })
+        .await?;
+        let sightings = stack.witness().map(local::Witness::sightings).unwrap_or_default();
+        Ok(Self {
+            took,
+            lagging,
+            rows: ended.rows,
+            verified,
+            notifications: journal.notifications(),
+            seen: sightings.len(),
+            unseen: stack.witness().map_or(0, local::Witness::unseen),
+            met_an_older_state: sightings.iter().filter(|seen| seen.met_an_older_state()).count(),
+            would_be_refused: sightings.iter().filter(|seen| seen.would_be_refused_by_the_replica()).count(),
+            data_api_calls: stack.data_api().journal().len(),
+            restarts: stack.functions().restarts(),
+        })
+    }
+
+    /// Some container repository, to call something with.
+    pub(crate) fn a_path(&self) -> &str {
+        self.rows.keys().next().map_or("group/image", String::as_str)
+    }
+
+    /// Whether everything the demo claims was so.
+    pub(crate) fn held(&self) -> bool {
+        self.claims().iter().all(|(held, _)| *held)
+    }
+
+    fn claims(&self) -> Vec<(bool, String)> {
+        let repositories = self.rows.len();
+        let done = self.rows.values().filter(|row| row.state == "import_done").count();
+        let equal = self.verified.values().filter(|verified| verified.is_ok()).count();
+        let digests: usize = self.verified.values().flatten().map(|verified| verified.digests).sum();
+        let bytes: u64 = self.verified.values().flatten().map(|verified| verified.bytes).sum();
+        let sent = self.notifications.len();
+        let accepted = self.notifications.iter().filter(|record| record.is_accepted()).count();
+        let mut claims = vec![
+            (done == repositories, format!("{done} of {repositories} container repositories are migrated")),
+            (
+                equal == repositories,
+                format!(
+                    "{equal} of {repositories} are the same in the new storage, byte for byte: {digests} digests, {}",
+                    size(bytes)
+                ),
+            ),
+            (
+                accepted == sent,
+                format!("{accepted} of {sent} notifications were accepted; {} lost", sent - accepted),
+            ),
+            (
+                self.unseen == 0 && self.seen == sent,
+                format!("{} of {sent} were compared with the replica as they arrived", self.seen),
+            ),
+        ];
+        let stale = format!(
+            "{} met a replica that still showed an older state; {} of them in a state that takes no \
+             notification: lost with a replica read (400 Wrong migration state)",
+            self.met_an_older_state, self.would_be_refused
+        );
+        claims.push((!self.lagging || self.would_be_refused > 0, stale));
+        claims
+    }
+
+    pub(crate) fn print(&self) {
+        let width = self.rows.keys().map(String::len).max().unwrap_or_default().max("repository".len());
+        println!(
+            "\n{:width$}  {:15} {:>5} {:>8} {:>10} {:>8} {:>9} {:>8}",
+            "repository", "state", "tags", "digests", "bytes", "seconds", "attempts", "retries"
+        );
+        for (path, row) in &self.rows {
+            let (tags, digests, bytes) = match self.verified.get(path) {
+                Some(Ok(verified)) => {
+                    (verified.tags.to_string(), verified.digests.to_string(), size(verified.bytes))
+                }
+                Some(Err(_)) | None => ("-".to_owned(), "differs".to_owned(), "-".to_owned()),
+            };
+            let seconds = row.seconds.map_or("-".to_owned(), |seconds| format!("{seconds:.2}"));
+            println!(
+                "{path:width$}  {:15} {tags:>5} {digests:>8} {bytes:>10} {seconds:>8} {:>9} {:>8}",
+                row.state, row.attempts, row.retries
+            );
+        }
+        println!();
+        for (path, verified) in &self.verified {
+            if let Err(difference) = verified {
+                println!("DIFFERS  {path}: {difference}");
+            }
+        }
+        for record in self.notifications.iter().filter(|record| !record.is_accepted()) {
+            println!("LOST     {} {}: {:?}", record.report.path, record.report.status, record.outcome);
+        }
+        for (held, claim) in self.claims() {
+            println!("{}  {claim}", if held { "yes" } else { "NO " });
+        }
+        println!(
+            "\nThe migration took {:.1} s and {} Data API calls; {} function processes died on the way.",
+            self.took.as_secs_f64(),
+            self.data_api_calls,
+            self.restarts
+        );
+    }
+}
+
+fn size(bytes: u64) -> String {
+    indicatif::HumanBytes(bytes).to_string()
+}

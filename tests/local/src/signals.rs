@@ -1,0 +1,34 @@
+//! Being told to end: Ctrl-C, SIGTERM, a closed terminal.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The signals that end the command, taken from now on.
+pub(crate) struct Signals([Signal; 3]);
+
+impl Signals {
+    pub(crate) fn take() -> std::io::Result<Self> {
+        Ok(Self([
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::hangup())?,
+        ]))
+    }
+
+    /// Waits for one of them.
+    pub(crate) async fn received(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+
+    /// What `work` yields, or None when a signal came first; the work is dropped then.
+    pub(crate) async fn or<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            () = self.received() => None,
+            done = work => Some(done),
+        }
+    }
+}
