@@ -15,9 +15,10 @@ pub(crate) fn workspace() -> &'static Path {
     })
 }
 
-/// The folder with the functions' binaries: the one this program was built into. They are built first, so
-/// that nothing is tried on what the sources no longer say; that takes moments when nothing changed.
-/// `FUNCTIONS_DIR` names another folder, which is taken as it is.
+/// The folder with the functions' binaries: the one this program was built into. They are built first, as they
+/// are deployed (the workspace's default members, with their features alone), so that nothing is tried on what
+/// the sources no longer say; that takes moments when nothing changed. `FUNCTIONS_DIR` names another folder,
+/// or says that they are built already, and is taken as it is.
 pub(crate) fn functions() -> anyhow::Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     if let Some(folder) = std::env::var_os("FUNCTIONS_DIR") {
@@ -34,18 +35,10 @@ fn build() -> anyhow::Result<PathBuf> {
         folder = folder.parent().context("this program lies in no folder")?;
     }
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // Always the whole workspace: a part of it would be built with other features, and so all over again.
-    build.args(["build", "--quiet", "--workspace", "--all-targets"]).current_dir(workspace());
+    build.args(["build", "--quiet", "--bins"]).current_dir(workspace());
     build.arg("--target-dir").arg(folder.parent().context("this program lies in no target folder")?);
     if folder.ends_with("release") {
         build.arg("--release");
-    }
-    // Cargo compiles anew what was built under other flags, so it must not see a test run's own variables.
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy();
-        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
-            build.env_remove(&*name);
-        }
     }
     let status = build.status().context("cargo is not on PATH")?;
     ensure!(status.success(), "the functions cannot be built ({status})");

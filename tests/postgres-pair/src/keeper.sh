@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Ends processes and removes a folder once the owner of its standard input is gone, however it went:
 # the pipe is closed by a clean end, by a panic and by SIGKILL alike.
 # usage: sh keeper.sh SIGNAL [FOLDER]; lines on standard input: "watch PID" and "forget PID".

@@ -1,0 +1,87 @@
+#!/bin/sh
+# Every check: format, lints, licences and bans, unit tests, doc tests, integration tests. What CI runs.
+#
+# usage: tests/test.sh [STAGE...]   the stages: format lints deny build tests doctests leftovers
+set -eu
+
+cd "$(dirname -- "$0")/.."
+. tests/setup.sh
+
+deny_version=0.20.2
+deny=target/tools/bin/cargo-deny
+stages=${*:-format lints deny build tests doctests leftovers}
+failed=
+summary=
+
+# All of it is built once, with the features of the whole workspace; the functions that are tried are from the
+# same build.
+export FUNCTIONS_DIR="$PWD/target/debug"
+all='--locked --workspace --target-dir target'
+
+stage_format() {
+    cargo fmt --all --check
+}
+
+stage_lints() {
+    # shellcheck disable=SC2086 # several words
+    cargo clippy $all --all-targets -- -D warnings
+}
+
+stage_deny() {
+    if ! "$deny" --version 2>/dev/null | grep -q " $deny_version\$"; then
+        echo "Building cargo-deny $deny_version into target/tools"
+        # Its own profile: what matters is how soon it is there.
+        CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+            cargo install --quiet --locked --root target/tools --target-dir target/tools/build \
+            --version "=$deny_version" cargo-deny
+        rm -rf target/tools/build
+    fi
+    "$deny" check --hide-inclusion-graph bans licenses sources
+}
+
+stage_build() {
+    # shellcheck disable=SC2086
+    cargo build $all --all-targets
+}
+
+stage_tests() {
+    # shellcheck disable=SC2086
+    cargo test $all --all-targets --no-fail-fast
+}
+
+stage_doctests() {
+    # shellcheck disable=SC2086
+    cargo test $all --doc --no-fail-fast
+}
+
+# What this tree's processes have left running. A keeper may take a moment.
+stage_leftovers() {
+    rounds=0
+    while pgrep -f "$PWD/target/debug/|postgres-pair-[A-Za-z0-9]*/(writer|reader)" >target/leftovers; do
+        rounds=$((rounds + 1))
+        if [ "$rounds" -gt 50 ]; then
+            xargs ps -o pid,args -p <target/leftovers
+            return 1
+        fi
+        sleep 0.1
+    done
+}
+
+for stage in $stages; do
+    printf '\n=== %s\n' "$stage"
+    began=$(date +%s)
+    # In a shell of its own: under "if" or "||" a failure inside it would go on unnoticed.
+    set +e
+    (set -e; "stage_$stage")
+    status=$?
+    set -e
+    if [ "$status" = 0 ]; then result=ok; else result="FAILED ($status)" failed="$failed $stage"; fi
+    summary="$summary$(printf '%-12s %5d s  %s' "$stage" "$(($(date +%s) - began))" "$result")
+"
+done
+
+printf '\n=== summary\n%s' "$summary"
+if [ -n "$failed" ]; then
+    echo "Failed:$failed"
+    exit 1
+fi
