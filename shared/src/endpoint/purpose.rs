@@ -145,7 +145,8 @@ purposes! {
     /// An operator's other changes.
     Manage ["manage-migrations"] => Writer, Latest, Refuse;
     /// Filling free slots: the schedule, and the chain after a repository has ended.
-    Claim ["enqueue-migrations", "registry-notification"] => Writer, Latest, Refuse;
+    Claim ["enqueue-migrations", "registry-notification", "manage-migrations", "guard-migrations"]
+        => Writer, Latest, Refuse;
     /// Deciding on what seems stuck.
     Guard ["guard-migrations"] => Writer, Latest, Refuse;
     /// Showing one repository.

@@ -15,7 +15,7 @@ fn the_table_is_this() {
 | Notification | registry-notification | writer | latest | sent again inside the registry's timeout if it surely did not run, else 503 |
 | Start | start-migration | writer | latest | error to the caller, nothing half done |
 | Manage | manage-migrations | writer | latest | error to the caller, nothing half done |
-| Claim | enqueue-migrations, registry-notification | writer | latest | error to the caller, nothing half done |
+| Claim | enqueue-migrations, registry-notification, manage-migrations, guard-migrations | writer | latest | error to the caller, nothing half done |
 | Guard | guard-migrations | writer | latest | error to the caller, nothing half done |
 | Status | migration-status | reader | at least `min_version` if the caller names one, else any | writer through a SELECT-only secret, counted |
 | List | migration-status | reader | any | writer through a SELECT-only secret within a budget, counted, else 503 |
