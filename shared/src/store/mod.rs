@@ -15,7 +15,7 @@
 //!
 //! With a reader the same does not compile:
 //!
-//! ```compile_fail,E0308
+//! ```compile_fail,E0271
 //! use shared::{endpoint::{Notification, Reader}, store::Store};
 //!
 //! fn wire(endpoint: Reader) -> Store<Notification> {
@@ -28,6 +28,8 @@
 
 mod change;
 mod claim;
+mod guard;
+mod manage;
 mod read;
 pub mod schema;
 
@@ -35,6 +37,8 @@ use crate::endpoint::Purpose;
 
 pub use change::{Changed, Verdict};
 pub use claim::{Claimed, Started};
+pub use guard::{AskingAgain, Noted};
+pub use manage::{Registration, Removed, ReopenFilter, Reopened, SettingsChanged};
 pub use read::ListFilter;
 
 /// The database, for one purpose.

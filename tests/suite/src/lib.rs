@@ -1,1 +1,209 @@
-//! The integration tests.
+//! What the integration tests share: rows put into a state, rows and histories looked at, and waiting.
+
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use aws_config::{Region, SdkConfig};
+use aws_sdk_rdsdata::config::{Credentials, SharedCredentialsProvider};
+use local::{
+    DATABASE, READER_ARN, READER_SECRET_ARN, Stack, StackOptions, WRITER_ARN, WRITER_SECRET_ARN,
+    local_registry::storage::{ImageOptions, Storage},
+};
+use serde_json::Value;
+use shared::endpoint::{DataApi, EndpointConfig, Reader, Writer, behavior_version};
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+/// How long anything is waited for. Far more than it takes: a test that waits this long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A stack with room for many repositories and few processes.
+#[must_use]
+pub fn options() -> StackOptions {
+    StackOptions { instances: 2, capacity: 100, ..StackOptions::default() }
+}
+
+/// A stack with [`options`].
+///
+/// # Errors
+/// When a part of it does not start.
+pub async fn stack() -> anyhow::Result<Stack> {
+    Stack::start(options()).await
+}
+
+/// Puts a small image of its own into `storage`.
+///
+/// # Errors
+/// When the storage cannot be written.
+pub fn push_image(storage: &Storage, path: &str) -> anyhow::Result<()> {
+    let seed = path.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    storage.write_image(path, &["latest"], &ImageOptions::small(seed))?;
+    Ok(())
+}
+
+/// Registers repositories that the old storage really has.
+///
+/// # Errors
+/// When the storage or the database cannot be written.
+pub async fn repositories(stack: &Stack, paths: &[&str]) -> anyhow::Result<()> {
+    let storage = stack.old_storage()?;
+    for path in paths {
+        push_image(&storage, path)?;
+    }
+    stack.register(&paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>()).await
+}
+
+/// The primary, with every right: what a test sets up and looks at goes past the driver.
+///
+/// # Errors
+/// When the primary does not answer.
+pub async fn primary(stack: &Stack) -> anyhow::Result<Client> {
+    stack.pair().writer().connect().await
+}
+
+/// The row as it stands on the primary; null when there is none.
+///
+/// # Errors
+/// When the primary does not answer.
+pub async fn row(stack: &Stack, path: &str) -> anyhow::Result<Value> {
+    let query = "SELECT to_jsonb(c) FROM container_repositories AS c WHERE path = $1";
+    let row = primary(stack).await?.query_opt(query, &[&path]).await?;
+    Ok(row.map_or(Value::Null, |row| row.get(0)))
+}
+
+/// The row's state on the primary.
+///
+/// # Errors
+/// When the primary does not answer, or has no such row.
+pub async fn state(stack: &Stack, path: &str) -> anyhow::Result<String> {
+    let row = row(stack, path).await?;
+    row["migration_state"].as_str().map(str::to_owned).with_context(|| format!("no repository {path}"))
+}
+
+/// The row's history, oldest first, each line as `event from>to`, with `(verdict)` where it was ignored.
+///
+/// # Errors
+/// When the primary does not answer.
+pub async fn history(stack: &Stack, path: &str) -> anyhow::Result<Vec<String>> {
+    let query = "SELECT t.event || ' ' || t.from_state || '>' || t.to_state
+            || CASE WHEN t.applied THEN '' ELSE ' (' || t.verdict || ')' END
+        FROM migration_transitions AS t
+        JOIN container_repositories AS c ON c.id = t.repository_id
+        WHERE c.path = $1 ORDER BY t.id";
+    Ok(primary(stack).await?.query(query, &[&path]).await?.iter().map(|row| row.get(0)).collect())
+}
+
+/// Registers a repository and puts it into `state` as if it had come there, with `attempt` as its attempt and
+/// its slot taken where the state holds one. Aborted rows were aborted while importing.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn given(stack: &Stack, path: &str, state: &str, attempt: Option<Uuid>) -> anyhow::Result<()> {
+    stack.register(&[path.to_owned()]).await?;
+    let mut client = primary(stack).await?;
+    let transaction = client.transaction().await?;
+    // Two at once would find the same slot free.
+    transaction.batch_execute("LOCK TABLE migration_slots IN EXCLUSIVE MODE").await?;
+    let sql = "WITH free AS (
+            SELECT min(slot) AS slot FROM migration_slots WHERE repository_id IS NULL
+        ), changed AS (
+            UPDATE container_repositories AS c SET
+                migration_state = $2,
+                version = 2,
+                attempt = $3::text::uuid,
+                slot = CASE WHEN $2 IN ('pre_importing', 'pre_import_done', 'importing') THEN free.slot END,
+                pre_import_started_at = now(),
+                pre_import_done_at = CASE WHEN $2 IN ('pre_import_done', 'importing') THEN now() END,
+                import_started_at = CASE WHEN $2 IN ('importing', 'import_done') THEN now() END,
+                import_done_at = CASE WHEN $2 = 'import_done' THEN now() END,
+                aborted_at = CASE WHEN $2 = 'import_aborted' THEN now() END,
+                aborted_in_state = CASE WHEN $2 = 'import_aborted' THEN 'importing' END,
+                skipped_at = CASE WHEN $2 = 'import_skipped' THEN now() END,
+                skipped_reason = CASE WHEN $2 = 'import_skipped' THEN 2 END
+            FROM free WHERE c.path = $1
+            RETURNING c.*
+        ), taken AS (
+            UPDATE migration_slots AS s SET repository_id = changed.id FROM changed WHERE s.slot = changed.slot
+        )
+        INSERT INTO migration_transitions
+            (repository_id, version, event, from_state, to_state, cause, attempt, slot)
+        SELECT id, version, 'given', 'default', migration_state, 'test', attempt, slot FROM changed";
+    let state = state.to_owned();
+    transaction.execute(sql, &[&path, &state, &attempt.map(|id| id.to_string())]).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Runs SQL on the primary.
+///
+/// # Errors
+/// When the primary refuses it.
+pub async fn sql(stack: &Stack, text: &str) -> anyhow::Result<()> {
+    primary(stack).await?.batch_execute(text).await?;
+    Ok(())
+}
+
+/// Waits until `holds` says so.
+///
+/// # Errors
+/// When it does not within [`PATIENCE`], or fails itself.
+pub async fn until<F, T>(what: &str, holds: F) -> anyhow::Result<()>
+where
+    F: Fn() -> T,
+    T: Future<Output = anyhow::Result<bool>>,
+{
+    let begun = Instant::now();
+    while !holds().await? {
+        if begun.elapsed() > PATIENCE {
+            bail!("waited in vain until {what}");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
+/// Waits until the row is in `wanted` on the primary.
+///
+/// # Errors
+/// When it does not get there.
+pub async fn until_state(stack: &Stack, path: &str, wanted: &str) -> anyhow::Result<()> {
+    let reached = || async { Ok(state(stack, path).await? == wanted) };
+    let Err(error) = until(&format!("{path} is {wanted}"), reached).await else { return Ok(()) };
+    bail!("{error}; it is {}, after {:?}", state(stack, path).await?, history(stack, path).await?)
+}
+
+/// How many calls the Data API has had so far.
+#[must_use]
+pub fn data_api_calls(stack: &Stack) -> usize {
+    stack.data_api().journal().len()
+}
+
+/// The stack's writer, as the functions reach it.
+#[must_use]
+pub fn writer(stack: &Stack) -> Writer {
+    Writer::new(endpoint(stack, WRITER_ARN, WRITER_SECRET_ARN))
+}
+
+/// The stack's reader, as the functions reach it.
+#[must_use]
+pub fn reader(stack: &Stack) -> Reader {
+    Reader::new(endpoint(stack, READER_ARN, READER_SECRET_ARN))
+}
+
+fn endpoint(stack: &Stack, arn: &str, secret_arn: &str) -> DataApi {
+    let credentials = Credentials::new("local", "local", None, None, "the local stack takes any");
+    let sdk = SdkConfig::builder()
+        .behavior_version(behavior_version())
+        .region(Region::new("eu-central-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build();
+    let config = EndpointConfig {
+        arn: arn.to_owned(),
+        secret_arn: secret_arn.to_owned(),
+        database: DATABASE.to_owned(),
+        endpoint_url: Some(stack.data_api().url()),
+    };
+    DataApi::new(&sdk, config)
+}

@@ -1,0 +1,141 @@
+//! What an operation costs, counted in Data API calls.
+
+use local::{
+    Stack,
+    local_registry::{Effect, Operation, Rule, When},
+};
+use reqwest::{Method, StatusCode};
+use suite::{data_api_calls, given, push_image, repositories, sql, stack, state, until, until_state};
+
+/// The statements since `before`, each by a word that only it has.
+fn statements(stack: &Stack, before: usize) -> Vec<&'static str> {
+    let name = |sql: &str| match sql {
+        sql if sql.contains(":guard = 'notification'") => "change",
+        sql if sql.contains("named AS MATERIALIZED") => "start",
+        sql if sql.contains("FOR UPDATE OF s SKIP LOCKED") => "claim",
+        sql if sql.contains("'pre_import_done'") => "resume",
+        sql if sql.contains("LIMIT :limit") => "list",
+        _ => "status",
+    };
+    stack.data_api().journal()[before..]
+        .iter()
+        .map(|call| name(call.sql.as_deref().unwrap_or_default()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_costs_one_call_before_its_answer() {
+    let stack = stack().await.unwrap();
+    let accepted = Effect::Answer { status: 202, code: None, detail: None, body: None, when: When::Before };
+    stack.registry().unwrap().rules().add(Rule::new(accepted).operation(Operation::Start));
+    sql(&stack, "UPDATE migration_settings SET capacity = 0").await.unwrap();
+
+    for (path, status, after) in [
+        // The registry accepts the final step: nothing more to record.
+        ("group/image", "pre_import_complete", &[][..]),
+        // A slot is free: whose turn is it?
+        ("group/done", "import_complete", &["claim"][..]),
+        ("group/failed", "pre_import_failed", &["claim"][..]),
+    ] {
+        given(&stack, path, "pre_importing", None).await.unwrap();
+        let before = data_api_calls(&stack);
+        let answer = stack.client().notify(path, status, None).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(statements(&stack, before)[0], "change");
+        let expected = [&["change"][..], after].concat();
+        until(&format!("{status} has cost {expected:?}"), || async {
+            Ok(statements(&stack, before) == expected)
+        })
+        .await
+        .unwrap();
+        // The next request to the same processes is served only when the work after the last answer is done.
+        for _ in 0..4 {
+            stack.client().notify(path, "none of the six", None).await.unwrap();
+        }
+        assert_eq!(statements(&stack, before), expected, "{status}");
+    }
+    // Ignored and refused ones, too.
+    for (path, state) in [("group/new", "default"), ("group/skipped", "import_skipped")] {
+        given(&stack, path, state, None).await.unwrap();
+        let before = data_api_calls(&stack);
+        stack.client().notify(path, "import_complete", None).await.unwrap();
+        assert_eq!(statements(&stack, before), ["change"]);
+    }
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_costs_one_call_and_two_where_the_registrys_answer_is_to_be_recorded() {
+    let stack = stack().await.unwrap();
+    repositories(&stack, &["group/accepted"]).await.unwrap();
+    stack.registry().unwrap().rules().add(Rule::new(Effect::LoseNotification));
+    let before = data_api_calls(&stack);
+    assert_eq!(stack.client().start("group/accepted").await.unwrap().status(), StatusCode::ACCEPTED);
+    assert_eq!(statements(&stack, before), ["start"]);
+
+    stack.register(&["group/missing".to_owned()]).await.unwrap();
+    let before = data_api_calls(&stack);
+    assert_eq!(stack.client().start("group/missing").await.unwrap().status(), StatusCode::OK);
+    assert_eq!(statements(&stack, before), ["start", "change"]);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_or_a_list_costs_one_call_and_two_where_the_reader_is_behind_its_caller() {
+    let stack = stack().await.unwrap();
+    stack.register(&["group/image".to_owned()]).await.unwrap();
+    stack.pair().wait_until_replayed().await.unwrap();
+    stack.pair().pause_replay().await.unwrap();
+    given(&stack, "group/later", "pre_importing", None).await.unwrap();
+    for (url, cost) in [
+        ("/migrations/status/group/image", 1),
+        ("/migrations/status/group/image?min_version=1", 1),
+        ("/migrations/status/group/later?min_version=2", 2),
+        ("/migrations", 1),
+    ] {
+        let before = data_api_calls(&stack);
+        let answer = stack.client().as_operator(Method::GET, url).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{url}");
+        assert_eq!(data_api_calls(&stack) - before, cost, "{url}");
+    }
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_costs_one_call_per_start_and_two_to_see_that_nothing_is_left() {
+    let stack = stack().await.unwrap();
+    repositories(&stack, &["group/a", "group/b", "group/c"]).await.unwrap();
+    stack.registry().unwrap().rules().add(Rule::new(Effect::LoseNotification));
+    let before = data_api_calls(&stack);
+    let summary = stack.functions().tick().await.unwrap();
+    assert_eq!(summary, serde_json::json!({"resumed": 0, "started": 3, "ended": "none_due"}));
+    assert_eq!(statements(&stack, before), ["resume", "claim", "claim", "claim", "claim"]);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_stops_at_the_first_sign_that_the_registry_is_full() {
+    let stack = stack().await.unwrap();
+    repositories(&stack, &["group/a", "group/b", "group/c"]).await.unwrap();
+    stack.registry().unwrap().set_max_concurrent_imports(1);
+    stack.registry().unwrap().rules().add(Rule::new(Effect::Slow { milliseconds: 60_000 }));
+    let summary = stack.functions().tick().await.unwrap();
+    assert_eq!(summary, serde_json::json!({"resumed": 0, "started": 1, "ended": "registry_unavailable"}));
+    assert_eq!(state(&stack, "group/c").await.unwrap(), "default");
+    let starts = stack.registry().unwrap().journal().requests();
+    assert_eq!(starts.iter().filter(|request| request.operation == Operation::Start).count(), 2);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_resumes_what_is_parked_before_it_starts_anything() {
+    let stack = stack().await.unwrap();
+    push_image(&stack.old_storage().unwrap(), "group/parked").unwrap();
+    given(&stack, "group/parked", "pre_import_done", None).await.unwrap();
+    let rule = Effect::Answer { status: 202, code: None, detail: None, body: None, when: When::Before };
+    stack.registry().unwrap().rules().add(Rule::new(rule).operation(Operation::Start));
+    let summary = stack.functions().tick().await.unwrap();
+    assert_eq!(summary, serde_json::json!({"resumed": 1, "started": 0, "ended": "none_due"}));
+    until_state(&stack, "group/parked", "importing").await.unwrap();
+    stack.stop().await.unwrap();
+}

@@ -1,0 +1,112 @@
+//! Slots under many claimers at once.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::join_all;
+use shared::{
+    endpoint::{Claim, Notification},
+    migration::{AttemptId, NotificationStatus},
+    store::{Claimed, Store, Verdict},
+};
+use suite::{primary, stack, writer};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+const REPOSITORIES: usize = 200;
+const CAPACITY: i64 = 5;
+const CLAIMERS: usize = 8;
+
+fn deadline() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
+/// Claims and finishes repositories until none is left.
+async fn claimer(claims: Store<Claim>, notifications: Store<Notification>) -> usize {
+    let mut finished = 0;
+    loop {
+        let row = match claims.claim_next(AttemptId::new(Uuid::new_v4()), deadline()).await.unwrap() {
+            Claimed::Started(row) => row,
+            Claimed::NoSlot => continue,
+            Claimed::NoneDue => return finished,
+            Claimed::Disabled => panic!("the kill switch is on"),
+        };
+        for status in [NotificationStatus::PreImportComplete, NotificationStatus::ImportComplete] {
+            let change = AttemptId::new(Uuid::new_v4());
+            let changed = notifications
+                .apply_notification(&row.path, status, None, None, change, deadline())
+                .await
+                .unwrap()
+                .unwrap();
+            assert_eq!(changed.verdict, Verdict::Applied);
+        }
+        finished += 1;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_claimers_never_exceed_the_capacity_and_start_each_repository_once() {
+    let stack = Arc::new(stack().await.unwrap());
+    let paths: Vec<String> = (0..REPOSITORIES).map(|number| format!("group/image{number}")).collect();
+    stack.register(&paths).await.unwrap();
+    suite::sql(&stack, &format!("UPDATE migration_settings SET capacity = {CAPACITY}")).await.unwrap();
+    let (claims, notifications) = (Store::new(writer(&stack)), Store::new(writer(&stack)));
+
+    let finished = join_all((0..CLAIMERS).map(|_| claimer(claims.clone(), notifications.clone()))).await;
+
+    assert_eq!(finished.iter().sum::<usize>(), REPOSITORIES);
+    let client = primary(&stack).await.unwrap();
+    let once = "SELECT count(*) FROM (
+            SELECT repository_id FROM migration_transitions WHERE event = 'start_pre_import'
+            GROUP BY repository_id HAVING count(*) = 1
+        ) AS started";
+    assert_eq!(client.query_one(once, &[]).await.unwrap().get::<_, i64>(0), REPOSITORIES as i64);
+    // Per slot, starts and ends alternate in the order of the history's ids, and no slot is beyond the capacity.
+    let order = "SELECT slot, array_agg(event = 'start_pre_import' ORDER BY id) AS starts
+        FROM migration_transitions WHERE event IN ('start_pre_import', 'finish_import') GROUP BY slot";
+    let slots = client.query(order, &[]).await.unwrap();
+    assert!(slots.iter().all(|row| (1..=5).contains(&row.get::<_, i32>(0))));
+    let mut starts = 0;
+    for slot in &slots {
+        for (index, start) in slot.get::<_, Vec<bool>>(1).into_iter().enumerate() {
+            assert_eq!(start, index % 2 == 0, "slot {}: line {index}", slot.get::<_, i32>(0));
+            starts += usize::from(start);
+        }
+    }
+    assert_eq!(starts, REPOSITORIES);
+    let held = "SELECT count(*) FROM migration_slots WHERE repository_id IS NOT NULL";
+    assert_eq!(client.query_one(held, &[]).await.unwrap().get::<_, i64>(0), 0, "no slot is leaked");
+    Arc::into_inner(stack).unwrap().stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_waited_for_another_ones_lock_is_made() {
+    let stack = stack().await.unwrap();
+    suite::given(&stack, "group/image", "importing", None).await.unwrap();
+    let mut holder = primary(&stack).await.unwrap();
+    let transaction = holder.transaction().await.unwrap();
+    transaction.execute("UPDATE container_repositories SET version = version + 1", &[]).await.unwrap();
+    let store = Store::<Notification>::new(writer(&stack));
+    let path = "group/image".parse().unwrap();
+    let waiting = tokio::spawn(async move {
+        let change = AttemptId::new(Uuid::new_v4());
+        store
+            .apply_notification(&path, NotificationStatus::ImportFailed, None, None, change, deadline())
+            .await
+    });
+    let observer = primary(&stack).await.unwrap();
+    suite::until("the change waits for the lock", || async {
+        let query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        Ok(observer.query_one(query, &[]).await?.get::<_, i64>(0) == 1)
+    })
+    .await
+    .unwrap();
+    transaction.commit().await.unwrap();
+
+    let changed = waiting.await.unwrap().unwrap().unwrap();
+
+    assert_eq!((changed.verdict, changed.row.version), (Verdict::Applied, 4));
+    assert_eq!(suite::state(&stack, "group/image").await.unwrap(), "import_aborted");
+    let held = "SELECT count(*) FROM migration_slots WHERE repository_id IS NOT NULL";
+    assert_eq!(observer.query_one(held, &[]).await.unwrap().get::<_, i64>(0), 0);
+    stack.stop().await.unwrap();
+}

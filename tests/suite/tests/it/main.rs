@@ -1,0 +1,13 @@
+//! The integration tests: the functions as real processes under cargo lambda, on a real primary and replica,
+//! the Data API and a registry that copies real images.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod calls;
+mod claims;
+mod hostile;
+mod notification;
+mod process;
+mod race;
+mod start;
+mod status;
+mod unreliable;

@@ -1,0 +1,286 @@
+//! What a start is answered, and what each answer of the registry makes of the row.
+
+use local::{
+    Function, Stack,
+    local_registry::{Effect, Operation, Rule, Step, When},
+};
+use reqwest::StatusCode;
+use serde_json::Value;
+use suite::{given, history, push_image, repositories, row, sql, stack, state};
+
+/// The registry answers every start with this.
+fn answers(stack: &Stack, status: u16, code: Option<&str>) {
+    let effect = Effect::Answer {
+        status,
+        code: code.map(str::to_owned),
+        detail: None,
+        body: None,
+        when: When::Before,
+    };
+    stack.registry().unwrap().rules().clear();
+    stack.registry().unwrap().rules().add(Rule::new(effect).operation(Operation::Start));
+}
+
+struct Case {
+    answer: (u16, Option<&'static str>),
+    status: u16,
+    standing: Option<&'static str>,
+    state: &'static str,
+    reason: Option<i64>,
+    retries: i64,
+    last: &'static str,
+}
+
+const fn case(
+    answer: (u16, Option<&'static str>),
+    status: u16,
+    state: &'static str,
+    last: &'static str,
+) -> Case {
+    Case { answer, status, standing: None, state, reason: None, retries: 0, last }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_answer_of_the_registry_to_a_pre_step_is_told_apart() {
+    let stack = stack().await.unwrap();
+    let started = "start_pre_import default>pre_importing";
+    let refused = "start_refused pre_importing>default";
+    let cases = [
+        Case { standing: Some("running"), ..case((202, None), 202, "pre_importing", started) },
+        Case {
+            standing: Some("settled"),
+            reason: Some(6),
+            ..case((200, None), 200, "import_done", "already_migrated pre_importing>import_done")
+        },
+        Case {
+            standing: Some("settled"),
+            reason: Some(5),
+            ..case(
+                (404, Some("NAME_UNKNOWN")),
+                200,
+                "import_done",
+                "already_migrated pre_importing>import_done",
+            )
+        },
+        Case {
+            standing: Some("running"),
+            ..case(
+                (425, Some("PRE_IMPORT_IN_PROGRESS")),
+                202,
+                "pre_importing",
+                "adopt_pre_import pre_importing>pre_importing",
+            )
+        },
+        Case {
+            standing: Some("running"),
+            ..case(
+                (409, Some("IMPORT_IN_PROGRESS")),
+                202,
+                "importing",
+                "adopt_import pre_importing>importing",
+            )
+        },
+        case((429, Some("IMPORT_RATE_LIMIT")), 429, "default", refused),
+        case((429, Some("IMPORT_REPOSITORY_NOT_READY")), 429, "default", refused),
+        case((429, None), 429, "default", refused),
+        Case { standing: Some("unknown"), ..case((500, Some("UNKNOWN")), 202, "pre_importing", started) },
+        Case { standing: Some("unknown"), ..case((503, None), 202, "pre_importing", started) },
+        case(
+            (401, Some("UNAUTHORIZED")),
+            502,
+            "import_aborted",
+            "abort_import_uncounted pre_importing>import_aborted",
+        ),
+        Case {
+            retries: 1,
+            ..case(
+                (400, Some("INVALID_QUERY_PARAMETER_VALUE")),
+                502,
+                "import_aborted",
+                "abort_import pre_importing>import_aborted",
+            )
+        },
+        Case {
+            retries: 1,
+            ..case((404, None), 502, "import_aborted", "abort_import pre_importing>import_aborted")
+        },
+    ];
+    for (number, case) in cases.iter().enumerate() {
+        let path = format!("group/image{number}");
+        repositories(&stack, &[&path]).await.unwrap();
+        answers(&stack, case.answer.0, case.answer.1);
+        stack.registry().unwrap().journal().clear();
+
+        let answer = stack.client().start(&path).await.unwrap();
+
+        let name = format!("{:?}", case.answer);
+        assert_eq!(answer.status().as_u16(), case.status, "{name}");
+        assert_eq!(answer.headers().contains_key("retry-after"), case.status == 429, "{name}");
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(body["standing"].as_str(), case.standing, "{name}: {body}");
+        let row = row(&stack, &path).await.unwrap();
+        assert_eq!(row["migration_state"], case.state, "{name}");
+        assert_eq!(row["version"], body["version"], "{name}: {body}");
+        assert_eq!(row["skipped_reason"].as_i64(), case.reason, "{name}");
+        assert_eq!(row["retries_count"], case.retries, "{name}");
+        assert_eq!(history(&stack, &path).await.unwrap().last().unwrap(), case.last, "{name}");
+        let asked = stack.registry().unwrap().journal().requests();
+        let ids: Vec<_> = asked.iter().map(|request| request.request_id.clone()).collect();
+        let times = if case.answer.0 == 401 { 2 } else { 1 };
+        assert_eq!(ids.len(), times, "{name}: a new token once, and nothing else twice");
+        assert!(ids.iter().all(|id| id.is_some() && *id == ids[0]), "{name}: {ids:?}");
+        sql(
+            &stack,
+            "UPDATE container_repositories SET not_before = now() + interval '1 h' WHERE slot IS NULL",
+        )
+        .await
+        .unwrap();
+    }
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_was_just_canceled_is_left_alone_for_five_seconds() {
+    let stack = stack().await.unwrap();
+    for (path, code, least) in
+        [("group/a", "IMPORT_RATE_LIMIT", 1.0), ("group/b", "IMPORT_REPOSITORY_NOT_READY", 5.0)]
+    {
+        repositories(&stack, &[path]).await.unwrap();
+        answers(&stack, 429, Some(code));
+        stack.client().start(path).await.unwrap();
+        let query = "SELECT extract(epoch FROM not_before - t.created_at)::float8 FROM container_repositories AS c
+            JOIN migration_transitions AS t ON t.repository_id = c.id AND t.event = 'start_refused' WHERE path = $1";
+        let wait: f64 =
+            suite::primary(&stack).await.unwrap().query_one(query, &[&path]).await.unwrap().get(0);
+        assert!((least..least + 3.0).contains(&wait), "{code}: {wait} s");
+    }
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_final_step_without_its_pre_step_begins_with_the_pre_step_again() {
+    for code in ["PRE_IMPORT_FAILED", "PRE_IMPORT_CANCELED", "PRE_IMPORT_REQUIRED"] {
+        let stack = stack().await.unwrap();
+        push_image(&stack.old_storage().unwrap(), "group/image").unwrap();
+        given(&stack, "group/image", "import_aborted", None).await.unwrap();
+        let effect = Effect::Answer {
+            status: 424,
+            code: Some(code.to_owned()),
+            detail: None,
+            body: None,
+            when: When::Before,
+        };
+        let rules = stack.registry().unwrap().rules();
+        rules.add(Rule::new(effect).operation(Operation::Start).times(1));
+        rules.add(Rule::new(Effect::LoseNotification));
+
+        let answer = stack.client().start("group/image").await.unwrap();
+
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        let row = row(&stack, "group/image").await.unwrap();
+        assert_eq!(
+            (row["migration_state"].as_str(), row["retries_count"].as_i64()),
+            (Some("pre_importing"), Some(0))
+        );
+        assert_eq!(
+            history(&stack, "group/image").await.unwrap()[1..],
+            ["retry_import import_aborted>importing", "start_pre_import importing>pre_importing"]
+        );
+        let asked = stack.registry().unwrap().journal().requests();
+        let steps: Vec<_> = asked.iter().map(|request| request.step.unwrap()).collect();
+        assert_eq!(steps, [Step::Final, Step::Pre]);
+        assert_ne!(asked[0].request_id, asked[1].request_id, "each request is an attempt of its own");
+        assert_eq!(row["attempt"].as_str(), asked[1].request_id.as_deref());
+        stack.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_is_not_there_or_does_not_answer_counts_nothing() {
+    let stack = stack().await.unwrap();
+    repositories(&stack, &["group/not-there", "group/silent", "group/cut"]).await.unwrap();
+    let functions = stack
+        .run_functions(&[Function::StartMigration], |_, environment| {
+            environment.insert("REGISTRY_URL".to_owned(), "http://127.0.0.1:1".to_owned());
+        })
+        .await
+        .unwrap();
+    let answer = stack.client_of(&functions).start("group/not-there").await.unwrap();
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(state(&stack, "group/not-there").await.unwrap(), "default");
+    functions.stop();
+
+    let rules = stack.registry().unwrap().rules();
+    rules
+        .add(Rule::new(Effect::Hang { milliseconds: 60_000, when: When::Before }).repository("group/silent"));
+    rules.add(Rule::new(Effect::Cut { when: When::Before }).repository("group/cut"));
+    for path in ["group/silent", "group/cut"] {
+        let answer = stack.client().start(path).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::ACCEPTED, "{path}");
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(body["standing"], "unknown", "{path}");
+        assert_eq!(state(&stack, path).await.unwrap(), "pre_importing");
+    }
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_started_is_told_apart() {
+    let stack = stack().await.unwrap();
+    let states = ["pre_importing", "pre_import_done", "importing", "import_done", "import_skipped"];
+    for state in states {
+        given(&stack, &format!("group/{state}"), state, None).await.unwrap();
+        let answer = stack.client().start(&format!("group/{state}")).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::CONFLICT, "{state}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!((body["migration_state"].as_str(), body["version"].as_i64()), (Some(state), Some(2)));
+    }
+    assert_eq!(stack.client().start("group/unknown").await.unwrap().status(), StatusCode::NOT_FOUND);
+
+    repositories(&stack, &["group/image"]).await.unwrap();
+    sql(&stack, "UPDATE migration_settings SET capacity = 3").await.unwrap();
+    let full = stack.client().start("group/image").await.unwrap();
+    assert_eq!(full.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(full.headers()["retry-after"], "5");
+
+    sql(&stack, "UPDATE migration_settings SET capacity = 100, enabled = false").await.unwrap();
+    let disabled = stack.client().start("group/image").await.unwrap();
+    assert_eq!(disabled.status(), StatusCode::CONFLICT);
+    let body: Value = disabled.json().await.unwrap();
+    assert_eq!(body["type"], "urn:registry-migration:migrations-disabled");
+    assert!(stack.registry().unwrap().journal().requests().is_empty());
+
+    let stranger =
+        stack.client().request(reqwest::Method::POST, "/migrations/start/group/image").send().await.unwrap();
+    assert_eq!(stranger.status(), StatusCode::UNAUTHORIZED);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_import_whose_202_was_lost_is_adopted_with_the_attempt_that_started_it() {
+    let stack = stack().await.unwrap();
+    repositories(&stack, &["group/image"]).await.unwrap();
+    let rules = stack.registry().unwrap().rules();
+    let hold = rules.add(Rule::new(Effect::Hold { at: local::local_registry::Point::Work }));
+    let first: Value = stack.client().start("group/image").await.unwrap().json().await.unwrap();
+    // As if the driver had lost sight of the attempt: it is aborted while the registry runs it.
+    let client = suite::primary(&stack).await.unwrap();
+    client
+        .batch_execute(
+            "UPDATE migration_slots SET repository_id = NULL;
+             UPDATE container_repositories SET migration_state = 'import_aborted', slot = NULL, aborted_at = now(),
+                 aborted_in_state = 'pre_importing', resume_state = NULL, version = version + 1",
+        )
+        .await
+        .unwrap();
+
+    let second: Value = stack.client().start("group/image").await.unwrap().json().await.unwrap();
+
+    assert_eq!(second["standing"], "running", "{second}");
+    assert_eq!(second["attempt"], first["attempt"]);
+    rules.remove(hold);
+    suite::until_state(&stack, "group/image", "import_done").await.unwrap();
+    assert_eq!(row(&stack, "group/image").await.unwrap()["retries_count"], 0);
+    stack.stop().await.unwrap();
+}

@@ -1,0 +1,123 @@
+//! What operators see, and from where.
+
+use local::{Function, READER_ARN, WRITER_ARN};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use suite::{given, stack};
+
+async fn get(stack: &local::Stack, url: &str) -> (StatusCode, Value) {
+    let answer = stack.client().as_operator(Method::GET, url).send().await.unwrap();
+    (answer.status(), answer.json().await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_names_what_it_has_seen_is_never_shown_less() {
+    let stack = stack().await.unwrap();
+    stack.register(&["group/image".to_owned()]).await.unwrap();
+    stack.pair().wait_until_replayed().await.unwrap();
+    stack.pair().pause_replay().await.unwrap();
+    suite::sql(&stack, "UPDATE container_repositories SET version = 7, priority = 1").await.unwrap();
+
+    let (_, any) = get(&stack, "/migrations/status/group/image").await;
+    assert_eq!((any["version"].as_i64(), any["served_by"].as_str()), (Some(1), Some("reader")));
+    let (_, seen) = get(&stack, "/migrations/status/group/image?min_version=7").await;
+    assert_eq!(
+        (seen["version"].as_i64(), seen["served_by"].as_str()),
+        (Some(7), Some("writer_behind_floor"))
+    );
+    let (status, problem) = get(&stack, "/migrations/status/group/image?min_version=8").await;
+    assert_eq!((status, problem["version"].as_i64()), (StatusCode::BAD_REQUEST, Some(7)));
+
+    stack.pair().resume_replay().await.unwrap();
+    stack.pair().wait_until_replayed().await.unwrap();
+    let (_, replayed) = get(&stack, "/migrations/status/group/image?min_version=7").await;
+    assert_eq!((replayed["version"].as_i64(), replayed["served_by"].as_str()), (Some(7), Some("reader")));
+    let log = stack.functions().log(Function::MigrationStatus);
+    assert!(log.contains("stale_read_avoided"), "{log}");
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_read_on_the_reader_by_state_and_page() {
+    let stack = stack().await.unwrap();
+    for (path, state) in [
+        ("a/one", "importing"),
+        ("a/two", "import_done"),
+        ("b/three", "import_done"),
+        ("c/four", "import_done"),
+    ] {
+        given(&stack, path, state, None).await.unwrap();
+    }
+    stack.pair().wait_until_replayed().await.unwrap();
+    let paths = |page: &Value| -> Vec<String> {
+        page["repositories"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["path"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let (_, all) = get(&stack, "/migrations").await;
+    assert_eq!(paths(&all), ["a/one", "a/two", "b/three", "c/four"]);
+    assert!(all["next"].is_null());
+    let (_, first) = get(&stack, "/migrations?state=import_done&limit=2").await;
+    assert_eq!(
+        (paths(&first), first["next"].as_str()),
+        (vec!["a/two".to_owned(), "b/three".to_owned()], Some("b/three"))
+    );
+    let (_, second) = get(&stack, "/migrations?state=import_done&limit=2&after=b/three").await;
+    assert_eq!((paths(&second), second["next"].as_str()), (vec!["c/four".to_owned()], None));
+    for wrong in [
+        "state=done",
+        "limit=0",
+        "limit=501",
+        "limit=x",
+        "after=..",
+        "min_version=3",
+        "state=default&state=default",
+    ] {
+        let (status, problem) = get(&stack, &format!("/migrations?{wrong}")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{wrong}");
+        assert!(problem["message"].as_str().unwrap().starts_with("400 Bad request - "), "{wrong}: {problem}");
+    }
+    let journal = stack.data_api().journal();
+    assert!(journal.iter().all(|call| call.arn.as_deref() == Some(READER_ARN)), "the writer was not asked");
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_operators_see_anything() {
+    let stack = stack().await.unwrap();
+    given(&stack, "group/image", "importing", None).await.unwrap();
+    for url in ["/migrations", "/migrations/status/group/image"] {
+        let answer = stack.client().request(Method::GET, url).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+        assert!(answer.headers().contains_key("www-authenticate"));
+    }
+    let (status, problem) = get(&stack, "/migrations/status/group/unknown").await;
+    assert_eq!((status, problem["status"].as_i64()), (StatusCode::NOT_FOUND, Some(404)));
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_role_of_the_reading_functions_can_only_select_on_the_writer_too() {
+    let stack = stack().await.unwrap();
+    let client = suite::primary(&stack).await.unwrap();
+    client.batch_execute("SET ROLE migration_reader").await.unwrap();
+    for table in [
+        "container_repositories",
+        "migration_slots",
+        "migration_transitions",
+        "migration_settings",
+        "migration_settings_changes",
+        "replica_mark",
+    ] {
+        client.batch_execute(&format!("SELECT FROM {table}")).await.unwrap();
+        let refused = client.batch_execute(&format!("DELETE FROM {table}")).await.unwrap_err();
+        assert_eq!(refused.code().unwrap().code(), "42501", "{table}");
+    }
+    let functions = stack.environment(Function::MigrationStatus);
+    assert_eq!(functions["WRITER_ARN"], WRITER_ARN);
+    assert!(!functions.contains_key("WRITER_SECRET_ARN"));
+    stack.stop().await.unwrap();
+}
