@@ -2,7 +2,7 @@
 //!
 //! A connection serves one call and is scrubbed before the next: nothing a call sets is seen by another.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -44,20 +44,14 @@ impl Target {
 /// The idle connections.
 #[derive(Default)]
 pub(crate) struct Pool {
-    idle: Mutex<HashMap<Target, Vec<Client>>>,
+    idle: Mutex<HashMap<Target, VecDeque<Client>>>,
 }
 
 impl Pool {
-    /// A kept connection if there is a live one.
+    /// A kept connection, which may have died meanwhile. All take turns: what a call left behind despite the
+    /// scrubbing would show soon.
     pub(crate) fn take(&self, target: &Target) -> Option<Client> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = idle.get_mut(target)?;
-        while let Some(client) = kept.pop() {
-            if !client.is_closed() {
-                return Some(client);
-            }
-        }
-        None
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).get_mut(target)?.pop_front()
     }
 
     /// Scrubs the connection and keeps it for the next call.
@@ -68,7 +62,7 @@ impl Pool {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = idle.entry(target.clone()).or_default();
         if kept.len() < KEPT {
-            kept.push(client);
+            kept.push_back(client);
         }
     }
 

@@ -96,7 +96,7 @@ async fn within_the_limit(
     }
 }
 
-/// A kept connection may have died unnoticed. Where nothing was executed on it yet, the next is tried.
+/// A kept connection may have died. Where nothing was executed on it yet, the next is tried.
 async fn with_a_connection(shared: &Arc<Shared>, target: Target, work: &Work, running: &Running) -> Results {
     loop {
         let kept = shared.pool.take(&target);
@@ -111,7 +111,7 @@ async fn with_a_connection(shared: &Arc<Shared>, target: Target, work: &Work, ru
             continue;
         }
         // What is neither a query nor a change may leave something in the session that no scrubbing finds.
-        if matches!(work.verb, Verb::Select | Verb::Change) && !client.is_closed() {
+        if matches!(work.verb, Verb::Select | Verb::Change) {
             let (owner, target) = (Arc::clone(shared), target.clone());
             drop(shared.spawn(async move { owner.pool.give_back(&target, client).await }));
         }

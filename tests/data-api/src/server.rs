@@ -1,5 +1,6 @@
 //! The listener and its life.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,6 +90,12 @@ impl DataApi {
         self.listener.abort();
         self.expiry.abort();
         self.shared.shut_down();
+    }
+}
+
+impl fmt::Debug for DataApi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataApi").field("url", &self.url()).finish_non_exhaustive()
     }
 }
 
