@@ -18,12 +18,19 @@ pub enum Function {
     MigrationStatus,
     /// Fills free slots on a schedule.
     EnqueueMigrations,
+    /// Looks after what seems stuck, on a schedule.
+    GuardMigrations,
 }
 
 impl Function {
     /// All of them.
-    pub const ALL: [Self; 4] =
-        [Self::StartMigration, Self::RegistryNotification, Self::MigrationStatus, Self::EnqueueMigrations];
+    pub const ALL: [Self; 5] = [
+        Self::StartMigration,
+        Self::RegistryNotification,
+        Self::MigrationStatus,
+        Self::EnqueueMigrations,
+        Self::GuardMigrations,
+    ];
 
     /// The crate's, the binary's and the function's name.
     pub const fn name(self) -> &'static str {
@@ -32,6 +39,7 @@ impl Function {
             Self::RegistryNotification => "registry-notification",
             Self::MigrationStatus => "migration-status",
             Self::EnqueueMigrations => "enqueue-migrations",
+            Self::GuardMigrations => "guard-migrations",
         }
     }
 
@@ -44,7 +52,7 @@ impl Function {
                 Some(("PUT", "/api/v4/internal/registry/repositories/probe/migration/status"))
             }
             Self::MigrationStatus => Some(("GET", "/migrations")),
-            Self::EnqueueMigrations => None,
+            Self::EnqueueMigrations | Self::GuardMigrations => None,
         }
     }
 
@@ -70,6 +78,7 @@ impl Function {
             ("REGISTRY_TOKEN_ISSUER", names::TOKEN_ISSUER),
             ("REGISTRY_SIGNING_KEY_SECRET_ARN", names::SIGNING_KEY_SECRET_ARN),
         ];
+        let reader = [("READER_ARN", names::READER_ARN), ("READER_SECRET_ARN", names::READER_SECRET_ARN)];
         let operator = [("OPERATOR_TOKEN_SECRET_ARN", names::OPERATOR_TOKEN_SECRET_ARN)];
         match self {
             Self::StartMigration => {
@@ -85,11 +94,16 @@ impl Function {
             Self::MigrationStatus => {
                 // The writer's address without its secret: there too this function can only SELECT.
                 tell(&writer[..1]);
-                tell(&[("READER_ARN", names::READER_ARN), ("READER_SECRET_ARN", names::READER_SECRET_ARN)]);
+                tell(&reader);
                 tell(&operator);
             }
             Self::EnqueueMigrations => {
                 tell(&writer);
+                tell(&registry);
+            }
+            Self::GuardMigrations => {
+                tell(&writer);
+                tell(&reader);
                 tell(&registry);
             }
         }
@@ -120,10 +134,11 @@ mod tests {
     }
 
     #[test]
-    fn only_migration_status_is_told_where_the_reader_is() {
+    fn only_functions_that_may_read_what_is_old_are_told_where_the_reader_is() {
+        let may = [Function::MigrationStatus, Function::GuardMigrations];
         for function in Function::ALL {
             let reader = told(function).keys().any(|name| name.starts_with("READER"));
-            assert_eq!(reader, function == Function::MigrationStatus, "{}", function.name());
+            assert_eq!(reader, may.contains(&function), "{}", function.name());
         }
     }
 

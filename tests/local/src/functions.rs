@@ -28,7 +28,6 @@ pub struct FunctionSet {
     logs: PathBuf,
     http: reqwest::Client,
     keeper: Arc<Keeper>,
-    // Last: the functions end before what they ask for work does.
     gateway: Gateway,
 }
 
@@ -126,6 +125,14 @@ impl FunctionSet {
 
     /// Invokes enqueue-migrations as its schedule does.
     pub async fn tick(&self) -> anyhow::Result<Value> {
+        self.invoke_on_schedule(Function::EnqueueMigrations).await
+    }
+
+    /// Invokes a function as its schedule does.
+    ///
+    /// # Errors
+    /// As [`FunctionSet::invoke`].
+    pub async fn invoke_on_schedule(&self, function: Function) -> anyhow::Result<Value> {
         let event = json!({
             "version": "0",
             "id": uuid::Uuid::new_v4(),
@@ -137,12 +144,23 @@ impl FunctionSet {
             "resources": [],
             "detail": {},
         });
-        self.invoke(Function::EnqueueMigrations, &event).await
+        self.invoke(function, &event).await
     }
 
     /// Ends the functions and cargo lambda.
     pub fn stop(self) {
         drop(self);
+    }
+
+    /// The same for a set that is shared; a second time does nothing.
+    pub(crate) fn end(&self) {
+        self.watcher.abort();
+        let mut workers = lock(&self.workers);
+        workers.ended = true;
+        for (_, child) in workers.processes.drain(..) {
+            end(child, Signal::SIGTERM, &self.keeper);
+        }
+        self.gateway.end();
     }
 
     fn log_path(&self, function: Function) -> PathBuf {
@@ -173,12 +191,7 @@ impl FunctionSet {
 
 impl Drop for FunctionSet {
     fn drop(&mut self) {
-        self.watcher.abort();
-        let mut workers = lock(&self.workers);
-        workers.ended = true;
-        for (_, child) in workers.processes.drain(..) {
-            end(child, Signal::SIGTERM, &self.keeper);
-        }
+        self.end();
     }
 }
 

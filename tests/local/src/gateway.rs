@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -25,7 +25,7 @@ const REQUEST_SECONDS: &str = "30";
 #[derive(Debug)]
 pub(crate) struct Gateway {
     port: u16,
-    child: Option<Child>,
+    child: Mutex<Option<Child>>,
     keeper: Arc<Keeper>,
 }
 
@@ -51,16 +51,16 @@ impl Gateway {
             .spawn()
             .context("cannot start cargo-lambda")?;
         keeper.watch(child.id())?;
-        let mut gateway = Self { port, child: Some(child), keeper: Arc::clone(keeper) };
+        let gateway = Self { port, child: Mutex::new(Some(child)), keeper: Arc::clone(keeper) };
         gateway.listen(log).await?;
         Ok(gateway)
     }
 
-    async fn listen(&mut self, log: &Path) -> anyhow::Result<()> {
+    async fn listen(&self, log: &Path) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         while TcpStream::connect(address).await.is_err() {
-            if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().transpose()) {
+            if let Some(status) = self.ended() {
                 bail!("cargo lambda ended ({}):\n{}", status?, tail(log));
             }
             if Instant::now() > deadline {
@@ -81,15 +81,28 @@ impl Gateway {
     }
 
     pub(crate) fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+        self.child().as_ref().map(Child::id)
+    }
+
+    /// Ends the process; a second time does nothing.
+    pub(crate) fn end(&self) {
+        if let Some(child) = self.child().take() {
+            end(child, Signal::SIGTERM, &self.keeper);
+        }
+    }
+
+    fn ended(&self) -> Option<std::io::Result<ExitStatus>> {
+        self.child().as_mut().and_then(|child| child.try_wait().transpose())
+    }
+
+    fn child(&self) -> MutexGuard<'_, Option<Child>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        if let Some(child) = self.child.take() {
-            end(child, Signal::SIGTERM, &self.keeper);
-        }
+        self.end();
     }
 }
 

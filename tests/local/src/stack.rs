@@ -237,9 +237,9 @@ impl Stack {
         Ok(self.registry()?.old_storage())
     }
 
-    /// Invokes enqueue-migrations every `period` until the ticker is dropped.
+    /// Invokes the functions that have a schedule every `period` until the ticker is dropped.
     pub fn tick_every(&self, period: Duration) -> Ticker {
-        Ticker::start(Arc::clone(&self.functions), period)
+        Ticker::start(&self.functions, period)
     }
 
     /// What `local up` prints.
@@ -288,6 +288,8 @@ impl Stack {
     /// Ends everything and removes the folder. Dropping does the same, without telling of an error.
     pub async fn stop(self) -> anyhow::Result<()> {
         let Self { functions, witness, registry, secrets, data_api, pair, keeper, .. } = self;
+        // A ticker may still hold the set.
+        functions.end();
         drop(functions);
         if let Some(registry) = registry {
             registry.stop().await;

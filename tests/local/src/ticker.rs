@@ -1,4 +1,4 @@
-//! The schedule of enqueue-migrations.
+//! The schedules.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,30 +6,44 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
+use crate::function::Function;
 use crate::functions::FunctionSet;
 
-/// Invokes enqueue-migrations again and again. Dropping it ends that.
+/// The functions that a schedule invokes.
+const SCHEDULED: [Function; 2] = [Function::EnqueueMigrations, Function::GuardMigrations];
+
+/// Invokes those of a set's functions that have a schedule again and again, each for itself. Dropping it ends
+/// that.
 #[derive(Debug)]
-pub struct Ticker(JoinHandle<()>);
+pub struct Ticker(Vec<JoinHandle<()>>);
 
 impl Ticker {
-    pub(crate) fn start(functions: Arc<FunctionSet>, period: Duration) -> Self {
-        Self(tokio::spawn(async move {
-            let mut rounds = tokio::time::interval(period);
-            rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                rounds.tick().await;
-                match functions.tick().await {
-                    Ok(answer) => tracing::debug!(%answer, "enqueue-migrations"),
-                    Err(error) => tracing::warn!(error = format!("{error:#}"), "enqueue-migrations failed"),
-                }
-            }
-        }))
+    pub(crate) fn start(functions: &Arc<FunctionSet>, period: Duration) -> Self {
+        let there = SCHEDULED.into_iter().filter(|function| !functions.pids(*function).is_empty());
+        Self(there.map(|function| tokio::spawn(tick(Arc::clone(functions), function, period))).collect())
     }
 }
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        self.0.abort();
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+async fn tick(functions: Arc<FunctionSet>, function: Function, period: Duration) {
+    let mut rounds = tokio::time::interval(period);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        match functions.invoke_on_schedule(function).await {
+            Ok(answer) => tracing::debug!(%answer, function = function.name(), "on schedule"),
+            Err(error) => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    function = function.name(),
+                    "a scheduled run failed"
+                );
+            }
+        }
     }
 }

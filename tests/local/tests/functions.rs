@@ -29,7 +29,6 @@ async fn a_process_is_told_its_functions_environment_and_nothing_of_ours() {
 async fn a_process_that_dies_is_replaced_and_the_function_goes_on() {
     let stack = stack(&[Function::StartMigration]).await;
     let before = stack.functions().pids(Function::StartMigration);
-    // All of them: what was handed to a dead one would wait for cargo lambda's own limit.
     for pid in &before {
         kill(Pid::from_raw((*pid).try_into().unwrap()), Signal::SIGKILL).unwrap();
     }
@@ -40,6 +39,7 @@ async fn a_process_that_dies_is_replaced_and_the_function_goes_on() {
     }
     let after = stack.functions().pids(Function::StartMigration);
     assert!(after.len() == before.len() && !after.iter().any(|pid| before.contains(pid)));
+    assert_eq!(stack.client().start("group/unknown").await.unwrap().status(), 404);
     stack.stop().await.unwrap();
 }
 
