@@ -5,7 +5,7 @@ use std::time::Duration;
 use local_registry::{Effect, Operation, Rule, Status, Step, When};
 use tokio::time::Instant;
 
-use crate::bench::{Bench, IMAGE};
+use crate::bench::{AT_MOST, Bench, IMAGE};
 
 fn answer(status: u16, code: Option<&str>, when: When) -> Effect {
     Effect::Answer { status, code: code.map(str::to_owned), detail: None, body: None, when }
@@ -94,13 +94,21 @@ async fn a_call_can_hang_before_or_after_its_work() {
         let bench = Bench::new().await;
         let hang = Effect::Hang { milliseconds: 3_600_000, when };
         bench.registry.rules().add(Rule::new(hang).operation(Operation::Start).times(1));
-        let call = bench.start_call(IMAGE, "pre", "the-attempt").timeout(Duration::from_millis(200));
-        assert!(call.send().await.unwrap_err().is_timeout());
+        let journal = bench.registry.journal();
+        let arrived = async {
+            assert!(journal.wait_until(AT_MOST, |journal| journal.requests().len() == 1).await);
+            if begun {
+                bench.reaches(IMAGE, Status::PreImportComplete).await;
+            }
+        };
+        tokio::select! {
+            answered = bench.start(IMAGE, "pre") => panic!("{answered:?}"),
+            () = arrived => {}
+        }
+        // The client has gone away, and the journal shows a call without an answer.
+        assert!(journal.wait_until(AT_MOST, |journal| journal.requests()[0].ended.is_some()).await);
+        assert_eq!(journal.requests()[0].answered, None);
         assert_eq!(bench.registry.report(IMAGE).is_some(), begun);
-        // The client went away, and the journal shows a call without an answer.
-        let ended = |journal: &local_registry::Journal| journal.requests()[0].ended.is_some();
-        assert!(bench.registry.journal().wait_until(crate::bench::AT_MOST, ended).await);
-        assert_eq!(bench.registry.journal().requests()[0].answered, None);
     }
 }
 

@@ -57,7 +57,7 @@ async fn a_crash_leaves_imports_in_progress_and_nobody_is_told() {
 #[tokio::test]
 async fn while_the_registry_is_down_nobody_answers() {
     let bench = Bench::new().await;
-    let down = bench.registry.restart(Restart::Graceful, Duration::from_millis(500));
+    let down = bench.registry.restart(Restart::Graceful, Duration::from_millis(1500));
     let asking = async {
         loop {
             let Err(error) = bench.start_call(IMAGE, "pre", "x").send().await else {
