@@ -16,7 +16,7 @@ use crate::{
 
 /// The registry's answer is awaited no longer than until this much of the deadline is left: what it answers is
 /// still to be recorded.
-const TO_RECORD: Duration = Duration::from_secs(2);
+pub(super) const TO_RECORD: Duration = Duration::from_secs(2);
 
 /// How a registry at its limit is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,13 +62,50 @@ pub async fn ask_registry<P: Purpose<Endpoint = Writer>>(
     patience: Patience,
     deadline: Instant,
 ) -> Result<Asked, EndpointError> {
+    ask(store, registry, row, Asking::First, patience, deadline).await
+}
+
+/// As [`ask_registry`], for a row whose attempt the registry may have been asked for already.
+///
+/// # Errors
+/// [`EndpointError`] as [`ask_registry`].
+pub(super) async fn ask_registry_again<P: Purpose<Endpoint = Writer>>(
+    store: &Store<P>,
+    registry: &RegistryClient,
+    row: ContainerRepository,
+    deadline: Instant,
+) -> Result<Asked, EndpointError> {
+    ask(store, registry, row, Asking::Again, Patience::None, deadline).await
+}
+
+/// Whether the registry was asked for the row's attempt before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asking {
+    First,
+    Again,
+}
+
+async fn ask<P: Purpose<Endpoint = Writer>>(
+    store: &Store<P>,
+    registry: &RegistryClient,
+    row: ContainerRepository,
+    asking: Asking,
+    patience: Patience,
+    deadline: Instant,
+) -> Result<Asked, EndpointError> {
     let mut row = row;
+    let mut asking = asking;
     loop {
         let (Some(attempt), Some(step)) = (row.attempt, running_step(row.migration_state)) else {
             return Ok(Asked { standing: Standing::MovedOn, row });
         };
         let answer = start_patiently(registry, &row, step, attempt, patience, deadline).await;
         tracing::info!(path = %row.path, %step, %attempt, ?answer, "asked the registry to start");
+        if asking == Asking::Again && answer == StartAnswer::AlreadyRunning(step) {
+            // What runs is this very attempt: there is nobody else's to adopt.
+            return Ok(Asked { standing: Standing::Running, row });
+        }
+        asking = Asking::First;
         let (plan, standing, detail) = match decide(step, &answer, jitter()) {
             Decision::Stay(standing) => return Ok(Asked { standing, row }),
             Decision::Record { plan, standing, detail } => (plan, standing, detail),

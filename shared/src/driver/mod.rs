@@ -6,6 +6,7 @@
 mod ask;
 mod decision;
 mod fill;
+mod guard;
 mod notify;
 mod start;
 mod status;
@@ -18,6 +19,7 @@ use crate::migration::AttemptId;
 pub use ask::{Asked, Patience, ask_registry};
 pub use decision::Standing;
 pub use fill::{Filled, Why, fill_slot};
+pub use guard::{GuardSummary, Guardian};
 pub use notify::{FollowUp, Notified, follow_up, notified};
 pub use start::{StartOutcome, start};
 pub use status::{Served, StatusAnswer, status};

@@ -3,6 +3,7 @@
 
 mod attempt;
 mod event;
+mod guard;
 mod path;
 mod plan;
 mod repository;
@@ -18,6 +19,7 @@ mod tests;
 
 pub use attempt::AttemptId;
 pub use event::{Event, Settled, Situation};
+pub use guard::{Cancelation, Finding, GuardDecision, RegistryView, Remedy, Stuck, canceled_decision, guard_decision};
 pub use path::{InvalidPath, RepositoryPath};
 pub use plan::{AFTER_CANCEL, Limits, Outcome, Plan, PlannedStep, TimestampChange};
 pub use repository::ContainerRepository;

@@ -1,3 +1,5 @@
+mod observed;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;

@@ -7,7 +7,7 @@ use crate::{
     migration::{AttemptId, ContainerRepository, NotificationStatus, Plan, RepositoryPath, State},
 };
 
-const CHANGE: &str = include_str!("sql/change.sql");
+pub(super) const CHANGE: &str = include_str!("sql/change.sql");
 
 /// How a change was judged, against the row as it was when the statement had it locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +93,7 @@ impl<P: Purpose<Endpoint = Writer>> Store<P> {
     }
 }
 
-async fn changed(
+pub(super) async fn changed(
     writer: &Writer,
     statement: Statement<Write>,
     path: &RepositoryPath,

@@ -1,0 +1,13 @@
+use shared::config::{ReaderConfig, RegistrySettings, WriterConfig};
+
+shared::settings! {
+    /// What this function is told.
+    pub struct Config {
+        /// Where decisions are made.
+        pub writer: WriterConfig = all,
+        /// Where what seems stuck is looked for.
+        pub reader: ReaderConfig = all,
+        /// Whom to ask how a repository stands.
+        pub registry: RegistrySettings = all,
+    }
+}

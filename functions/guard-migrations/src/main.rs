@@ -1,0 +1,34 @@
+//! Reconciles what seems stuck with the registry, on a schedule.
+
+mod config;
+mod handler;
+
+use std::{process::ExitCode, sync::Arc};
+
+use config::Config;
+use handler::handle;
+use lambda_http::Error;
+use shared::{
+    config::{aws::sdk_config, from_process, secrets::SecretReader},
+    driver::Guardian,
+    runtime::{process, run_schedule},
+    store::Store,
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    process("guard-migrations", run()).await
+}
+
+async fn run() -> Result<(), Error> {
+    let config: Config = from_process()?;
+    let sdk = sdk_config().await;
+    let writer = config.writer.connect(&sdk);
+    let guardian = Arc::new(Guardian {
+        scan: Store::new(config.reader.connect(&sdk)),
+        store: Store::new(writer.clone()),
+        claims: Store::new(writer),
+        registry: config.registry.connect(&SecretReader::new(&sdk)).await?,
+    });
+    run_schedule(move |_event, budget| handle(Arc::clone(&guardian), budget)).await
+}

@@ -1,0 +1,72 @@
+//! The guard: looks after the repositories that seem stuck. Asks the registry first, aborts last.
+
+mod queue;
+mod row;
+mod summary;
+
+use std::sync::{Mutex, PoisonError};
+
+use futures::future::join_all;
+use tokio::time::Instant;
+
+pub use summary::GuardSummary;
+
+use self::queue::Queue;
+use crate::{
+    endpoint::{Claim, EndpointError, Guard, StaleScan},
+    registry::RegistryClient,
+    store::Store,
+};
+
+/// How many repositories are looked at at once. One whose registry call hangs holds up none of the others.
+const AT_ONCE: usize = 8;
+
+/// How many a scan names at most: there are no more slots, and so no more rows in progress.
+const MOST: u32 = 1000;
+
+/// What the guard works with.
+pub struct Guardian {
+    /// The reader, for the scan.
+    pub scan: Store<StaleScan>,
+    /// The writer, for decisions.
+    pub store: Store<Guard>,
+    /// The writer, for filling the slots that are freed.
+    pub claims: Store<Claim>,
+    /// The registry.
+    pub registry: RegistryClient,
+}
+
+impl Guardian {
+    /// One round: finds what seems stuck, asks the registry about each, and acts on what it says. Takes rows
+    /// for two thirds of the time until `deadline`, and leaves the rest to those taken last. What is not
+    /// reached is what the next round begins with.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when rows could not be taken on the writer. Those that had been taken are looked after
+    /// first.
+    pub async fn round(&self, deadline: Instant) -> Result<GuardSummary, EndpointError> {
+        let now = Instant::now();
+        let time = deadline.saturating_duration_since(now);
+        let hints = match self.scan.scan_stuck(MOST, now + time / 4).await {
+            Ok(hints) => hints,
+            Err(error) => {
+                tracing::warn!(%error, counter = "stale_scan_skipped", "the reader cannot serve: no scan this round");
+                return Ok(GuardSummary { scan_skipped: true, ..GuardSummary::default() });
+            }
+        };
+        let queue = tokio::sync::Mutex::new(Queue::new(&self.store, &hints, now + time * 2 / 3));
+        let summary = Mutex::new(GuardSummary::default());
+        let lane = async || {
+            loop {
+                // Let go of the queue before looking.
+                let next = queue.lock().await.next().await;
+                let Some(stuck) = next else { return };
+                let looked = self.look_after(&stuck, deadline).await;
+                summary.lock().unwrap_or_else(PoisonError::into_inner).add(&looked);
+            }
+        };
+        join_all((0..AT_ONCE).map(|_| lane())).await;
+        let summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
+        queue.into_inner().close(summary)
+    }
+}

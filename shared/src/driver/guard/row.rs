@@ -1,0 +1,191 @@
+use tokio::time::Instant;
+
+use super::{Guardian, summary::Found};
+use crate::{
+    driver::{
+        Filled, Patience, Standing,
+        ask::{TO_RECORD, ask_registry, ask_registry_again},
+        fill_slot, new_change,
+    },
+    endpoint::EndpointError,
+    migration::{
+        Cancelation, ContainerRepository, Finding, GuardDecision, Plan, RegistryView, Remedy, Stuck,
+        canceled_decision, guard_decision,
+    },
+    registry::{CancelAnswer, StatusAnswer},
+    store::{AskingAgain, Noted, Verdict},
+};
+
+/// What looking after a row came to.
+pub(super) struct Looked {
+    pub(super) found: Found,
+    /// Its slot was freed, and another repository started in it.
+    pub(super) filled: bool,
+}
+
+/// A remedy that was applied.
+struct Applied {
+    found: Found,
+    frees_slot: bool,
+}
+
+impl Applied {
+    const fn found(finding: Finding) -> Self {
+        Self { found: Found::Finding(finding), frees_slot: false }
+    }
+}
+
+impl Guardian {
+    /// Asks the registry about one row and acts on what it says. Whatever goes wrong concerns this row only.
+    pub(super) async fn look_after(&self, stuck: &Stuck, deadline: Instant) -> Looked {
+        let path = &stuck.row.path;
+        let ask_until = deadline.checked_sub(TO_RECORD).unwrap_or(deadline);
+        if Instant::now() >= ask_until {
+            return Looked { found: Found::OutOfTime, filled: false };
+        }
+        let (remedy, detail) = self.decide(stuck, ask_until).await;
+        let applied = match self.apply(stuck, remedy, detail.as_deref(), deadline).await {
+            Ok(applied) => applied,
+            Err(error) => {
+                tracing::error!(%path, %error, "a stuck repository could not be looked after");
+                Applied { found: Found::Failed, frees_slot: false }
+            }
+        };
+        tracing::info!(
+            %path,
+            state = %stuck.row.migration_state,
+            found = ?applied.found,
+            detail,
+            "looked after a stuck repository"
+        );
+        let filled = applied.frees_slot && Instant::now() < ask_until && self.fill(deadline).await;
+        Looked { found: applied.found, filled }
+    }
+
+    async fn decide(&self, stuck: &Stuck, ask_until: Instant) -> (Remedy, Option<String>) {
+        let path = &stuck.row.path;
+        let (view, detail) = match self.registry.status(path, ask_until).await {
+            StatusAnswer::Known { status, detail } => (RegistryView::Says(status), detail),
+            StatusAnswer::NotFound => (RegistryView::KnowsNothing, None),
+            StatusAnswer::NoAnswer { reason } => {
+                tracing::warn!(%path, reason, counter = "guard_unanswered", "the registry does not say how it stands");
+                (RegistryView::NoAnswer, None)
+            }
+        };
+        match guard_decision(stuck, view) {
+            GuardDecision::Apply(remedy) => (remedy, detail),
+            GuardDecision::Cancel => self.cancel(stuck, ask_until).await,
+        }
+    }
+
+    async fn cancel(&self, stuck: &Stuck, ask_until: Instant) -> (Remedy, Option<String>) {
+        let path = &stuck.row.path;
+        let answer = self.registry.cancel(path, false, ask_until).await;
+        tracing::warn!(%path, ?answer, "asked the registry to cancel a step past its time");
+        let (answer, detail) = match answer {
+            CancelAnswer::Accepted => (Cancelation::Accepted, Some("canceled past its time".to_owned())),
+            CancelAnswer::NotFound => (Cancelation::KnowsNothing, None),
+            CancelAnswer::CannotBeCanceled { previous: Some(status) } => (Cancelation::Stands(status), None),
+            CancelAnswer::CannotBeCanceled { previous: None }
+            | CancelAnswer::Native
+            | CancelAnswer::NoAnswer { .. }
+            | CancelAnswer::Refused { .. } => (Cancelation::NoAnswer, None),
+        };
+        (canceled_decision(stuck, answer), detail)
+    }
+
+    async fn apply(
+        &self,
+        stuck: &Stuck,
+        remedy: Remedy,
+        detail: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Applied, EndpointError> {
+        match remedy {
+            Remedy::Leave(finding) => Ok(Applied::found(finding)),
+            Remedy::Record { finding, plan } => {
+                self.record(&stuck.row, finding, &plan, detail, deadline).await
+            }
+            Remedy::AskAgain => self.ask_again(&stuck.row, deadline).await,
+        }
+    }
+
+    /// Commits, and only then asks the registry where that began an attempt.
+    async fn record(
+        &self,
+        row: &ContainerRepository,
+        finding: Finding,
+        plan: &Plan,
+        detail: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Applied, EndpointError> {
+        let change = new_change();
+        let changed = self.store.record_decision(row, plan, detail, change, deadline).await?;
+        let made = changed.filter(|changed| matches!(changed.verdict, Verdict::Applied | Verdict::Repeat));
+        let Some(changed) = made else { return Ok(Applied { found: Found::MovedOn, frees_slot: false }) };
+        let row = changed.row;
+        let mut applied = Applied::found(finding);
+        if row.migration_state.is_active() && row.attempt == Some(change) {
+            let asked = ask_registry(&self.store, &self.registry, row, Patience::None, deadline).await?;
+            applied.frees_slot = frees_slot(asked.standing);
+        } else {
+            applied.frees_slot = !row.migration_state.is_in_progress();
+        }
+        Ok(applied)
+    }
+
+    /// Asks for the row's step with its own attempt. Noted before, so that the step's time counts from now; and
+    /// after, once the registry has accepted, so that what it reports next is known to be this attempt's.
+    async fn ask_again(
+        &self,
+        row: &ContainerRepository,
+        deadline: Instant,
+    ) -> Result<Applied, EndpointError> {
+        match self.store.note_asking_again(row, AskingAgain::Asking, deadline).await? {
+            Noted::Noted => {}
+            Noted::Superseded | Noted::Disabled => {
+                return Ok(Applied { found: Found::MovedOn, frees_slot: false });
+            }
+        }
+        let asked = ask_registry_again(&self.store, &self.registry, row.clone(), deadline).await?;
+        if asked.standing == Standing::Running && asked.row.version == row.version {
+            self.store.note_asking_again(row, AskingAgain::Accepted, deadline).await?;
+        }
+        let finding = match asked.standing {
+            Standing::Unknown => Finding::Unanswered,
+            Standing::Running
+            | Standing::Settled
+            | Standing::Postponed
+            | Standing::Aborted
+            | Standing::Unwelcome
+            | Standing::MovedOn => Finding::AskedAgain,
+        };
+        Ok(Applied { frees_slot: frees_slot(asked.standing), ..Applied::found(finding) })
+    }
+
+    async fn fill(&self, deadline: Instant) -> bool {
+        match fill_slot(&self.claims, &self.registry, Patience::None, deadline).await {
+            Ok(filled) => {
+                tracing::info!(?filled, "a slot was freed");
+                filled == Filled::Running
+            }
+            Err(error) => {
+                tracing::error!(%error, "a freed slot could not be filled");
+                false
+            }
+        }
+    }
+}
+
+/// Whether asking the registry has ended the repository's stay in its slot. Where the registry has no room,
+/// nobody else need be started in it now.
+const fn frees_slot(standing: Standing) -> bool {
+    match standing {
+        Standing::Settled | Standing::Aborted => true,
+        Standing::Running
+        | Standing::Unknown
+        | Standing::Postponed
+        | Standing::Unwelcome
+        | Standing::MovedOn => false,
+    }
+}

@@ -1,0 +1,55 @@
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::row::Looked;
+use crate::migration::Finding;
+
+/// What a round of the guard came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct GuardSummary {
+    /// The reader could not serve, so nothing was looked for.
+    pub scan_skipped: bool,
+    /// How many rows the reader named.
+    pub hinted: u32,
+    /// How many of them were taken: the others had moved on, or another guard has them.
+    pub taken: u32,
+    /// What was found about them.
+    pub found: BTreeMap<Finding, u32>,
+    /// The registry did not say how they stand, or not what it was asked for; left for their next check.
+    pub unanswered: u32,
+    /// They had moved on before the decision could be recorded.
+    pub moved_on: u32,
+    /// The writer did not answer to one of their statements; left for their next check.
+    pub failed: u32,
+    /// How many repositories were started in slots that were freed.
+    pub filled: u32,
+    /// The time was up before they could be looked at.
+    pub left: u32,
+}
+
+impl GuardSummary {
+    pub(super) fn add(&mut self, looked: &Looked) {
+        self.filled += u32::from(looked.filled);
+        match looked.found {
+            Found::Finding(Finding::Unanswered) => self.unanswered += 1,
+            Found::Finding(finding) => *self.found.entry(finding).or_default() += 1,
+            Found::MovedOn => self.moved_on += 1,
+            Found::Failed => self.failed += 1,
+            Found::OutOfTime => self.left += 1,
+        }
+    }
+}
+
+/// What became of one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// This was found, and acted on.
+    Finding(Finding),
+    /// It had moved on.
+    MovedOn,
+    /// The writer did not answer.
+    Failed,
+    /// There was no time to ask.
+    OutOfTime,
+}

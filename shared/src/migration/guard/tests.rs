@@ -1,0 +1,294 @@
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{
+    Cancelation, Finding, GuardDecision, RegistryView, Remedy, Stuck, canceled_decision, guard_decision,
+    table::{NOW, situations, stuck, views},
+};
+use crate::migration::{
+    AttemptChange, AttemptId, ContainerRepository, Limits, Outcome, RegistryStatus, Situation, SkipReason,
+    State,
+};
+
+fn from(state: State, origin: Option<State>) -> Stuck {
+    stuck(Situation { state, origin })
+}
+
+fn apply(stuck: &Stuck, outcome: &Outcome) -> ContainerRepository {
+    outcome.apply(&stuck.row, stuck.now, AttemptId::new(Uuid::from_u128(2)), None, None)
+}
+
+fn limits(stuck: &Stuck) -> Limits {
+    Limits { enabled: stuck.settings.enabled, max_retries: stuck.settings.max_retries }
+}
+
+/// The row after the remedy, with the finding.
+fn remedied(stuck: &Stuck, remedy: &Remedy) -> (Finding, ContainerRepository, AttemptChange) {
+    let Remedy::Record { finding, plan } = remedy else { panic!("{remedy:?}") };
+    let outcome = plan.outcome(&stuck.row, limits(stuck)).unwrap();
+    (*finding, apply(stuck, outcome), outcome.attempt)
+}
+
+fn recorded(stuck: &Stuck, status: RegistryStatus) -> (Finding, ContainerRepository, AttemptChange) {
+    match guard_decision(stuck, RegistryView::Says(status)) {
+        GuardDecision::Apply(remedy) => remedied(stuck, &remedy),
+        GuardDecision::Cancel => panic!("{status}"),
+    }
+}
+
+fn is_left(stuck: &Stuck, view: RegistryView, finding: Finding) -> bool {
+    guard_decision(stuck, view) == GuardDecision::Apply(Remedy::Leave(finding))
+}
+
+fn is_asked_again(stuck: &Stuck, status: RegistryStatus) -> bool {
+    guard_decision(stuck, RegistryView::Says(status)) == GuardDecision::Apply(Remedy::AskAgain)
+}
+
+#[test]
+fn a_registry_that_gives_no_answer_changes_nothing() {
+    for situation in situations() {
+        assert!(is_left(&stuck(situation), RegistryView::NoAnswer, Finding::Unanswered), "{situation:?}");
+    }
+}
+
+#[test]
+fn a_native_repository_is_done() {
+    for situation in situations() {
+        let (_, after, _) = recorded(&stuck(situation), RegistryStatus::Native);
+        assert_eq!(after.migration_state, State::ImportDone);
+        assert_eq!((after.skipped_reason, after.slot), (Some(SkipReason::NativeImport), None));
+    }
+}
+
+#[test]
+fn a_lost_notification_of_success_is_recovered_without_a_retry_counted() {
+    for situation in situations() {
+        let (_, after, _) = recorded(&stuck(situation), RegistryStatus::ImportComplete);
+        assert_eq!((after.migration_state, after.retries_count), (State::ImportDone, 0), "{situation:?}");
+    }
+    let (_, after, attempt) = recorded(&from(State::PreImporting, None), RegistryStatus::PreImportComplete);
+    assert_eq!((after.migration_state, after.retries_count), (State::Importing, 0));
+    assert_eq!((after.version, attempt), (9, AttemptChange::New));
+}
+
+#[test]
+fn a_step_that_runs_is_left_alone_while_it_has_time() {
+    for (state, status) in [
+        (State::PreImporting, RegistryStatus::PreImportInProgress),
+        (State::Importing, RegistryStatus::ImportInProgress),
+    ] {
+        let mut stuck = from(state, None);
+        assert!(is_left(&stuck, RegistryView::Says(status), Finding::Running));
+        stuck.now = jiff::Timestamp::from_second(NOW).unwrap() + Duration::from_secs(601);
+        assert_eq!(guard_decision(&stuck, RegistryView::Says(status)), GuardDecision::Cancel);
+    }
+}
+
+#[test]
+fn a_step_that_runs_where_the_row_says_otherwise_is_adopted_without_a_new_start_and_never_canceled() {
+    for (state, status, running) in [
+        (State::PreImporting, RegistryStatus::ImportInProgress, State::Importing),
+        (State::PreImportDone, RegistryStatus::ImportInProgress, State::Importing),
+        (State::PreImportDone, RegistryStatus::PreImportInProgress, State::PreImporting),
+        (State::Importing, RegistryStatus::PreImportInProgress, State::PreImporting),
+    ] {
+        let mut stuck = from(state, None);
+        stuck.now = stuck.now + Duration::from_secs(86_400);
+        let (finding, after, attempt) = recorded(&stuck, status);
+        assert_eq!((finding, attempt), (Finding::Adopted, AttemptChange::Adopt));
+        assert_eq!((after.migration_state, after.retries_count), (running, 0));
+    }
+}
+
+#[test]
+fn a_pre_step_with_many_tags_may_take_longer() {
+    let mut stuck = from(State::PreImporting, None);
+    stuck.now = stuck.now + Duration::from_secs(3_600);
+    let running = RegistryView::Says(RegistryStatus::PreImportInProgress);
+    assert_eq!(guard_decision(&stuck, running), GuardDecision::Cancel);
+    stuck.row.tags_count = Some(10_000);
+    assert!(is_left(&stuck, running, Finding::Running));
+}
+
+#[test]
+fn the_time_of_a_step_that_was_asked_for_again_counts_from_then() {
+    let mut stuck = from(State::Importing, None);
+    stuck.row.import_started_at = Some(jiff::Timestamp::UNIX_EPOCH);
+    let running = RegistryView::Says(RegistryStatus::ImportInProgress);
+    assert_eq!(guard_decision(&stuck, running), GuardDecision::Cancel);
+    stuck.asked_again_at = Some(jiff::Timestamp::from_second(NOW - 60).unwrap());
+    assert!(is_left(&stuck, running, Finding::Running));
+}
+
+#[test]
+fn a_final_step_that_was_committed_and_never_asked_for_is_asked_for_with_the_same_attempt() {
+    for origin in [None, Some(State::PreImportDone), Some(State::ImportAborted)] {
+        assert!(is_asked_again(&from(State::Importing, origin), RegistryStatus::PreImportComplete));
+    }
+}
+
+#[test]
+fn a_final_step_adopted_from_nobody_known_is_asked_for_with_a_new_attempt() {
+    let mut stuck = from(State::Importing, None);
+    stuck.row.attempt = None;
+    let (_, after, attempt) = recorded(&stuck, RegistryStatus::PreImportComplete);
+    assert_eq!((after.migration_state, attempt), (State::Importing, AttemptChange::New));
+}
+
+#[test]
+fn a_parked_row_goes_on_with_the_final_step() {
+    let (finding, after, attempt) =
+        recorded(&from(State::PreImportDone, None), RegistryStatus::PreImportComplete);
+    assert_eq!((finding, after.migration_state), (Finding::Resumed, State::Importing));
+    assert_eq!((attempt, after.resume_state), (AttemptChange::New, Some(State::PreImportDone)));
+}
+
+#[test]
+fn a_failure_is_counted_and_a_cancelation_is_not_as_their_notifications_would_have_it() {
+    for situation in situations() {
+        for (status, retries) in [
+            (RegistryStatus::PreImportFailed, 1),
+            (RegistryStatus::ImportFailed, 1),
+            (RegistryStatus::PreImportCanceled, 0),
+            (RegistryStatus::ImportCanceled, 0),
+        ] {
+            let stuck = stuck(situation);
+            let (_, after, _) = recorded(&stuck, status);
+            assert_eq!((after.migration_state, after.retries_count), (State::ImportAborted, retries));
+            let wait = (retries == 0).then(|| stuck.now + Duration::from_secs(5));
+            assert_eq!((after.aborted_in_state, after.not_before), (Some(situation.state), wait));
+        }
+    }
+}
+
+#[test]
+fn the_last_retrys_failure_skips_the_repository() {
+    let mut stuck = from(State::Importing, None);
+    stuck.row.retries_count = 2;
+    let (_, after, _) = recorded(&stuck, RegistryStatus::ImportFailed);
+    assert_eq!(after.migration_state, State::ImportSkipped);
+    assert_eq!(after.skipped_reason, Some(SkipReason::TooManyRetries));
+}
+
+#[test]
+fn a_failure_that_may_be_of_an_earlier_attempt_is_counted_only_once_the_registry_was_asked_again() {
+    for state in [State::PreImporting, State::Importing] {
+        for status in
+            [RegistryStatus::PreImportFailed, RegistryStatus::ImportFailed, RegistryStatus::ImportCanceled]
+        {
+            let mut stuck = from(state, Some(State::ImportAborted));
+            stuck.earlier_attempt = true;
+            assert!(is_asked_again(&stuck, status), "{state} {status}");
+            // To be asked is not to have accepted.
+            stuck.asked_again_at = Some(stuck.now);
+            assert!(is_asked_again(&stuck, status), "{state} {status}");
+            stuck.asked_again = true;
+            assert_eq!(recorded(&stuck, status).1.migration_state, State::ImportAborted);
+        }
+    }
+}
+
+#[test]
+fn a_failure_since_the_registry_reported_something_else_is_surely_of_this_attempt() {
+    for (state, origin) in [
+        (State::Importing, Some(State::PreImportDone)),
+        (State::Importing, None),
+        (State::PreImporting, None),
+        (State::PreImportDone, None),
+    ] {
+        let mut stuck = from(state, origin);
+        stuck.earlier_attempt = true;
+        assert_eq!(recorded(&stuck, RegistryStatus::ImportFailed).0, Finding::Failed, "{state} {origin:?}");
+    }
+}
+
+#[test]
+fn a_repository_the_registry_knows_nothing_of_begins_anew_with_the_pre_step() {
+    for situation in situations() {
+        let stuck = stuck(situation);
+        let GuardDecision::Apply(remedy) = guard_decision(&stuck, RegistryView::KnowsNothing) else {
+            panic!()
+        };
+        let (finding, after, attempt) = remedied(&stuck, &remedy);
+        assert_eq!((finding, attempt), (Finding::Restarted, AttemptChange::New));
+        assert_eq!(
+            (after.migration_state, after.slot, after.retries_count),
+            (State::PreImporting, Some(1), 0)
+        );
+    }
+}
+
+#[test]
+fn a_step_canceled_past_its_time_counts_and_at_the_last_retry_is_skipped_as_canceled() {
+    let mut stuck = from(State::Importing, None);
+    let (finding, after, _) = remedied(&stuck, &canceled_decision(&stuck, Cancelation::Accepted));
+    assert_eq!((finding, after.migration_state), (Finding::TimedOut, State::ImportAborted));
+    assert_eq!((after.retries_count, after.slot), (1, None));
+    // The registry refuses a pre step within five seconds of its cancelation.
+    assert_eq!(after.not_before, Some(stuck.now + Duration::from_secs(5)));
+
+    stuck.row.retries_count = 2;
+    let (_, after, _) = remedied(&stuck, &canceled_decision(&stuck, Cancelation::Accepted));
+    assert_eq!(after.migration_state, State::ImportSkipped);
+    assert_eq!(after.skipped_reason, Some(SkipReason::MigrationCanceled));
+}
+
+#[test]
+fn what_cannot_be_canceled_is_decided_by_how_it_stands() {
+    let stuck = from(State::Importing, Some(State::PreImportDone));
+    let remedy = canceled_decision(&stuck, Cancelation::Stands(RegistryStatus::ImportComplete));
+    assert_eq!(remedied(&stuck, &remedy).1.migration_state, State::ImportDone);
+    let unanswered = canceled_decision(&stuck, Cancelation::NoAnswer);
+    assert_eq!(unanswered, Remedy::Leave(Finding::Unanswered));
+}
+
+#[test]
+fn nothing_is_started_while_the_kill_switch_is_off() {
+    for situation in situations() {
+        for view in views() {
+            for earlier_attempt in [false, true] {
+                let mut stuck = stuck(situation);
+                stuck.settings.enabled = false;
+                stuck.earlier_attempt = earlier_attempt;
+                match guard_decision(&stuck, view) {
+                    GuardDecision::Apply(Remedy::AskAgain) => panic!("{situation:?} {view:?}"),
+                    GuardDecision::Apply(Remedy::Record { plan, .. }) => {
+                        let outcome = plan.outcome(&stuck.row, limits(&stuck)).unwrap();
+                        assert_ne!(outcome.attempt, AttemptChange::New, "{situation:?} {view:?}");
+                        assert_eq!(
+                            apply(&stuck, outcome).retries_count > 0,
+                            counts(view) && !earlier(&stuck)
+                        );
+                    }
+                    GuardDecision::Apply(Remedy::Leave(_)) | GuardDecision::Cancel => {}
+                }
+            }
+        }
+    }
+    fn counts(view: RegistryView) -> bool {
+        matches!(view, RegistryView::Says(RegistryStatus::PreImportFailed | RegistryStatus::ImportFailed))
+    }
+    fn earlier(stuck: &Stuck) -> bool {
+        stuck.may_be_of_an_earlier_attempt()
+    }
+}
+
+#[test]
+fn a_remedy_holds_for_the_state_that_was_seen_and_for_no_other() {
+    for situation in situations() {
+        for view in views() {
+            let GuardDecision::Apply(Remedy::Record { plan, .. }) = guard_decision(&stuck(situation), view)
+            else {
+                continue;
+            };
+            for other in Situation::all().into_iter().filter(|other| other.state != situation.state) {
+                let mut moved_on = stuck(situation).row;
+                moved_on.migration_state = other.state;
+                moved_on.resume_state = other.origin.filter(|_| other.state.is_active());
+                moved_on.aborted_in_state = other.origin.filter(|_| other.state == State::ImportAborted);
+                assert_eq!(plan.outcome(&moved_on, Limits { enabled: true, max_retries: 3 }), None);
+            }
+        }
+    }
+}

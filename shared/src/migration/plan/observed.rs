@@ -1,0 +1,42 @@
+use std::time::Duration;
+
+use super::{Entry, Outcome, Plan};
+use crate::migration::{Event, SkipReason, State, event::Situation};
+
+/// Plans for what was observed of a row, instead of told by whom it concerns: they hold for the state the row
+/// was seen in and for no other. A row that has left that state meanwhile refuses.
+impl Plan {
+    /// `events` for a row seen in `state`. A counted abort becomes a skip at the retry limit.
+    pub(in crate::migration) fn seen_in(state: State, events: &[Event]) -> Self {
+        Self::in_situations(|situation| situation.state == state, |_| events.to_vec())
+    }
+
+    /// The same, but `events` while the kill switch is off. Where they are not possible, nothing is done then.
+    pub(in crate::migration) fn or_when_disabled(mut self, events: impl Fn(Situation) -> Vec<Event>) -> Self {
+        self.change_entries(|situation, entry| {
+            let possible = Outcome::of(situation, &events(situation));
+            entry.when_disabled = possible.or_else(|_| Outcome::of(situation, &[])).ok();
+        });
+        self
+    }
+
+    /// A counted abort of a row seen in `state` whose step was canceled past its time. At the retry limit the
+    /// row is skipped with the reason that says so.
+    pub(in crate::migration) fn canceled_in(state: State, not_before: Duration) -> Self {
+        let abort = Event::AbortImport { counted: true };
+        let mut plan = Self::seen_in(state, &[abort]).not_before(not_before);
+        plan.change_entries(|situation, entry| {
+            let skip = Event::SkipImport(SkipReason::MigrationCanceled);
+            entry.at_retry_limit = Outcome::of(situation, &[abort, skip]).ok();
+        });
+        plan
+    }
+
+    fn change_entries(&mut self, change: impl Fn(Situation, &mut Entry)) {
+        for situation in Situation::all() {
+            if let Some(entry) = self.0.get_mut(&situation.key()) {
+                change(situation, entry);
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::{
+    Changed, Store,
+    change::{CHANGE, changed},
+};
+use crate::{
+    endpoint::{EndpointError, Guard, StaleScan, Statement},
+    migration::{AttemptId, ContainerRepository, Plan, RepositoryPath, Stuck},
+};
+
+const SCAN: &str = concat!(
+    include_str!("sql/guard_scan.sql"),
+    include_str!("sql/guard_due.sql"),
+    include_str!("sql/guard_scan_limit.sql")
+);
+const TAKE: &str = concat!(
+    include_str!("sql/guard_take.sql"),
+    include_str!("sql/guard_due.sql"),
+    include_str!("sql/guard_taken.sql")
+);
+const NOTE: &str = include_str!("sql/guard_note.sql");
+
+/// What the history is told about asking once more for the step of a row's attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskingAgain {
+    /// The registry is about to be asked. From now on the step's time is counted.
+    Asking,
+    /// The registry has accepted. What it reports from now on is surely of this attempt.
+    Accepted,
+}
+
+impl AskingAgain {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Asking => "asking",
+            Self::Accepted => "accepted",
+        }
+    }
+}
+
+/// Whether a note was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Noted {
+    /// It stands in the history.
+    Noted,
+    /// The row has moved on: there is nothing to ask for.
+    Superseded,
+    /// The kill switch is off: nothing is to be started.
+    Disabled,
+}
+
+impl Store<StaleScan> {
+    /// The rows that seem stuck, as the reader has them, in the order in which they are to be looked at; at
+    /// most `limit`. Only a hint: [`Store::take_stuck`] decides.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the reader did not answer.
+    pub async fn scan_stuck(
+        &self,
+        limit: u32,
+        deadline: Instant,
+    ) -> Result<Vec<RepositoryPath>, EndpointError> {
+        self.endpoint.fetch(Statement::read("scan_stuck", SCAN).bind("limit", limit), deadline).await
+    }
+}
+
+impl Store<Guard> {
+    /// Takes those of `paths` that really are stuck: no other guard takes them before their next check, in a
+    /// minute at most. Not to be repeated after an unknown outcome: rows that were taken and not seen come
+    /// again at their next check.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the writer did not answer.
+    pub async fn take_stuck(
+        &self,
+        paths: &[RepositoryPath],
+        deadline: Instant,
+    ) -> Result<Vec<Stuck>, EndpointError> {
+        let paths = serde_json::to_value(paths).unwrap_or_default();
+        self.endpoint.fetch(Statement::write("take_stuck", TAKE).bind("paths", &paths), deadline).await
+    }
+
+    /// Records what the guard decided on a row that it took, if the row still is at the same attempt.
+    ///
+    /// Repeatable with the same `change`, as [`Store::record_answer`]. None: no such repository.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the writer did not answer with a verdict.
+    pub async fn record_decision(
+        &self,
+        row: &ContainerRepository,
+        plan: &Plan,
+        detail: Option<&str>,
+        change: AttemptId,
+        deadline: Instant,
+    ) -> Result<Option<Changed>, EndpointError> {
+        let statement = Statement::repeatable_write("record_decision", CHANGE)
+            .bind("guard", "attempt")
+            .bind("cause", "guard")
+            .bind("event", "guard")
+            .bind("attempt", row.attempt)
+            .bind("detail", detail);
+        changed(&self.endpoint, statement, &row.path, plan, change, deadline).await
+    }
+
+    /// Notes in the history that the registry is, or was, asked once more for the step of the row's attempt.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the writer did not answer.
+    pub async fn note_asking_again(
+        &self,
+        row: &ContainerRepository,
+        note: AskingAgain,
+        deadline: Instant,
+    ) -> Result<Noted, EndpointError> {
+        let statement = Statement::repeatable_write("note_asking_again", NOTE)
+            .bind("path", &row.path)
+            .bind("version", row.version)
+            .bind("attempt", row.attempt)
+            .bind("note", note.name());
+        let noted = self.endpoint.fetch(statement, deadline).await?;
+        Ok(noted.into_iter().next().unwrap_or(Noted::Superseded))
+    }
+}

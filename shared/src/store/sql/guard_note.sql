@@ -1,0 +1,30 @@
+-- Notes in the history that the registry is asked once more for the step of a row's attempt (`asking`), or has
+-- accepted that (`accepted`), unless the row has moved on since it was taken. The row does not change. A line
+-- too many says nothing else than one, so the statement may be sent again.
+WITH settings AS MATERIALIZED (
+    SELECT enabled FROM migration_settings
+),
+before AS MATERIALIZED (
+    SELECT * FROM container_repositories WHERE path = :path FOR UPDATE
+),
+decided AS MATERIALIZED (
+    SELECT
+        before.*,
+        CASE
+            WHEN before.version <> :version OR before.attempt IS DISTINCT FROM :attempt::uuid THEN 'superseded'
+            WHEN :note = 'asking' AND NOT settings.enabled THEN 'disabled'
+            ELSE 'noted'
+        END AS verdict
+    FROM before
+    CROSS JOIN settings
+),
+noted AS (
+    INSERT INTO migration_transitions
+        (repository_id, version, event, from_state, to_state, cause, applied, verdict, attempt, slot)
+    SELECT
+        decided.id, decided.version, 'ask_again', decided.migration_state, decided.migration_state, 'guard', false,
+        :note, decided.attempt, decided.slot
+    FROM decided
+    WHERE decided.verdict = 'noted'
+)
+SELECT to_jsonb(decided.verdict)::text FROM decided
