@@ -1,7 +1,7 @@
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{Patience, Standing, ask_registry, new_change};
+use super::{Patience, Standing, begin, new_change};
 use crate::{
     endpoint::{Claim, EndpointError},
     registry::RegistryClient,
@@ -25,6 +25,8 @@ pub enum Why {
     NoneDue,
     /// No slot is free.
     NoSlot,
+    /// The free slots stay empty for the waiting time.
+    SlotWaits,
     /// The kill switch is off.
     Disabled,
     /// The registry takes no more for now, cannot be reached, or refuses the driver.
@@ -49,9 +51,10 @@ pub async fn fill_slot(
             Claimed::Started(row) => *row,
             Claimed::Disabled => return Ok(Filled::Empty(Why::Disabled)),
             Claimed::NoSlot => return Ok(Filled::Empty(Why::NoSlot)),
+            Claimed::SlotWaits => return Ok(Filled::Empty(Why::SlotWaits)),
             Claimed::NoneDue => return Ok(Filled::Empty(Why::NoneDue)),
         };
-        let asked = ask_registry(store, registry, row, patience, deadline).await?;
+        let asked = begin(store, registry, row, patience, deadline).await?;
         match asked.standing {
             Standing::Running | Standing::Unknown | Standing::MovedOn => return Ok(Filled::Running),
             Standing::Postponed | Standing::Unwelcome => return Ok(Filled::Empty(Why::RegistryUnavailable)),

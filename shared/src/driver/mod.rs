@@ -4,9 +4,11 @@
 //! recorded by what is known of it. Whatever happens between the two is something that can be asked for later.
 
 mod ask;
+mod begin;
 mod decision;
 mod fill;
 mod guard;
+mod manage;
 mod notify;
 mod start;
 mod status;
@@ -17,9 +19,13 @@ use uuid::Uuid;
 use crate::migration::AttemptId;
 
 pub use ask::{Asked, Patience, ask_registry};
+pub use begin::begin;
 pub use decision::Standing;
 pub use fill::{Filled, Why, fill_slot};
 pub use guard::{GuardSummary, Guardian};
+pub use manage::{
+    CatalogueEnd, CatalogueRegistered, Explained, GaveUp, GiveUp, explain, give_up, register_catalogue, retry,
+};
 pub use notify::{FollowUp, Notified, follow_up, notified};
 pub use start::{StartOutcome, start};
 pub use status::{Served, StatusAnswer, status};

@@ -1,6 +1,6 @@
 use tokio::time::Instant;
 
-use super::{Asked, Patience, ask_registry, new_change};
+use super::{Asked, Patience, begin, new_change};
 use crate::{
     endpoint::{EndpointError, Start},
     migration::{ContainerRepository, RepositoryPath},
@@ -37,7 +37,7 @@ pub async fn start(
 ) -> Result<StartOutcome, EndpointError> {
     Ok(match store.start(path, new_change(), deadline).await? {
         Started::Started(row) => {
-            let asked = ask_registry(store, registry, *row, Patience::None, deadline).await?;
+            let asked = begin(store, registry, *row, Patience::None, deadline).await?;
             StartOutcome::Asked(Box::new(asked))
         }
         Started::WrongState(row) => StartOutcome::WrongState(row),

@@ -9,7 +9,7 @@ use super::{
     CancelAnswer, ProbeAnswer, StartAnswer, StatusAnswer,
     exchange::{Exchange, Request, exchange},
     interpret,
-    token::Tokens,
+    token::{Scope, Tokens},
 };
 use crate::migration::{AttemptId, RepositoryPath, Step};
 
@@ -93,7 +93,13 @@ impl RegistryClient {
         deadline: Instant,
     ) -> StartAnswer {
         let url = self.url(Some(path), Some(("import_type", step.name())));
-        let request = Request { operation: "start", method: Method::PUT, url, attempt: Some(attempt) };
+        let request = Request {
+            operation: "start",
+            method: Method::PUT,
+            url,
+            attempt: Some(attempt),
+            scope: Scope::Import,
+        };
         interpret::start(self.call(&request, deadline).await, path)
     }
 
@@ -104,6 +110,7 @@ impl RegistryClient {
             method: Method::GET,
             url: self.url(Some(path), None),
             attempt: None,
+            scope: Scope::Import,
         };
         interpret::status(self.call(&request, deadline).await, path)
     }
@@ -111,37 +118,47 @@ impl RegistryClient {
     /// Asks to cancel a repository's import; by `force` also one that is not in progress.
     pub async fn cancel(&self, path: &RepositoryPath, force: bool, deadline: Instant) -> CancelAnswer {
         let url = self.url(Some(path), force.then_some(("force", "true")));
-        let request = Request { operation: "cancel", method: Method::DELETE, url, attempt: None };
+        let request =
+            Request { operation: "cancel", method: Method::DELETE, url, attempt: None, scope: Scope::Import };
         interpret::cancel(self.call(&request, deadline).await, force)
     }
 
     /// Asks whether the registry speaks the import protocol.
     pub async fn probe(&self, deadline: Instant) -> ProbeAnswer {
-        let request =
-            Request { operation: "probe", method: Method::GET, url: self.url(None, None), attempt: None };
+        let request = Request {
+            operation: "probe",
+            method: Method::GET,
+            url: self.url(None, None),
+            attempt: None,
+            scope: Scope::Import,
+        };
         interpret::probe(self.call(&request, deadline).await)
     }
 
     /// `<base>/gitlab/v1/`, or `<base>/gitlab/v1/import/<path>/`. Without its last slash the registry redirects.
     fn url(&self, path: Option<&RepositoryPath>, query: Option<(&str, &str)>) -> Url {
-        let mut url = self.base.clone();
-        // An http address always has segments.
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(["gitlab", "v1"]);
-            if let Some(path) = path {
-                segments.push("import").extend(path.as_str().split('/'));
-            }
-            segments.push("");
-        }
+        let import = path.map(|path| ["import"].into_iter().chain(path.as_str().split('/')));
+        let segments = ["gitlab", "v1"].into_iter().chain(import.into_iter().flatten()).chain([""]);
+        let mut url = self.at(segments);
         if let Some((name, value)) = query {
             url.query_pairs_mut().append_pair(name, value);
         }
         url
     }
 
+    /// The address of `segments` below the base.
+    pub(super) fn at<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
+        let mut url = self.base.clone();
+        // An http address always has segments.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+
     /// Sends a request, and once more with a new token if the registry does not accept the first: it looks at
     /// the token before anything else, so nothing has happened.
-    async fn call(&self, request: &Request, deadline: Instant) -> Exchange {
+    pub(super) async fn call(&self, request: &Request, deadline: Instant) -> Exchange {
         let deadline = deadline.min(Instant::now() + self.request_timeout);
         let first = exchange(&self.http, &self.tokens, request, deadline).await;
         match first {

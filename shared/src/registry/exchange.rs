@@ -1,17 +1,21 @@
 use jiff::Timestamp;
 use reqwest::{
     Client, Method, Response,
-    header::{ACCEPT, AUTHORIZATION, HeaderValue},
+    header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LINK},
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::token::Tokens;
+use super::token::{Scope, Tokens};
 use crate::migration::AttemptId;
 
-/// The longest body that is read, in bytes; the rest is cut off. The registry's answers are far shorter.
+/// The longest body of the import protocol that is read, in bytes; the rest is cut off. The registry's answers
+/// are far shorter.
 const BODY: usize = 64 * 1024;
+
+/// The longest list that is read, in bytes: some registries do not know pages of tags.
+const LIST: usize = 8 * 1024 * 1024;
 
 /// One request, without its token.
 pub(super) struct Request {
@@ -20,13 +24,15 @@ pub(super) struct Request {
     pub method: Method,
     pub url: Url,
     pub attempt: Option<AttemptId>,
+    /// What the token must allow.
+    pub scope: Scope,
 }
 
 /// What came of a request.
 #[derive(Debug)]
 pub(super) enum Exchange {
-    /// A whole answer.
-    Answered { status: u16, body: Vec<u8> },
+    /// A whole answer; `more` where it says that a next page follows.
+    Answered { status: u16, body: Vec<u8>, more: bool },
     /// Nobody can have received it.
     NotSent { reason: String },
     /// Somebody may have received it.
@@ -44,7 +50,7 @@ pub(super) async fn exchange(
     let result = if started >= deadline {
         Exchange::NotSent { reason: "no time left".to_owned() }
     } else {
-        match authorization(tokens) {
+        match authorization(tokens, &request.scope) {
             Some(authorization) => timeout_at(deadline, send(http, authorization, request))
                 .await
                 .unwrap_or_else(|_elapsed| Exchange::Unknown { reason: "timed out".to_owned() }),
@@ -68,8 +74,8 @@ pub(super) async fn exchange(
 }
 
 /// The header that carries the token, marked so that nothing shows it.
-fn authorization(tokens: &Tokens) -> Option<HeaderValue> {
-    let token: SecretString = tokens.current(Timestamp::now()).ok()?;
+fn authorization(tokens: &Tokens, scope: &Scope) -> Option<HeaderValue> {
+    let token: SecretString = tokens.of(scope, Timestamp::now()).ok()?;
     let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).ok()?;
     value.set_sensitive(true);
     Some(value)
@@ -96,18 +102,31 @@ async fn send(http: &Client, authorization: HeaderValue, request: &Request) -> E
         }
     };
     let status = response.status().as_u16();
-    match read(response).await {
-        Ok(body) => Exchange::Answered { status, body },
+    let more = has_next_page(response.headers());
+    let limit = match request.scope {
+        Scope::Import => BODY,
+        Scope::Catalogue | Scope::Pull(_) => LIST,
+    };
+    match read(response, limit).await {
+        Ok(body) => Exchange::Answered { status, body, more },
         Err(_) => Exchange::Unknown { reason: format!("the connection broke off in the answer {status}") },
     }
 }
 
-async fn read(mut response: Response) -> Result<Vec<u8>, reqwest::Error> {
+/// `Link: <…>; rel="next"`
+fn has_next_page(headers: &HeaderMap) -> bool {
+    let links = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
+    links
+        .flat_map(|value| value.split(','))
+        .any(|link| link.contains("rel=\"next\"") || link.contains("rel=next"))
+}
+
+async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>, reqwest::Error> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         body.extend_from_slice(&chunk);
-        if body.len() >= BODY {
-            body.truncate(BODY);
+        if body.len() >= limit {
+            body.truncate(limit);
             break;
         }
     }

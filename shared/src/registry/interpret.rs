@@ -65,7 +65,7 @@ fn cut(text: &str) -> String {
 
 pub(super) fn start(exchange: Exchange, path: &RepositoryPath) -> StartAnswer {
     let (status, body) = match exchange {
-        Exchange::Answered { status, body } => (status, body),
+        Exchange::Answered { status, body, .. } => (status, body),
         Exchange::NotSent { reason } => return StartAnswer::NotSent { reason },
         Exchange::Unknown { reason } => return StartAnswer::Unknown { reason },
     };
@@ -115,7 +115,7 @@ fn says_migrated(body: &[u8], path: &RepositoryPath) -> bool {
 pub(super) fn status(exchange: Exchange, path: &RepositoryPath) -> StatusAnswer {
     let no_answer = |reason: String| StatusAnswer::NoAnswer { reason };
     let (status, body) = match exchange {
-        Exchange::Answered { status, body } => (status, body),
+        Exchange::Answered { status, body, .. } => (status, body),
         Exchange::NotSent { reason } | Exchange::Unknown { reason } => return no_answer(reason),
     };
     match status {
@@ -137,7 +137,7 @@ pub(super) fn status(exchange: Exchange, path: &RepositoryPath) -> StatusAnswer 
 
 pub(super) fn cancel(exchange: Exchange, force: bool) -> CancelAnswer {
     let (status, body) = match exchange {
-        Exchange::Answered { status, body } => (status, body),
+        Exchange::Answered { status, body, .. } => (status, body),
         Exchange::NotSent { reason } | Exchange::Unknown { reason } => {
             return CancelAnswer::NoAnswer { reason };
         }
@@ -167,7 +167,7 @@ fn previous_status(detail: &str) -> Option<RegistryStatus> {
 pub(super) fn probe(exchange: Exchange) -> ProbeAnswer {
     match exchange {
         Exchange::Answered { status: 200..300 | 401, .. } => ProbeAnswer::Supported,
-        Exchange::Answered { status: status @ 500.., body } => {
+        Exchange::Answered { status: status @ 500.., body, .. } => {
             ProbeAnswer::NoAnswer { reason: described(status, &body) }
         }
         Exchange::Answered { status, .. } => ProbeAnswer::Unsupported { status },
@@ -176,12 +176,12 @@ pub(super) fn probe(exchange: Exchange) -> ProbeAnswer {
 }
 
 /// Whether a 404 is the registry's own: an empty body, or its error. Anything else is a proxy's page.
-fn knows_nothing(body: &[u8]) -> bool {
+pub(super) fn knows_nothing(body: &[u8]) -> bool {
     body.is_empty() || FirstError::of(body).code() == Some("NAME_UNKNOWN")
 }
 
 /// A status and what the body says about it, for logs.
-fn described(status: u16, body: &[u8]) -> String {
+pub(super) fn described(status: u16, body: &[u8]) -> String {
     let FirstError { code, detail } = FirstError::of(body);
     let said: Vec<String> = code.into_iter().chain(detail).collect();
     if said.is_empty() { status.to_string() } else { format!("{status} {}", said.join(": ")) }

@@ -4,6 +4,7 @@
 //! It decides nothing: the core does.
 
 mod answer;
+mod catalogue;
 mod client;
 mod exchange;
 mod interpret;
@@ -12,4 +13,5 @@ mod tests;
 mod token;
 
 pub use answer::{CancelAnswer, PreImportCode, ProbeAnswer, StartAnswer, StatusAnswer};
+pub use catalogue::{CatalogueAnswer, TagsAnswer};
 pub use client::{RegistryClient, RegistryConfig, RegistryConfigError};

@@ -11,6 +11,8 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
+use crate::migration::RepositoryPath;
+
 /// How long a token is valid.
 const LIFETIME: SignedDuration = SignedDuration::from_mins(5);
 
@@ -21,7 +23,28 @@ const MARGIN: SignedDuration = SignedDuration::from_mins(1);
 /// The characters of base32 (RFC 4648).
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/// Signs the tokens that allow imports, and keeps the current one.
+/// What a token allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Everything about imports.
+    Import,
+    /// To list the repositories.
+    Catalogue,
+    /// To read one repository.
+    Pull(RepositoryPath),
+}
+
+impl Scope {
+    fn access(&self) -> Access<'_> {
+        match self {
+            Self::Import => Access { r#type: "registry", name: "import", actions: ["*"] },
+            Self::Catalogue => Access { r#type: "registry", name: "catalog", actions: ["*"] },
+            Self::Pull(path) => Access { r#type: "repository", name: path.as_str(), actions: ["pull"] },
+        }
+    }
+}
+
+/// Signs the tokens, and keeps the current one that allows imports.
 pub(super) struct Tokens {
     audience: String,
     issuer: String,
@@ -35,19 +58,18 @@ struct Token {
     expires: Timestamp,
 }
 
-/// The claims of a token that allows everything about imports.
 #[derive(Serialize)]
 struct Claims<'a> {
     aud: &'a str,
     iss: &'a str,
     exp: i64,
-    access: [Access; 1],
+    access: [Access<'a>; 1],
 }
 
 #[derive(Serialize)]
-struct Access {
+struct Access<'a> {
     r#type: &'static str,
-    name: &'static str,
+    name: &'a str,
     actions: [&'static str; 1],
 }
 
@@ -66,13 +88,21 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// A token that is valid for a while yet.
+    /// A token that allows `scope` and is valid for a while yet.
+    pub(super) fn of(&self, scope: &Scope, now: Timestamp) -> Result<SecretString, InvalidKey> {
+        match scope {
+            Scope::Import => self.current(now),
+            Scope::Catalogue | Scope::Pull(_) => self.sign(scope, now).map(|token| token.text),
+        }
+    }
+
+    /// A token that allows imports and is valid for a while yet.
     pub(super) fn current(&self, now: Timestamp) -> Result<SecretString, InvalidKey> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(token) = current.as_ref().filter(|token| now < token.expires - MARGIN) {
             return Ok(token.text.clone());
         }
-        let token = self.sign(now)?;
+        let token = self.sign(&Scope::Import, now)?;
         Ok(current.insert(token).text.clone())
     }
 
@@ -81,13 +111,13 @@ impl Tokens {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn sign(&self, now: Timestamp) -> Result<Token, InvalidKey> {
+    fn sign(&self, scope: &Scope, now: Timestamp) -> Result<Token, InvalidKey> {
         let expires = now + LIFETIME;
         let claims = Claims {
             aud: &self.audience,
             iss: &self.issuer,
             exp: expires.as_second(),
-            access: [Access { r#type: "registry", name: "import", actions: ["*"] }],
+            access: [scope.access()],
         };
         let header = Header { kid: Some(self.key_id.clone()), ..Header::new(Algorithm::RS256) };
         let text = jsonwebtoken::encode(&header, &claims, &self.key).map_err(|_| InvalidKey)?;

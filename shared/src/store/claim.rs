@@ -3,8 +3,8 @@ use tokio::time::Instant;
 
 use super::Store;
 use crate::{
-    endpoint::{Claim, EndpointError, ErrorClass, Start, Statement, Write, Writer},
-    migration::{AttemptId, ContainerRepository, Plan, RepositoryPath},
+    endpoint::{Claim, EndpointError, ErrorClass, Manage, Start, Statement, Write, Writer},
+    migration::{AttemptId, ContainerRepository, Plan, RepositoryPath, SkipReason, State},
 };
 
 const CLAIM: &str = concat!(
@@ -22,6 +22,11 @@ const RESUME: &str = concat!(
     include_str!("sql/started.sql"),
     include_str!("sql/resume_report.sql")
 );
+const MANY_TAGS: &str = concat!(
+    include_str!("sql/many_tags.sql"),
+    include_str!("sql/bulk.sql"),
+    include_str!("sql/many_tags_report.sql")
+);
 
 /// What a claim came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +37,8 @@ pub enum Claimed {
     Disabled,
     /// Every slot within the capacity is taken.
     NoSlot,
+    /// What is free of them stays empty for the waiting time.
+    SlotWaits,
     /// No row is due.
     NoneDue,
 }
@@ -65,6 +72,7 @@ enum ReportedVerdict {
     WrongState,
     Disabled,
     NoSlot,
+    SlotWaits,
     NoneDue,
 }
 
@@ -89,13 +97,34 @@ impl Store<Claim> {
     ///
     /// # Errors
     /// [`EndpointError`] when the writer did not answer.
-    pub async fn resume_parked(&self, change: AttemptId, deadline: Instant) -> Result<Claimed, EndpointError> {
+    pub async fn resume_parked(
+        &self,
+        change: AttemptId,
+        deadline: Instant,
+    ) -> Result<Claimed, EndpointError> {
         let statement = Statement::repeatable_write("resume_parked", RESUME)
             .bind("plan", &Plan::resume().to_json())
             .bind("cause", "claim")
             .bind("change", change);
         fetch_report(&self.endpoint, statement, deadline).await.map(claimed)
     }
+
+    /// Skips, while the kill switch is on, rows that would be started if they had not more tags than the
+    /// settings allow: at most [`Store::MANY_TAGS_AT_ONCE`]. How many they were. What an earlier sending of this
+    /// statement skipped, whose answer was lost, is not among them.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the writer did not answer.
+    pub async fn skip_many_tags(&self, deadline: Instant) -> Result<u32, EndpointError> {
+        let plan = Plan::skip_seen_in(State::Default, SkipReason::TooManyTags);
+        let statement = Statement::repeatable_write("skip_many_tags", MANY_TAGS)
+            .bind("plan", &plan.to_json())
+            .bind("cause", "sweep");
+        Ok(self.endpoint.fetch::<u32, _>(statement, deadline).await?.pop().unwrap_or_default())
+    }
+
+    /// How many rows [`Store::skip_many_tags`] skips at once.
+    pub const MANY_TAGS_AT_ONCE: u32 = 500;
 }
 
 impl Store<Start> {
@@ -111,22 +140,46 @@ impl Store<Start> {
         change: AttemptId,
         deadline: Instant,
     ) -> Result<Started, EndpointError> {
-        let statement = Statement::repeatable_write("start", START)
-            .bind("path", path)
-            .bind("plan", &Plan::claim().to_json())
-            .bind("cause", "operator")
-            .bind("change", change);
-        let report = fetch_report(&self.endpoint, statement, deadline).await?;
-        Ok(match report {
-            Some(Report { verdict: ReportedVerdict::Started | ReportedVerdict::Repeat, row: Some(row) }) => {
-                Started::Started(row)
-            }
-            Some(Report { verdict: ReportedVerdict::WrongState, row: Some(row) }) => Started::WrongState(row),
-            Some(Report { verdict: ReportedVerdict::Disabled, .. }) => Started::Disabled,
-            Some(Report { verdict: ReportedVerdict::NoSlot, .. }) => Started::NoSlot,
-            Some(_) | None => Started::NotFound,
-        })
+        start_named(&self.endpoint, path, &Plan::claim(), change, deadline).await
     }
+}
+
+impl Store<Manage> {
+    /// As [`Store::start`], of an aborted row only.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the writer did not answer.
+    pub async fn retry(
+        &self,
+        path: &RepositoryPath,
+        change: AttemptId,
+        deadline: Instant,
+    ) -> Result<Started, EndpointError> {
+        start_named(&self.endpoint, path, &Plan::retry(), change, deadline).await
+    }
+}
+
+async fn start_named(
+    writer: &Writer,
+    path: &RepositoryPath,
+    plan: &Plan,
+    change: AttemptId,
+    deadline: Instant,
+) -> Result<Started, EndpointError> {
+    let statement = Statement::repeatable_write("start", START)
+        .bind("path", path)
+        .bind("plan", &plan.to_json())
+        .bind("cause", "operator")
+        .bind("change", change);
+    Ok(match fetch_report(writer, statement, deadline).await? {
+        Some(Report { verdict: ReportedVerdict::Started | ReportedVerdict::Repeat, row: Some(row) }) => {
+            Started::Started(row)
+        }
+        Some(Report { verdict: ReportedVerdict::WrongState, row: Some(row) }) => Started::WrongState(row),
+        Some(Report { verdict: ReportedVerdict::Disabled, .. }) => Started::Disabled,
+        Some(Report { verdict: ReportedVerdict::NoSlot, .. }) => Started::NoSlot,
+        Some(_) | None => Started::NotFound,
+    })
 }
 
 fn claimed(report: Option<Report>) -> Claimed {
@@ -136,6 +189,7 @@ fn claimed(report: Option<Report>) -> Claimed {
         }
         Some(Report { verdict: ReportedVerdict::Disabled, .. }) => Claimed::Disabled,
         Some(Report { verdict: ReportedVerdict::NoSlot, .. }) => Claimed::NoSlot,
+        Some(Report { verdict: ReportedVerdict::SlotWaits, .. }) => Claimed::SlotWaits,
         Some(_) | None => Claimed::NoneDue,
     }
 }

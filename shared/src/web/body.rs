@@ -14,18 +14,48 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// 413 over [`MAX_BODY_BYTES`], 415 for another content type, 400 for what is empty, not UTF-8, not JSON or of
 /// the wrong shape; where a field is wrong, it is named.
 pub fn json_body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
+    json_text(text_body(request, MAX_BODY_BYTES, is_json, "application/json")?)
+}
+
+/// As [`json_body`]; an empty body is as good as none and reads as the default.
+///
+/// # Errors
+/// As [`json_body`].
+pub fn optional_json_body<T: DeserializeOwned + Default>(request: &Request) -> Result<T, Problem> {
     let bytes: &[u8] = request.body();
-    if bytes.len() > MAX_BODY_BYTES {
-        let text = format!("the body has {} bytes, at most {MAX_BODY_BYTES} are read", bytes.len());
+    if bytes.trim_ascii().is_empty() { Ok(T::default()) } else { json_body(request) }
+}
+
+/// The request's body as text of at most `limit` bytes. Where a content type is named, `accepts` decides on its
+/// subtype; `expected` is what the caller is told otherwise.
+///
+/// # Errors
+/// 413, 415, or 400 for what is empty or not UTF-8.
+pub fn text_body<'a>(
+    request: &'a Request,
+    limit: usize,
+    accepts: fn(&str) -> bool,
+    expected: &str,
+) -> Result<&'a str, Problem> {
+    let bytes: &[u8] = request.body();
+    if bytes.len() > limit {
+        let text = format!("the body has {} bytes, at most {limit} are read", bytes.len());
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text));
     }
-    if names_something_else(request.headers()) {
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json"));
+    if subtype(request.headers()).is_some_and(|subtype| !accepts(&subtype)) {
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("the body must be {expected}")));
     }
     if bytes.is_empty() {
         return Err(Problem::bad_request("the body is empty, JSON is expected"));
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| Problem::bad_request("the body is not UTF-8"))?;
+    std::str::from_utf8(bytes).map_err(|_| Problem::bad_request("the body is not UTF-8"))
+}
+
+/// Reads `text`, all of it, as JSON.
+///
+/// # Errors
+/// 400 for what is not JSON or of the wrong shape; where a field is wrong, it is named.
+pub fn json_text<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| refusal(&error))?;
     deserializer.end().map_err(|error| Problem::bad_request(format!("the body is not JSON: {error}")))?;
@@ -46,15 +76,15 @@ fn refusal(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     Problem::bad_request(text)
 }
 
-fn names_something_else(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
-        return false;
-    };
-    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let Some((_, subtype)) = essence.split_once('/') else {
-        return false;
-    };
-    !(subtype == "json" || subtype.ends_with("+json"))
+/// The subtype of the content type, in lower case; none where none is named.
+fn subtype(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let (_, subtype) = value.split(';').next()?.trim().split_once('/')?;
+    Some(subtype.to_ascii_lowercase())
+}
+
+fn is_json(subtype: &str) -> bool {
+    subtype == "json" || subtype.ends_with("+json")
 }
 
 #[cfg(test)]

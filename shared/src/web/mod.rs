@@ -10,11 +10,13 @@ mod path;
 mod problem;
 mod query;
 mod request_id;
+mod start_answer;
 
 pub use answer::{json, respond};
-pub use body::{MAX_BODY_BYTES, json_body};
+pub use body::{MAX_BODY_BYTES, json_body, json_text, optional_json_body, text_body};
 pub use notification::NotificationRequest;
 pub use path::{NotificationRoute, repository_path};
 pub use problem::Problem;
 pub use query::Query;
 pub use request_id::RequestId;
+pub use start_answer::start_answer;

@@ -109,7 +109,13 @@ changed AS (
     RETURNING c.*
 ),
 freed AS (
-    UPDATE migration_slots AS s SET repository_id = NULL, freed_at = now()
+    UPDATE migration_slots AS s SET
+        repository_id = NULL,
+        -- The waiting time counts from the end of a step. One that the registry refused to start was none.
+        freed_at = CASE
+            WHEN decided.outcome -> 'steps' -> -1 ->> 'event' = 'start_refused' THEN s.freed_at
+            ELSE now()
+        END
     -- By the number that the locked row holds: the snapshot may be from before the slot was taken.
     FROM decided
     JOIN changed ON changed.id = decided.id

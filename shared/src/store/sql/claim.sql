@@ -2,6 +2,12 @@
 -- and a row are each locked by one session and skipped by the others. Without a free slot no row is looked
 -- for, or a claimer would hold a row that another one, with a slot, then misses.
 --
+-- Which row is next is looked up in index order, without locks, and the first of those found that nobody else
+-- has locked is taken. The list is longer than claimers are many; were it not, one would find nothing and the
+-- schedule would ask again. Rows that had to wait stand in an index of their own, by the end of their wait, so
+-- that none of those that still wait is passed over one by one; nor are the rows of other plans, where plans
+-- are chosen. The settings are compared as values of subqueries, which an index can look for.
+--
 -- Sent again after an unknown outcome it finds the row that carries its change; while the first sending is
 -- still under way, the unique index on `change` lets only one of the two through.
 WITH settings AS MATERIALIZED (
@@ -14,20 +20,60 @@ free_slot AS MATERIALIZED (
     SELECT s.slot FROM migration_slots AS s
     CROSS JOIN settings
     WHERE settings.enabled AND s.slot <= settings.capacity AND s.repository_id IS NULL
+        AND (s.freed_at IS NULL OR s.freed_at + settings.waiting_time_seconds * interval '1 second' <= now())
         AND NOT EXISTS (SELECT FROM repeated)
     ORDER BY s.slot
     FOR UPDATE OF s SKIP LOCKED
     LIMIT 1
 ),
+shortlist AS MATERIALIZED (
+    (
+        SELECT c.id FROM container_repositories AS c
+        WHERE EXISTS (SELECT FROM free_slot)
+            AND (SELECT target_plans FROM settings) = '{}'
+            AND c.migration_state IN ('default', 'import_aborted') AND c.not_before IS NULL
+            AND c.created_at < (SELECT coalesce(created_before, 'infinity') FROM settings)
+            AND c.root_namespace <> ALL ((SELECT denied_root_namespaces FROM settings)::text[])
+            AND (c.migration_state = 'import_aborted' OR c.tags_count IS NULL
+                OR c.tags_count <= (SELECT coalesce(nullif(max_tags_count, 0), 2147483647) FROM settings))
+        ORDER BY (c.migration_state = 'import_aborted') DESC, c.priority DESC, c.created_at, c.id
+        LIMIT 200
+    )
+    UNION ALL
+    (
+        SELECT of_plan.id FROM unnest((SELECT target_plans FROM settings)) AS target (plan)
+        CROSS JOIN LATERAL (
+            SELECT c.id FROM container_repositories AS c
+            WHERE EXISTS (SELECT FROM free_slot)
+                AND c.plan = target.plan
+                AND c.migration_state IN ('default', 'import_aborted') AND c.not_before IS NULL
+                AND c.created_at < (SELECT coalesce(created_before, 'infinity') FROM settings)
+                AND c.root_namespace <> ALL ((SELECT denied_root_namespaces FROM settings)::text[])
+                AND (c.migration_state = 'import_aborted' OR c.tags_count IS NULL
+                    OR c.tags_count <= (SELECT coalesce(nullif(max_tags_count, 0), 2147483647) FROM settings))
+            ORDER BY (c.migration_state = 'import_aborted') DESC, c.priority DESC, c.created_at, c.id
+            LIMIT 200
+        ) AS of_plan
+    )
+    UNION ALL
+    (
+        SELECT c.id FROM container_repositories AS c
+        WHERE EXISTS (SELECT FROM free_slot)
+            AND c.migration_state IN ('default', 'import_aborted') AND c.not_before <= now()
+            AND ((SELECT target_plans FROM settings) = '{}'
+                OR c.plan = ANY ((SELECT target_plans FROM settings)::text[]))
+            AND c.created_at < (SELECT coalesce(created_before, 'infinity') FROM settings)
+            AND c.root_namespace <> ALL ((SELECT denied_root_namespaces FROM settings)::text[])
+            AND (c.migration_state = 'import_aborted' OR c.tags_count IS NULL
+                OR c.tags_count <= (SELECT coalesce(nullif(max_tags_count, 0), 2147483647) FROM settings))
+        ORDER BY c.not_before
+        LIMIT 200
+    )
+),
 candidate AS MATERIALIZED (
     SELECT c.* FROM container_repositories AS c
-    CROSS JOIN settings
-    WHERE EXISTS (SELECT FROM free_slot)
-        AND c.migration_state IN ('default', 'import_aborted')
-        AND (c.not_before IS NULL OR c.not_before <= now())
-        AND (settings.created_before IS NULL OR c.created_at < settings.created_before)
-        AND (settings.target_plans = '{}' OR c.plan = ANY (settings.target_plans))
-        AND split_part(c.path, '/', 1) <> ALL (settings.denied_root_namespaces)
+    JOIN shortlist ON shortlist.id = c.id
+    WHERE c.migration_state IN ('default', 'import_aborted') AND (c.not_before IS NULL OR c.not_before <= now())
     ORDER BY (c.migration_state = 'import_aborted') DESC, c.priority DESC, c.created_at, c.id
     FOR UPDATE OF c SKIP LOCKED
     LIMIT 1

@@ -1,0 +1,55 @@
+use tokio::time::Instant;
+
+use super::{Asked, Patience, Standing, ask_registry, new_change};
+use crate::{
+    endpoint::{EndpointError, Purpose, Writer},
+    migration::{ContainerRepository, RegistryView, Resumption, State, Step, resumption},
+    registry::{RegistryClient, StatusAnswer},
+    store::{Store, Verdict},
+};
+
+/// Asks the registry to run the step of a row that has just been claimed and committed. Where the row was
+/// aborted before, the registry is first asked how it stands, and what it has done meanwhile is not done again.
+///
+/// # Errors
+/// [`EndpointError`] when an answer could not be recorded. The row then stands as if nothing were known of the
+/// attempt.
+pub async fn begin<P: Purpose<Endpoint = Writer>>(
+    store: &Store<P>,
+    registry: &RegistryClient,
+    row: ContainerRepository,
+    patience: Patience,
+    deadline: Instant,
+) -> Result<Asked, EndpointError> {
+    let (Some(State::ImportAborted), Some(attempt)) = (row.resume_state, row.attempt) else {
+        return ask_registry(store, registry, row, patience, deadline).await;
+    };
+    let Some(step) =
+        [Step::Pre, Step::Final].into_iter().find(|step| step.running_state() == row.migration_state)
+    else {
+        return Ok(Asked { standing: Standing::MovedOn, row });
+    };
+    let answer = registry.status(&row.path, deadline).await;
+    tracing::info!(path = %row.path, %step, %attempt, ?answer, "asked the registry before a retry");
+    let (view, detail) = match answer {
+        StatusAnswer::Known { status, detail } => (RegistryView::Says(status), detail),
+        StatusAnswer::NotFound => (RegistryView::KnowsNothing, None),
+        StatusAnswer::NoAnswer { .. } => (RegistryView::NoAnswer, None),
+    };
+    let plan = match resumption(step, view) {
+        Resumption::Ask => return ask_registry(store, registry, row, patience, deadline).await,
+        Resumption::Record(plan) => plan,
+    };
+    let change = new_change();
+    let changed = store.record_answer(&row.path, attempt, &plan, detail.as_deref(), change, deadline).await?;
+    let Some(changed) = changed else { return Ok(Asked { standing: Standing::MovedOn, row }) };
+    if !matches!(changed.verdict, Verdict::Applied | Verdict::Repeat) {
+        return Ok(Asked { standing: Standing::MovedOn, row: changed.row });
+    }
+    let row = changed.row;
+    if row.migration_state.is_active() && row.attempt == Some(change) {
+        return ask_registry(store, registry, row, patience, deadline).await;
+    }
+    let standing = if row.migration_state.is_terminal() { Standing::Settled } else { Standing::Running };
+    Ok(Asked { standing, row })
+}

@@ -1,0 +1,59 @@
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::{
+    endpoint::{EndpointError, Manage},
+    migration::{
+        ContainerRepository, Explanation, RegistryStatus, RegistryView, RepositoryPath, explanation,
+    },
+    registry::{RegistryClient, StatusAnswer},
+    store::Store,
+};
+
+/// How a repository stands, on both sides, and what happens next.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explained {
+    /// What happens next, and when.
+    pub expected: Explanation,
+    /// What the registry says.
+    pub registry: RegistryState,
+    /// What the driver has, on the writer.
+    pub repository: ContainerRepository,
+}
+
+/// What the registry says of a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RegistryState {
+    /// Whether it answered.
+    pub answered: bool,
+    /// How it stands; none: it knows of no import, or did not answer.
+    pub status: Option<RegistryStatus>,
+    /// What it says about it.
+    pub detail: Option<String>,
+}
+
+/// Explains one repository. None: no such repository.
+///
+/// # Errors
+/// [`EndpointError`] when the writer did not answer.
+pub async fn explain(
+    store: &Store<Manage>,
+    registry: &RegistryClient,
+    path: &RepositoryPath,
+    deadline: Instant,
+) -> Result<Option<Explained>, EndpointError> {
+    let Some(around) = store.surroundings(path, deadline).await? else { return Ok(None) };
+    let (view, registry) = match registry.status(path, deadline).await {
+        StatusAnswer::Known { status, detail } => {
+            (RegistryView::Says(status), RegistryState { answered: true, status: Some(status), detail })
+        }
+        StatusAnswer::NotFound => {
+            (RegistryView::KnowsNothing, RegistryState { answered: true, status: None, detail: None })
+        }
+        StatusAnswer::NoAnswer { reason } => {
+            tracing::warn!(%path, reason, "the registry did not say how a repository stands");
+            (RegistryView::NoAnswer, RegistryState { answered: false, status: None, detail: None })
+        }
+    };
+    Ok(Some(Explained { expected: explanation(&around, view), registry, repository: around.row }))
+}

@@ -1,0 +1,311 @@
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::migration::{ContainerRepository, RegistryView, Settings, State, Step, state::named};
+
+named! {
+    /// What a repository waits for.
+    Next, "next" {
+        /// The registry's notification.
+        Notification = "notification",
+        /// The guard, which asks the registry.
+        Guard = "guard",
+        /// The schedule, which starts what is due, or a slot that is freed before.
+        Sweep = "sweep",
+        /// The end of its own wait.
+        Time = "time",
+        /// A free slot.
+        Slot = "slot",
+        /// The kill switch.
+        Switch = "switch",
+        /// Other settings: these leave it out.
+        Settings = "settings",
+        /// Its skip by the schedule.
+        Skip = "skip",
+        /// An operator, who may reopen it.
+        Operator = "operator",
+        /// Nothing: its migration is done.
+        Nothing = "nothing",
+    }
+}
+
+/// What an explanation is made of, as the writer has it at one moment.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Surroundings {
+    /// The row.
+    pub row: ContainerRepository,
+    /// The settings.
+    pub settings: Settings,
+    /// The database's clock.
+    pub now: Timestamp,
+    /// When the guard looks next, where it has looked before.
+    pub next_check_at: Option<Timestamp>,
+    /// How many slots within the capacity are empty.
+    pub empty_slots: i32,
+    /// When the first of them may be filled.
+    pub slot_at: Option<Timestamp>,
+}
+
+/// What happens next to a repository, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// What it waits for first.
+    pub next: Next,
+    /// Not before.
+    pub at: Option<Timestamp>,
+    /// All of it, in words.
+    pub text: String,
+}
+
+impl Explanation {
+    fn new(next: Next, at: Option<Timestamp>, text: impl Into<String>) -> Self {
+        Self { next, at, text: text.into() }
+    }
+}
+
+/// Says what happens next to a repository, of which the registry says `view`.
+#[must_use]
+pub fn explanation(around: &Surroundings, view: RegistryView) -> Explanation {
+    let row = &around.row;
+    match row.migration_state {
+        State::Default | State::ImportAborted => waiting(around),
+        State::PreImporting => running(around, Step::Pre, row.pre_import_started_at, view),
+        State::Importing => running(around, Step::Final, row.import_started_at, view),
+        State::PreImportDone => parked(around),
+        State::ImportDone => Explanation::new(Next::Nothing, None, "done"),
+        State::ImportSkipped => {
+            let reason = row.skipped_reason.map_or("unknown", super::super::SkipReason::name);
+            let text = format!("given up ({reason}); nothing happens unless an operator reopens it");
+            Explanation::new(Next::Operator, None, text)
+        }
+    }
+}
+
+fn running(around: &Surroundings, step: Step, started: Option<Timestamp>, view: RegistryView) -> Explanation {
+    let Surroundings { row, settings, now, .. } = around;
+    let started = started.unwrap_or(*now);
+    let looks = Duration::from_secs(u64::try_from(settings.max_step_duration_seconds).unwrap_or(0));
+    let asked = after(started, looks).max(around.next_check_at.unwrap_or(Timestamp::MIN));
+    let canceled = after(started, settings.step_timeout(step, row.tags_count));
+    let guard = format!("the guard asks the registry after {asked}");
+    match view {
+        RegistryView::Says(status) if status.running_step() == Some(step) => {
+            let text = format!(
+                "the registry runs the {step} step and will notify; {guard}, and cancels the step after {canceled}"
+            );
+            Explanation::new(Next::Notification, Some(asked), text)
+        }
+        RegistryView::Says(status) => {
+            let text = format!(
+                "the registry says {status}: its notification is on its way or was lost; {guard} and goes on from there"
+            );
+            Explanation::new(Next::Guard, Some(asked), text)
+        }
+        RegistryView::KnowsNothing => {
+            let text = format!(
+                "the registry knows of no import: the request is on its way or was lost; {guard} and sends it again"
+            );
+            Explanation::new(Next::Guard, Some(asked), text)
+        }
+        RegistryView::NoAnswer => {
+            let text =
+                format!("waits for the registry's notification; the registry does not answer now; {guard}");
+            Explanation::new(Next::Notification, Some(asked), text)
+        }
+    }
+}
+
+fn parked(around: &Surroundings) -> Explanation {
+    let Surroundings { row, settings, now, .. } = around;
+    if !settings.enabled {
+        let text = "the pre step is done; goes on with the final step once migrations are switched on";
+        return Explanation::new(Next::Switch, row.not_before, text);
+    }
+    match row.not_before.filter(|at| at > now) {
+        Some(at) => {
+            let text = format!("the pre step is done; goes on with the final step, not before {at}");
+            Explanation::new(Next::Time, Some(at), text)
+        }
+        None => Explanation::new(
+            Next::Sweep,
+            None,
+            "the pre step is done; the next sweep goes on with the final step",
+        ),
+    }
+}
+
+/// A row that holds no slot: what stands between it and its start, the most lasting first.
+fn waiting(around: &Surroundings) -> Explanation {
+    let Surroundings { row, settings, now, .. } = around;
+    let mut obstacles: Vec<Explanation> = left_out(around);
+    let over =
+        settings.max_tags_count > 0 && row.tags_count.is_some_and(|tags| tags > settings.max_tags_count);
+    if over && row.migration_state == State::Default && obstacles.is_empty() {
+        let text = format!("has more than {} tags: the next sweep skips it", settings.max_tags_count);
+        obstacles.push(Explanation::new(Next::Skip, None, text));
+    }
+    if !settings.enabled {
+        obstacles.push(Explanation::new(Next::Switch, None, "migrations are switched off"));
+    }
+    if let Some(at) = row.not_before.filter(|at| at > now) {
+        obstacles.push(Explanation::new(Next::Time, Some(at), format!("not before {at}")));
+    }
+    if around.empty_slots == 0 {
+        let text = format!("every slot within the capacity of {} is taken", settings.capacity);
+        obstacles.push(Explanation::new(Next::Slot, None, text));
+    } else if let Some(at) = around.slot_at.filter(|at| at > now) {
+        obstacles.push(Explanation::new(Next::Slot, Some(at), format!("free slots stay empty until {at}")));
+    }
+    let verb = if row.migration_state == State::Default { "started" } else { "retried" };
+    let Some(first) = obstacles.first() else {
+        let text = format!(
+            "{verb} by the next sweep or in the next slot that is freed, after what is due before it"
+        );
+        return Explanation::new(Next::Sweep, None, text);
+    };
+    let (next, at) = (first.next, first.at);
+    let texts: Vec<&str> = obstacles.iter().map(|obstacle| obstacle.text.as_str()).collect();
+    Explanation::new(next, at, format!("{verb} when nothing stands in its way: {}", texts.join("; ")))
+}
+
+/// Why the settings leave the row out.
+fn left_out(around: &Surroundings) -> Vec<Explanation> {
+    let Surroundings { row, settings, .. } = around;
+    let mut reasons = Vec::new();
+    if let Some(before) = settings.created_before.filter(|before| row.created_at >= *before) {
+        reasons.push(format!("only repositories registered before {before} are eligible"));
+    }
+    let targets = &settings.target_plans;
+    if !targets.is_empty() && row.plan.as_ref().is_none_or(|plan| !targets.contains(plan)) {
+        reasons.push(format!("its plan is not among {}", targets.join(", ")));
+    }
+    let root = row.path.root_namespace();
+    if settings.denied_root_namespaces.iter().any(|denied| denied == root) {
+        reasons.push(format!("its root namespace {root} is denied"));
+    }
+    reasons.into_iter().map(|text| Explanation::new(Next::Settings, None, text)).collect()
+}
+
+fn after(start: Timestamp, time: Duration) -> Timestamp {
+    start.checked_add(time).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Explanation, Next, Surroundings, explanation};
+    use crate::migration::{RegistryStatus, RegistryView};
+
+    const NOW: &str = "2026-01-01T12:00:00Z";
+
+    /// A repository in `state`, otherwise without anything in its way.
+    fn around(state: &str, change: impl FnOnce(&mut Value)) -> Surroundings {
+        let mut value = json!({
+            "row": {
+                "path": "group/image", "migration_state": state, "version": 2, "retries_count": 0, "priority": 0,
+                "created_at": "2025-01-01T00:00:00Z", "pre_import_started_at": "2026-01-01T11:59:00Z",
+                "import_started_at": "2026-01-01T11:59:30Z", "tags_count": 7, "plan": "free",
+            },
+            "settings": {
+                "version": 1, "enabled": true, "capacity": 2, "waiting_time_seconds": 0, "max_tags_count": 0,
+                "max_retries": 3, "max_step_duration_seconds": 300, "pre_import_timeout_seconds": 1800,
+                "import_timeout_seconds": 600, "pre_import_seconds_per_tag": 0.5, "created_before": null,
+                "target_plans": [], "denied_root_namespaces": [],
+            },
+            "now": NOW, "next_check_at": null, "empty_slots": 1, "slot_at": null,
+        });
+        change(&mut value);
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn of(state: &str, change: impl FnOnce(&mut Value)) -> Explanation {
+        explanation(&around(state, change), RegistryView::KnowsNothing)
+    }
+
+    #[test]
+    fn a_running_step_is_awaited_and_the_guards_times_are_told() {
+        let view = RegistryView::Says(RegistryStatus::PreImportInProgress);
+        let told = explanation(&around("pre_importing", |_| {}), view);
+        assert_eq!((told.next, told.at), (Next::Notification, Some("2026-01-01T12:04:00Z".parse().unwrap())));
+        assert!(told.text.contains("cancels the step after 2026-01-01T12:29:00Z"), "{}", told.text);
+
+        let looked = around("pre_importing", |value| value["next_check_at"] = json!("2026-01-01T12:10:00Z"));
+        assert_eq!(explanation(&looked, view).at, Some("2026-01-01T12:10:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_the_registry_says_otherwise_is_the_guards_to_settle() {
+        for view in [
+            RegistryView::KnowsNothing,
+            RegistryView::Says(RegistryStatus::ImportComplete),
+            RegistryView::Says(RegistryStatus::PreImportInProgress),
+        ] {
+            assert_eq!(explanation(&around("importing", |_| {}), view).next, Next::Guard, "{view:?}");
+        }
+        let silent = explanation(&around("importing", |_| {}), RegistryView::NoAnswer);
+        assert_eq!(silent.next, Next::Notification);
+        assert!(silent.text.contains("does not answer"), "{}", silent.text);
+    }
+
+    #[test]
+    fn a_row_without_a_slot_waits_for_the_most_lasting_obstacle_and_all_are_told() {
+        assert_eq!(of("default", |_| {}).next, Next::Sweep);
+        assert_eq!(of("import_aborted", |_| {}).text.split(' ').next(), Some("retried"));
+        let mut expected = vec![];
+        let mut told = Vec::new();
+        type Obstacle = fn(&mut Value);
+        let steps: [(Next, Obstacle); 5] = [
+            (Next::Slot, |value| value["empty_slots"] = json!(0)),
+            (Next::Time, |value| value["row"]["not_before"] = json!("2026-01-01T12:01:00Z")),
+            (Next::Switch, |value| value["settings"]["enabled"] = json!(false)),
+            (Next::Skip, |value| value["settings"]["max_tags_count"] = json!(6)),
+            (Next::Settings, |value| value["settings"]["denied_root_namespaces"] = json!(["group"])),
+        ];
+        for count in 1..=steps.len() {
+            let explanation =
+                of("default", |value| steps[..count].iter().for_each(|(_, change)| change(value)));
+            expected.push(steps[count - 1].0);
+            told.push(explanation.next);
+            assert!(explanation.text.contains("every slot"), "{}", explanation.text);
+        }
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn each_setting_that_leaves_a_row_out_is_named() {
+        let told = of("default", |value| {
+            value["settings"]["created_before"] = json!("2025-01-01T00:00:00Z");
+            value["settings"]["target_plans"] = json!(["gold"]);
+            value["settings"]["denied_root_namespaces"] = json!(["group"]);
+        });
+        assert_eq!(told.next, Next::Settings);
+        for part in ["registered before 2025-01-01T00:00:00Z", "not among gold", "namespace group is denied"]
+        {
+            assert!(told.text.contains(part), "{}", told.text);
+        }
+    }
+
+    #[test]
+    fn a_wait_that_is_over_is_no_obstacle() {
+        let over = |value: &mut Value| value["row"]["not_before"] = json!(NOW);
+        assert_eq!(of("default", over).next, Next::Sweep);
+        assert_eq!(of("pre_import_done", over).next, Next::Sweep);
+        assert_eq!(of("default", |value| value["slot_at"] = json!(NOW)).next, Next::Sweep);
+        assert_eq!(of("default", |value| value["slot_at"] = json!("2026-01-01T12:00:01Z")).next, Next::Slot);
+    }
+
+    #[test]
+    fn a_parked_row_waits_for_the_switch_and_a_terminal_one_for_nothing_of_ours() {
+        assert_eq!(
+            of("pre_import_done", |value| value["settings"]["enabled"] = json!(false)).next,
+            Next::Switch
+        );
+        assert_eq!(of("import_done", |_| {}).next, Next::Nothing);
+        let skipped = of("import_skipped", |value| value["row"]["skipped_reason"] = json!(4));
+        assert_eq!(skipped.next, Next::Operator);
+        assert!(skipped.text.contains("migration_canceled"), "{}", skipped.text);
+    }
+}

@@ -1,0 +1,9 @@
+//! What an operator's function asks of the writer.
+
+mod registration;
+mod rows;
+mod settings;
+
+pub use registration::{Registration, Removed};
+pub use rows::{ReopenFilter, Reopened};
+pub use settings::SettingsChanged;

@@ -1,0 +1,127 @@
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::{
+    endpoint::{EndpointError, Manage, Statement},
+    migration::{AttemptId, ContainerRepository, Plan, RepositoryPath, SkipReason, State, Surroundings},
+    store::{
+        Changed, Store,
+        change::{CHANGE, changed},
+    },
+};
+
+const FIND: &str = include_str!("../sql/status.sql");
+const SURROUNDINGS: &str = include_str!("sql/surroundings.sql");
+const PREVIEW: &str = include_str!("sql/reopen_preview.sql");
+const REOPEN: &str = concat!(
+    include_str!("sql/reopen_many.sql"),
+    include_str!("../sql/bulk.sql"),
+    include_str!("sql/reopen_many_report.sql")
+);
+
+/// Which rows are reopened together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReopenFilter {
+    /// Those in this state.
+    pub state: State,
+    /// Of these, those skipped for this reason.
+    pub reason: Option<SkipReason>,
+    /// Of these, those whose path begins so; an empty one is every path's beginning.
+    pub prefix: String,
+}
+
+/// What reopening many came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reopened {
+    /// How many matched the filter before.
+    pub matching: u32,
+    /// How many of them are reopened now.
+    pub reopened: u32,
+    /// Some of those reopened, or that would be.
+    pub sample: Vec<RepositoryPath>,
+}
+
+impl Store<Manage> {
+    /// The row as it stands. None: no such repository.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the writer did not answer.
+    pub async fn find(
+        &self,
+        path: &RepositoryPath,
+        deadline: Instant,
+    ) -> Result<Option<ContainerRepository>, EndpointError> {
+        Ok(self.endpoint.fetch(Statement::read("find", FIND).bind("path", path), deadline).await?.pop())
+    }
+
+    /// The row with all that decides on what happens to it next. None: no such repository.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the writer did not answer.
+    pub async fn surroundings(
+        &self,
+        path: &RepositoryPath,
+        deadline: Instant,
+    ) -> Result<Option<Surroundings>, EndpointError> {
+        let statement = Statement::read("surroundings", SURROUNDINGS).bind("path", path);
+        Ok(self.endpoint.fetch(statement, deadline).await?.pop())
+    }
+
+    /// Makes an operator's change, where the row's attempt still is `seen` and the plan allows its state.
+    ///
+    /// None: no such repository.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the writer did not answer with a verdict.
+    pub async fn operate(
+        &self,
+        path: &RepositoryPath,
+        seen: Option<AttemptId>,
+        plan: &Plan,
+        deadline: Instant,
+    ) -> Result<Option<Changed>, EndpointError> {
+        let statement = Statement::repeatable_write("operate", CHANGE)
+            .bind("guard", "attempt")
+            .bind("cause", "operator")
+            .bind("event", "operator")
+            .bind("attempt", seen)
+            .bind("detail", None::<&str>);
+        changed(&self.endpoint, statement, path, plan, AttemptId::new(Uuid::new_v4()), deadline).await
+    }
+
+    /// What [`Store::reopen_many`] would match.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the writer did not answer.
+    pub async fn preview_reopen(
+        &self,
+        filter: &ReopenFilter,
+        deadline: Instant,
+    ) -> Result<Option<Reopened>, EndpointError> {
+        let statement = Statement::read("preview_reopen", PREVIEW)
+            .bind("state", filter.state.name())
+            .bind("reason", filter.reason.map(SkipReason::number))
+            .bind("prefix", &filter.prefix);
+        Ok(self.endpoint.fetch(statement, deadline).await?.pop())
+    }
+
+    /// Reopens at most 1000 rows that match, each with its history. It is not sent again when nobody knows
+    /// whether it ran.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the writer did not answer.
+    pub async fn reopen_many(
+        &self,
+        filter: &ReopenFilter,
+        deadline: Instant,
+    ) -> Result<Option<Reopened>, EndpointError> {
+        let statement = Statement::write("reopen_many", REOPEN)
+            .bind("state", filter.state.name())
+            .bind("reason", filter.reason.map(SkipReason::number))
+            .bind("prefix", &filter.prefix)
+            .bind("plan", &Plan::reopen().to_json())
+            .bind("cause", "operator");
+        Ok(self.endpoint.fetch(statement, deadline).await?.pop())
+    }
+}

@@ -1,0 +1,1 @@
+SELECT to_jsonb(s)::text FROM migration_settings AS s

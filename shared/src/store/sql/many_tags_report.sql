@@ -1,0 +1,1 @@
+SELECT to_jsonb(count(*))::text FROM changed

@@ -1,0 +1,81 @@
+use std::time::Duration;
+
+use http::StatusCode;
+use lambda_http::{Body, Response};
+use serde::Serialize;
+
+use super::{Problem, RequestId, json};
+use crate::{
+    driver::{Asked, Standing, StartOutcome},
+    migration::ContainerRepository,
+};
+
+/// A step takes seconds at least, so a slot is not free much sooner.
+const UNTIL_A_SLOT_IS_FREE: Duration = Duration::from_secs(5);
+
+#[derive(Serialize)]
+struct Answer {
+    standing: Standing,
+    #[serde(flatten)]
+    row: ContainerRepository,
+}
+
+/// The answer to an operator's start or retry: 202 once the registry runs the step (or may do so), 200 when
+/// there was nothing to import.
+///
+/// # Errors
+/// 404 for an unknown repository, 409 in another state or while migrations are switched off, 429 without a free
+/// slot or while the registry is busy, 502 when the registry refuses.
+pub fn start_answer(outcome: StartOutcome, id: &RequestId) -> Result<Response<Body>, Problem> {
+    match outcome {
+        StartOutcome::Asked(asked) => asked_answer(*asked, id),
+        StartOutcome::WrongState(row) => {
+            let text = format!("a migration that is {} cannot be started", row.migration_state);
+            Err(Problem::conflict(text).of_kind("wrong-migration-state").about(&row))
+        }
+        StartOutcome::Disabled => {
+            Err(Problem::conflict("migrations are switched off").of_kind("migrations-disabled"))
+        }
+        StartOutcome::NoSlot => {
+            let problem = Problem::too_many_requests("every slot is taken", UNTIL_A_SLOT_IS_FREE);
+            Err(problem.of_kind("no-free-slot"))
+        }
+        StartOutcome::NotFound => Err(Problem::unknown_repository()),
+    }
+}
+
+fn asked_answer(asked: Asked, id: &RequestId) -> Result<Response<Body>, Problem> {
+    let Asked { standing, row } = asked;
+    match standing {
+        Standing::Running | Standing::Unknown | Standing::MovedOn => {
+            Ok(json(StatusCode::ACCEPTED, &Answer { standing, row }, id))
+        }
+        Standing::Settled => Ok(json(StatusCode::OK, &Answer { standing, row }, id)),
+        Standing::Postponed => {
+            let wait = row.not_before.map_or(UNTIL_A_SLOT_IS_FREE, |until| {
+                let left = until.duration_since(jiff::Timestamp::now());
+                Duration::try_from(left).unwrap_or(Duration::ZERO).max(Duration::from_secs(1))
+            });
+            let problem = Problem::too_many_requests("the registry cannot start it now", wait);
+            Err(problem.of_kind("registry-busy").about(&row))
+        }
+        Standing::Aborted | Standing::Unwelcome => {
+            let text = row.detail.clone().unwrap_or_else(|| "the registry refused".to_owned());
+            Err(Problem::new(StatusCode::BAD_GATEWAY, text).of_kind("registry-refused").about(&row))
+        }
+    }
+}
+
+impl Problem {
+    /// Adds what every answer about a repository carries: its state and version.
+    #[must_use]
+    pub fn about(self, row: &ContainerRepository) -> Self {
+        self.with("migration_state", row.migration_state.name()).with("version", row.version)
+    }
+
+    /// 404: the driver does not know the repository.
+    #[must_use]
+    pub fn unknown_repository() -> Self {
+        Self::not_found("no such container repository").of_kind("unknown-repository")
+    }
+}
