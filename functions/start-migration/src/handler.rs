@@ -1,22 +1,17 @@
 //! `POST /migrations/start/<path>`: begins one repository's migration.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use lambda_http::{Body, Request, Response, http::StatusCode};
-use serde::Serialize;
+use lambda_http::{Body, Request, Response};
 use shared::{
     config::secrets::SharedSecret,
-    driver::{Asked, Standing, StartOutcome, start},
+    driver::start,
     endpoint::Start,
-    migration::ContainerRepository,
     registry::RegistryClient,
     runtime::Budget,
     store::Store,
-    web::{Problem, RequestId, auth, json, repository_path, respond},
+    web::{Problem, RequestId, auth, repository_path, respond, start_answer},
 };
-
-/// A step takes seconds at least, so a slot is not free much sooner.
-const UNTIL_A_SLOT_IS_FREE: Duration = Duration::from_secs(5);
 
 /// What the handler works with, made once per process.
 pub struct Deps {
@@ -26,13 +21,6 @@ pub struct Deps {
     pub store: Store<Start>,
     /// The registry.
     pub registry: RegistryClient,
-}
-
-#[derive(Serialize)]
-struct Answer {
-    standing: Standing,
-    #[serde(flatten)]
-    row: ContainerRepository,
 }
 
 /// Answers 202 once the registry runs the step (or may do so), 200 when there was nothing to import, else a
@@ -52,49 +40,5 @@ async fn answer(
     let path = repository_path(request, "/migrations/start/")?;
     let outcome = start(&deps.store, &deps.registry, &path, budget.deadline()).await?;
     tracing::info!(%path, ?outcome, served_by = "writer", "start");
-    match outcome {
-        StartOutcome::Asked(asked) => asked_answer(*asked, id),
-        StartOutcome::WrongState(row) => {
-            let text = format!("a migration that is {} cannot be started", row.migration_state);
-            Err(about(&row, Problem::conflict(text).of_kind("wrong-migration-state")))
-        }
-        StartOutcome::Disabled => {
-            Err(Problem::conflict("migrations are switched off").of_kind("migrations-disabled"))
-        }
-        StartOutcome::NoSlot => {
-            let problem = Problem::too_many_requests("every slot is taken", UNTIL_A_SLOT_IS_FREE);
-            Err(problem.of_kind("no-free-slot"))
-        }
-        StartOutcome::NotFound => {
-            Err(Problem::not_found("no such container repository").of_kind("unknown-repository"))
-        }
-    }
-}
-
-fn asked_answer(asked: Asked, id: &RequestId) -> Result<Response<Body>, Problem> {
-    let Asked { standing, row } = asked;
-    match standing {
-        Standing::Running | Standing::Unknown | Standing::MovedOn => {
-            Ok(json(StatusCode::ACCEPTED, &Answer { standing, row }, id))
-        }
-        Standing::Settled => Ok(json(StatusCode::OK, &Answer { standing, row }, id)),
-        Standing::Postponed => {
-            let wait = row.not_before.map_or(UNTIL_A_SLOT_IS_FREE, |until| {
-                let left = until.duration_since(jiff::Timestamp::now());
-                Duration::try_from(left).unwrap_or(Duration::ZERO).max(Duration::from_secs(1))
-            });
-            let problem = Problem::too_many_requests("the registry cannot start it now", wait);
-            Err(about(&row, problem.of_kind("registry-busy")))
-        }
-        Standing::Aborted | Standing::Unwelcome => {
-            let text = row.detail.clone().unwrap_or_else(|| "the registry refused".to_owned());
-            let problem = Problem::new(StatusCode::BAD_GATEWAY, text);
-            Err(about(&row, problem.of_kind("registry-refused")))
-        }
-    }
-}
-
-/// Every answer about a repository carries its state and version.
-fn about(row: &ContainerRepository, problem: Problem) -> Problem {
-    problem.with("migration_state", row.migration_state.name()).with("version", row.version)
+    start_answer(outcome, id)
 }

@@ -1,0 +1,82 @@
+//! `POST /migrations/cancel/<path>` and `POST /migrations/skip/<path>`.
+
+use std::time::Duration;
+
+use lambda_http::{Body, Response, http::StatusCode};
+use serde::Deserialize;
+use shared::{
+    driver::{GaveUp, GiveUp, give_up},
+    migration::{RepositoryPath, SkipReason},
+    web::{Problem, json_body, optional_json_body},
+};
+
+use crate::handler::Call;
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Cancel {
+    force: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Skip {
+    reason: String,
+}
+
+/// Stops a migration that is under way.
+pub async fn cancel(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<Body>, Problem> {
+    let Cancel { force } = optional_json_body(call.request)?;
+    done(call, path, GiveUp::Cancel { force }, "canceled").await
+}
+
+/// Takes a repository out, for a reason.
+pub async fn skip(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<Body>, Problem> {
+    let Skip { reason } = json_body(call.request)?;
+    let wrong = |error| Problem::bad_request(format!("the body's field reason is wrong: {error}"));
+    done(call, path, GiveUp::Skip(SkipReason::parse(&reason).map_err(wrong)?), "skipped").await
+}
+
+async fn done(
+    call: &Call<'_>,
+    path: &RepositoryPath,
+    how: GiveUp,
+    participle: &str,
+) -> Result<Response<Body>, Problem> {
+    let gave_up = give_up(&call.deps.store, &call.deps.registry, path, how, call.budget.deadline()).await?;
+    tracing::info!(%path, ?how, ?gave_up, "gave up");
+    match gave_up {
+        GaveUp::Skipped { row, freed_slot } => {
+            if freed_slot {
+                call.fill_freed_slot();
+            }
+            Ok(call.ok(row))
+        }
+        GaveUp::WrongState(row) => {
+            let text = format!("a migration that is {} cannot be {participle}", row.migration_state);
+            Err(Problem::conflict(text).of_kind("wrong-migration-state").about(&row))
+        }
+        GaveUp::NothingToCancel { row, previous } => {
+            let says = previous.map_or("that it knows of no import", |status| status.name());
+            let text = format!("nothing runs that could be canceled; the registry says {says}");
+            let problem = Problem::conflict(text).of_kind("nothing-to-cancel").about(&row);
+            Err(problem.with("registry_status", previous.map(|status| status.name())))
+        }
+        GaveUp::MovedOn(row) => {
+            let problem = Problem::conflict("the migration moved on meanwhile; try again");
+            Err(problem.of_kind("moved-on").about(&row))
+        }
+        GaveUp::NoAnswer(row) => {
+            let problem = Problem::unavailable("the registry does not answer; nothing was changed", RETRY);
+            Err(problem.of_kind("registry-unavailable").about(&row))
+        }
+        GaveUp::Refused { row, status } => {
+            let problem = Problem::new(StatusCode::BAD_GATEWAY, format!("the registry answered {status}"));
+            Err(problem.of_kind("registry-refused").about(&row))
+        }
+        GaveUp::NotFound => Err(Problem::unknown_repository()),
+    }
+}
+
+/// When a registry that did not answer may be asked again.
+const RETRY: Duration = Duration::from_secs(5);

@@ -1,0 +1,44 @@
+//! What operators change: repositories, migrations, settings.
+
+mod config;
+mod giving_up;
+mod handler;
+mod listing;
+mod registering;
+mod reopening;
+mod route;
+mod settings;
+
+use std::{process::ExitCode, sync::Arc};
+
+use config::Config;
+use handler::{Deps, handle};
+use lambda_http::Error;
+use shared::{
+    config::{
+        aws::sdk_config,
+        from_process,
+        secrets::{SecretReader, SharedSecret},
+    },
+    runtime::{process, run_http},
+    store::Store,
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    process("manage-migrations", run()).await
+}
+
+async fn run() -> Result<(), Error> {
+    let config: Config = from_process()?;
+    let sdk = sdk_config().await;
+    let secrets = SecretReader::new(&sdk);
+    let writer = config.writer.connect(&sdk);
+    let deps = Arc::new(Deps {
+        store: Store::new(writer.clone()),
+        claims: Store::new(writer),
+        registry: config.registry.connect(&secrets).await?,
+        token: SharedSecret::load(secrets, config.operator.token_secret_arn).await?,
+    });
+    run_http(move |request, budget| handle(Arc::clone(&deps), request, budget)).await
+}

@@ -1,0 +1,136 @@
+//! `POST /migrations/reopen/<path>` and `POST /migrations/reopen`.
+
+use lambda_http::{Body, Response};
+use serde::{Deserialize, Serialize};
+use shared::{
+    migration::{Plan, RepositoryPath, SkipReason, State},
+    store::{ReopenFilter, Reopened, Verdict},
+    web::{Problem, json_body},
+};
+
+use crate::handler::Call;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Many {
+    state: String,
+    reason: Option<String>,
+    #[serde(default)]
+    prefix: String,
+    #[serde(default = "yes")]
+    dry_run: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[derive(Serialize)]
+struct ManyAnswer {
+    dry_run: bool,
+    /// How many matched, of those how many were reopened, and how many are left.
+    matching: u32,
+    reopened: u32,
+    left: u32,
+    sample: Vec<RepositoryPath>,
+}
+
+/// Lets one repository begin anew that was given up or stopped.
+pub async fn one(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<Body>, Problem> {
+    let (store, deadline) = (&call.deps.store, call.budget.deadline());
+    let row = store.find(path, deadline).await?.ok_or_else(Problem::unknown_repository)?;
+    let changed = store.operate(path, row.attempt, &Plan::reopen(), deadline).await?;
+    let changed = changed.ok_or_else(Problem::unknown_repository)?;
+    match changed.verdict {
+        Verdict::Applied | Verdict::Repeat => Ok(call.ok(changed.row)),
+        Verdict::Refused
+        | Verdict::Superseded
+        | Verdict::Nothing
+        | Verdict::EarlierAttempt
+        | Verdict::AlreadyOver => {
+            let text = format!("a migration that is {} cannot be reopened", changed.row.migration_state);
+            Err(Problem::conflict(text).of_kind("wrong-migration-state").about(&changed.row))
+        }
+    }
+}
+
+/// Shows what a filter matches, or reopens at most a thousand of it.
+pub async fn many(call: &Call<'_>) -> Result<Response<Body>, Problem> {
+    let body: Many = json_body(call.request)?;
+    let filter = filter(&body)?;
+    let (store, deadline) = (&call.deps.store, call.budget.deadline());
+    let reopened = if body.dry_run {
+        store.preview_reopen(&filter, deadline).await?
+    } else {
+        store.reopen_many(&filter, deadline).await?
+    };
+    let Reopened { matching, reopened, sample } = reopened.ok_or_else(Problem::defect)?;
+    tracing::info!(?filter, dry_run = body.dry_run, matching, reopened, "reopened many");
+    let left = matching.saturating_sub(reopened);
+    Ok(call.ok(ManyAnswer { dry_run: body.dry_run, matching, reopened, left, sample }))
+}
+
+fn filter(body: &Many) -> Result<ReopenFilter, Problem> {
+    let wrong = |field: &str, error: &dyn std::fmt::Display| {
+        Problem::bad_request(format!("the body's field {field} is wrong: {error}"))
+    };
+    let state = State::parse(&body.state).map_err(|error| wrong("state", &error))?;
+    if !matches!(state, State::ImportSkipped | State::ImportAborted) {
+        return Err(wrong("state", &"only import_skipped and import_aborted can be reopened"));
+    }
+    let reason = body.reason.as_deref().map(SkipReason::parse).transpose();
+    let reason = reason.map_err(|error| wrong("reason", &error))?;
+    if reason.is_some() && state != State::ImportSkipped {
+        return Err(wrong("reason", &"only what is skipped has a reason"));
+    }
+    if body.prefix.len() > 255 || body.prefix.contains('\0') {
+        return Err(wrong("prefix", &"no path begins so"));
+    }
+    Ok(ReopenFilter { state, reason, prefix: body.prefix.to_lowercase() })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use shared::{
+        migration::{SkipReason, State},
+        store::ReopenFilter,
+    };
+
+    use super::{Many, filter};
+
+    fn read(body: serde_json::Value) -> Result<(ReopenFilter, bool), String> {
+        let many: Many = serde_json::from_value(body).map_err(|error| error.to_string())?;
+        let filter = filter(&many).map_err(|problem| problem.message())?;
+        Ok((filter, many.dry_run))
+    }
+
+    #[test]
+    fn without_further_words_it_is_a_dry_run_over_every_path() {
+        let (filter, dry_run) = read(json!({"state": "import_aborted"})).unwrap();
+        assert!(dry_run);
+        assert_eq!(filter, ReopenFilter { state: State::ImportAborted, reason: None, prefix: String::new() });
+        let (filter, dry_run) = read(json!({
+            "state": "import_skipped", "reason": "too_many_tags", "prefix": "Group/", "dry_run": false,
+        }))
+        .unwrap();
+        assert!(!dry_run);
+        assert_eq!((filter.reason, filter.prefix.as_str()), (Some(SkipReason::TooManyTags), "group/"));
+    }
+
+    #[test]
+    fn a_wrong_filter_is_refused_by_its_field() {
+        for (body, says) in [
+            (json!({}), "state"),
+            (json!({"state": "done"}), "state"),
+            (json!({"state": "import_done"}), "state"),
+            (json!({"state": "import_skipped", "reason": "why"}), "reason"),
+            (json!({"state": "import_aborted", "reason": "not_found"}), "reason"),
+            (json!({"state": "import_skipped", "prefix": "a\0"}), "prefix"),
+            (json!({"state": "import_skipped", "dryrun": false}), "dryrun"),
+        ] {
+            let error = read(body.clone()).unwrap_err();
+            assert!(error.contains(says), "{body}: {error}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! `GET /settings` and `PATCH /settings`.
+
+use lambda_http::{Body, Response};
+use serde::Serialize;
+use shared::{
+    migration::{Settings, SettingsChange},
+    store::SettingsChanged,
+    web::{Problem, json_body},
+};
+
+use crate::handler::Call;
+
+#[derive(Serialize)]
+struct Changed {
+    changed: bool,
+    #[serde(flatten)]
+    settings: Settings,
+}
+
+/// The settings as the writer has them.
+pub async fn show(call: &Call<'_>) -> Result<Response<Body>, Problem> {
+    let settings = call.deps.store.settings(call.budget.deadline()).await?;
+    Ok(call.ok(settings.ok_or_else(Problem::defect)?))
+}
+
+/// Changes what the body names, if the settings still are at the version that it names.
+pub async fn change(call: &Call<'_>) -> Result<Response<Body>, Problem> {
+    let change: SettingsChange = json_body(call.request)?;
+    let invalid =
+        |error| Problem::bad_request(format!("the body's field {error}")).of_kind("invalid-setting");
+    let change = change.checked().map_err(invalid)?;
+    if change.is_empty() {
+        return Err(Problem::bad_request("the body changes no setting"));
+    }
+    let changed = call.deps.store.change_settings(&change, call.budget.deadline()).await?;
+    tracing::info!(?change, ?changed, "settings");
+    match changed.ok_or_else(Problem::defect)? {
+        SettingsChanged::Changed(settings) => Ok(call.ok(Changed { changed: true, settings })),
+        SettingsChanged::Unchanged(settings) => Ok(call.ok(Changed { changed: false, settings })),
+        SettingsChanged::Conflict(settings) => {
+            let text = format!("the settings are at version {} meanwhile", settings.version);
+            Err(Problem::conflict(text).of_kind("settings-changed").with("version", settings.version))
+        }
+    }
+}
