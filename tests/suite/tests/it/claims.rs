@@ -26,7 +26,7 @@ async fn claimer(claims: Store<Claim>, notifications: Store<Notification>) -> us
     loop {
         let row = match claims.claim_next(AttemptId::new(Uuid::new_v4()), deadline()).await.unwrap() {
             Claimed::Started(row) => row,
-            Claimed::NoSlot => continue,
+            Claimed::NoSlot | Claimed::SlotWaits => continue,
             Claimed::NoneDue => return finished,
             Claimed::Disabled => panic!("the kill switch is on"),
         };
