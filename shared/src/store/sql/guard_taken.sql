@@ -13,15 +13,8 @@ SELECT jsonb_build_object(
     'row', to_jsonb(taken),
     'settings', to_jsonb(settings),
     'now', now(),
-    'asked_again_at', (
-        SELECT max(t.created_at) FROM migration_transitions AS t
-        WHERE t.repository_id = taken.id AND t.attempt = taken.attempt AND t.event = 'ask_again'
-    ),
-    'asked_again', EXISTS (
-        SELECT FROM migration_transitions AS t
-        WHERE t.repository_id = taken.id AND t.attempt = taken.attempt AND t.event = 'ask_again'
-            AND t.verdict = 'accepted'
-    ),
+    'asked_again_at', asked.at,
+    'asked_again', asked.accepted,
     'earlier_attempt', EXISTS (
         -- Other than those that the registry surely did not run.
         SELECT FROM migration_transitions AS t
@@ -35,4 +28,10 @@ SELECT jsonb_build_object(
 )::text
 FROM taken
 CROSS JOIN settings
+-- Aggregated per row, by index: a mere EXISTS is planned as one scan of the whole history.
+CROSS JOIN LATERAL (
+    SELECT max(t.created_at) AS at, coalesce(bool_or(t.verdict = 'accepted'), false) AS accepted
+    FROM migration_transitions AS t
+    WHERE t.repository_id = taken.id AND t.attempt = taken.attempt AND t.event = 'ask_again'
+) AS asked
 ORDER BY taken.id
