@@ -16,6 +16,8 @@ pub enum Function {
     RegistryNotification,
     /// Shows how migrations stand.
     MigrationStatus,
+    /// Registers, retries, cancels, skips, reopens, and changes the settings.
+    ManageMigrations,
     /// Fills free slots on a schedule.
     EnqueueMigrations,
     /// Looks after what seems stuck, on a schedule.
@@ -24,10 +26,11 @@ pub enum Function {
 
 impl Function {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::StartMigration,
         Self::RegistryNotification,
         Self::MigrationStatus,
+        Self::ManageMigrations,
         Self::EnqueueMigrations,
         Self::GuardMigrations,
     ];
@@ -38,6 +41,7 @@ impl Function {
             Self::StartMigration => "start-migration",
             Self::RegistryNotification => "registry-notification",
             Self::MigrationStatus => "migration-status",
+            Self::ManageMigrations => "manage-migrations",
             Self::EnqueueMigrations => "enqueue-migrations",
             Self::GuardMigrations => "guard-migrations",
         }
@@ -52,6 +56,7 @@ impl Function {
                 Some(("PUT", "/api/v4/internal/registry/repositories/probe/migration/status"))
             }
             Self::MigrationStatus => Some(("GET", "/migrations")),
+            Self::ManageMigrations => Some(("POST", "/repositories")),
             Self::EnqueueMigrations | Self::GuardMigrations => None,
         }
     }
@@ -81,7 +86,7 @@ impl Function {
         let reader = [("READER_ARN", names::READER_ARN), ("READER_SECRET_ARN", names::READER_SECRET_ARN)];
         let operator = [("OPERATOR_TOKEN_SECRET_ARN", names::OPERATOR_TOKEN_SECRET_ARN)];
         match self {
-            Self::StartMigration => {
+            Self::StartMigration | Self::ManageMigrations => {
                 tell(&writer);
                 tell(&registry);
                 tell(&operator);

@@ -29,7 +29,7 @@ pub(crate) struct Up {
     /// How long each import takes at least.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
     step_time: u64,
-    /// Do not invoke enqueue-migrations every second.
+    /// Do not invoke the scheduled functions every second.
     #[arg(long)]
     no_schedule: bool,
     /// Do not start the functions; a command that does is printed.

@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use local::StackFile;
 use local::postgres_pair::replay;
+use local::{Function, StackFile};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -118,7 +118,7 @@ async fn insert(dsn: &str, path: &str) {
 async fn the_stack_answers_obeys_lag_and_leaves_nothing_at_sigterm() {
     let mut up = Up::start();
     let stack = up.until_ready();
-    assert!(stack.ready && stack.functions.len() == 4);
+    assert!(stack.ready && stack.functions.len() == Function::ALL.len());
 
     let answer = reqwest::Client::new()
         .get(format!("{}/migrations", stack.base_url))
