@@ -162,7 +162,7 @@ async fn a_final_step_without_its_pre_step_begins_with_the_pre_step_again() {
     for code in ["PRE_IMPORT_FAILED", "PRE_IMPORT_CANCELED", "PRE_IMPORT_REQUIRED"] {
         let stack = stack().await.unwrap();
         push_image(&stack.old_storage().unwrap(), "group/image").unwrap();
-        given(&stack, "group/image", "import_aborted", None).await.unwrap();
+        given(&stack, "group/image", "pre_import_done", None).await.unwrap();
         let effect = Effect::Answer {
             status: 424,
             code: Some(code.to_owned()),
@@ -174,9 +174,8 @@ async fn a_final_step_without_its_pre_step_begins_with_the_pre_step_again() {
         rules.add(Rule::new(effect).operation(Operation::Start).times(1));
         rules.add(Rule::new(Effect::LoseNotification));
 
-        let answer = stack.client().start("group/image").await.unwrap();
+        stack.functions().tick().await.unwrap();
 
-        assert_eq!(answer.status(), StatusCode::ACCEPTED);
         let row = row(&stack, "group/image").await.unwrap();
         assert_eq!(
             (row["migration_state"].as_str(), row["retries_count"].as_i64()),
@@ -184,7 +183,7 @@ async fn a_final_step_without_its_pre_step_begins_with_the_pre_step_again() {
         );
         assert_eq!(
             history(&stack, "group/image").await.unwrap()[1..],
-            ["retry_import import_aborted>importing", "start_pre_import importing>pre_importing"]
+            ["start_import pre_import_done>importing", "start_pre_import importing>pre_importing"]
         );
         let asked = stack.registry().unwrap().journal().requests();
         let steps: Vec<_> = asked.iter().map(|request| request.step.unwrap()).collect();
