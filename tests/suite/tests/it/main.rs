@@ -5,6 +5,7 @@
 mod calls;
 mod claims;
 mod hostile;
+mod manage;
 mod notification;
 mod process;
 mod race;

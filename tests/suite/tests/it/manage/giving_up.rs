@@ -1,0 +1,193 @@
+//! Repositories given up: what runs is canceled at the registry first.
+
+use local::{
+    Stack,
+    local_data_api::{self, Fault},
+    local_registry::{Effect, Operation, Point, Rule, Status, Step},
+};
+use serde_json::{Value, json};
+use suite::{PATIENCE, given, history, repositories, row, sql, state, until, until_state};
+use uuid::Uuid;
+
+use super::{post, stack, without_registry};
+
+/// A repository whose pre step runs until it is canceled.
+async fn running(stack: &Stack, path: &str) {
+    repositories(stack, &[path]).await.unwrap();
+    stack.registry().unwrap().rules().add(Rule::new(Effect::Hold { at: Point::Work }).repository(path));
+    assert_eq!(stack.client().start(path).await.unwrap().status().as_u16(), 202);
+}
+
+fn cancelations(stack: &Stack) -> usize {
+    let requests = stack.registry().unwrap().journal().requests().into_iter();
+    requests.filter(|request| request.operation == Operation::Cancel).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_step_is_canceled_at_the_registry_and_its_slot_given_to_the_next() {
+    let stack = stack().await;
+    sql(&stack, "UPDATE migration_settings SET capacity = 1").await.unwrap();
+    running(&stack, "group/image").await;
+    repositories(&stack, &["group/next"]).await.unwrap();
+
+    let (status, told) = post(&stack, "/migrations/cancel/group/image", Value::Null).await;
+
+    assert_eq!((status, &told["migration_state"]), (200, &json!("import_skipped")), "{told}");
+    assert_eq!(told["skipped_reason"], "migration_canceled");
+    assert_eq!(cancelations(&stack), 1);
+    until_state(&stack, "group/next", "import_done").await.unwrap();
+    // The registry tells of the cancelation when the import notices it: recorded, and nothing else.
+    let echo = "pre_import_canceled import_skipped>import_skipped (already_over)".to_owned();
+    until("the echo has come", || async { Ok(history(&stack, "group/image").await?.contains(&echo)) })
+        .await
+        .unwrap();
+    let after = row(&stack, "group/image").await.unwrap();
+    assert_eq!((&after["version"], &after["retries_count"]), (&told["version"], &json!(0)));
+    let sent = stack.registry().unwrap().journal().notifications();
+    assert!(sent.iter().all(|notification| notification.is_accepted()), "{sent:?}");
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_force_it_is_skipped_as_canceled_by_force_even_where_the_registry_knows_of_nothing() {
+    let stack = stack().await;
+    running(&stack, "group/image").await;
+    given(&stack, "group/lost", "importing", Some(Uuid::new_v4())).await.unwrap();
+    assert_eq!(post(&stack, "/migrations/cancel/group/lost", Value::Null).await.0, 409);
+    for path in ["group/image", "group/lost"] {
+        let (status, told) =
+            post(&stack, &format!("/migrations/cancel/{path}"), json!({"force": true})).await;
+        assert_eq!(
+            (status, &told["skipped_reason"]),
+            (200, &json!("migration_forced_canceled")),
+            "{path}: {told}"
+        );
+    }
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_ended_at_the_registry_is_told_and_left_to_whoever_settles_it() {
+    let stack = stack().await;
+    repositories(&stack, &["group/image"]).await.unwrap();
+    let registry = stack.registry().unwrap();
+    registry.rules().add(Rule::new(Effect::LoseNotification).step(Step::Pre));
+    stack.client().start("group/image").await.unwrap();
+    assert!(registry.wait_for_status("group/image", Status::PreImportComplete, PATIENCE).await);
+    let before = row(&stack, "group/image").await.unwrap();
+
+    for (path, body) in [
+        ("/migrations/cancel/group/image", Value::Null),
+        ("/migrations/skip/group/image", json!({"reason": "not_in_plan"})),
+    ] {
+        let (status, problem) = post(&stack, path, body).await;
+        assert_eq!(
+            (status, &problem["type"]),
+            (409, &json!("urn:registry-migration:nothing-to-cancel")),
+            "{path}"
+        );
+        assert_eq!(problem["registry_status"], "pre_import_complete", "{problem}");
+    }
+    assert_eq!(row(&stack, "group/image").await.unwrap(), before);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_does_not_answer_cancels_nothing() {
+    let stack = stack().await;
+    running(&stack, "group/image").await;
+    let before = row(&stack, "group/image").await.unwrap();
+    let cut_off = without_registry(&stack).await;
+
+    let cancel =
+        stack.client_of(&cut_off).as_operator(reqwest::Method::POST, "/migrations/cancel/group/image");
+    let answer = cancel.send().await.unwrap();
+
+    assert_eq!(answer.status().as_u16(), 503);
+    assert!(answer.headers().contains_key("retry-after"));
+    assert_eq!(row(&stack, "group/image").await.unwrap(), before);
+    cut_off.stop();
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_that_is_faster_than_the_record_of_its_cancelation_changes_nothing_about_the_end() {
+    let stack = stack().await;
+    running(&stack, "group/image").await;
+    // The first change is that of the cancelation. It waits until the notification has stopped the row.
+    stack.data_api().inject(Fault {
+        arn: None,
+        operation: None,
+        sql_contains: Some("planned AS MATERIALIZED".to_owned()),
+        skip: 0,
+        times: Some(1),
+        effect: local_data_api::Effect::Slow { milliseconds: 5500 },
+    });
+
+    let (status, told) = post(&stack, "/migrations/cancel/group/image", Value::Null).await;
+
+    assert_eq!((status, &told["skipped_reason"]), (200, &json!("migration_canceled")), "{told}");
+    let lines = history(&stack, "group/image").await.unwrap();
+    let expected = [
+        "start_pre_import default>pre_importing",
+        "abort_import_uncounted pre_importing>import_aborted",
+        "skip_import import_aborted>import_skipped",
+    ];
+    assert_eq!(lines, expected);
+    assert_eq!(cancelations(&stack), 1);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_at_rest_is_skipped_at_once_and_what_is_over_is_not() {
+    let stack = stack().await;
+    for state in ["default", "import_aborted", "pre_import_done"] {
+        let path = format!("group/{state}");
+        given(&stack, &path, state, None).await.unwrap();
+        let (status, told) = post(
+            &stack,
+            &format!("/migrations/skip/{path}"),
+            json!({"reason": "root_namespace_in_deny_list"}),
+        )
+        .await;
+        assert_eq!((status, &told["skipped_reason"]), (200, &json!("root_namespace_in_deny_list")), "{told}");
+        assert_eq!((&told["migration_state"], &told["slot"]), (&json!("import_skipped"), &Value::Null));
+        let last = history(&stack, &path).await.unwrap().pop().unwrap();
+        assert_eq!(last, format!("skip_import {state}>import_skipped"));
+    }
+    for over in ["import_done", "import_skipped"] {
+        let path = format!("over/{over}");
+        given(&stack, &path, over, None).await.unwrap();
+        let (status, problem) =
+            post(&stack, &format!("/migrations/skip/{path}"), json!({"reason": "not_in_plan"})).await;
+        assert_eq!((status, &problem["migration_state"]), (409, &json!(over)));
+    }
+    assert_eq!(cancelations(&stack), 0);
+    assert_eq!(post(&stack, "/migrations/skip/group/none", json!({"reason": "not_in_plan"})).await.0, 404);
+    for body in
+        [Value::Null, json!({}), json!({"reason": "because"}), json!({"reason": "not_in_plan", "x": 1})]
+    {
+        assert_eq!(post(&stack, "/migrations/skip/over/import_done", body.clone()).await.0, 400, "{body}");
+    }
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_is_in_progress_can_be_canceled_and_a_parked_one_at_once() {
+    let stack = stack().await;
+    for state in ["default", "import_aborted", "import_done", "import_skipped"] {
+        let path = format!("group/{state}");
+        given(&stack, &path, state, None).await.unwrap();
+        for body in [Value::Null, json!({"force": true})] {
+            let (status, problem) = post(&stack, &format!("/migrations/cancel/{path}"), body).await;
+            assert_eq!((status, &problem["migration_state"]), (409, &json!(state)));
+        }
+    }
+    given(&stack, "group/parked", "pre_import_done", Some(Uuid::new_v4())).await.unwrap();
+    assert_eq!(post(&stack, "/migrations/cancel/group/parked", Value::Null).await.0, 200);
+    assert_eq!(state(&stack, "group/parked").await.unwrap(), "import_skipped");
+    assert_eq!(cancelations(&stack), 0);
+    assert_eq!(post(&stack, "/migrations/cancel/group/none", Value::Null).await.0, 404);
+    assert_eq!(post(&stack, "/migrations/cancel/group/parked", json!({"forced": true})).await.0, 400);
+    stack.stop().await.unwrap();
+}
