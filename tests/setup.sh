@@ -1,12 +1,13 @@
 #!/bin/sh
 # Installs what the demo and the tests need and this machine does not have: a C compiler, PostgreSQL, Python's
-# venv (by apt-get, as root or through sudo), and cargo-lambda (into target/tools). Says what it does; does
-# nothing when everything is there. Rust itself is yours to install: https://rustup.rs
+# venv (by apt-get, as root or through sudo), cargo-lambda, and boto3 as an independent client of the Data API
+# (both into target/tools). Says what it does; does nothing when everything is there. Rust itself is yours to install: https://rustup.rs
 #
 # usage: tests/setup.sh, or ". tests/setup.sh" from the workspace's folder
 set -eu
 
 setup_cargo_lambda=1.9.2
+setup_boto3=1.44.5
 setup_tools=$PWD/target/tools
 
 setup_fail() {
@@ -42,7 +43,8 @@ command -v cargo >/dev/null 2>&1 || setup_fail "Rust is not installed (no cargo 
 setup_packages=
 command -v cc >/dev/null 2>&1 || setup_packages="$setup_packages gcc libc6-dev"
 setup_has_postgres || setup_packages="$setup_packages postgresql"
-if ! command -v cargo-lambda >/dev/null 2>&1 && [ ! -x "$setup_tools/venv/bin/cargo-lambda" ]; then
+if [ ! -e "$setup_tools/python/boto3-$setup_boto3" ] ||
+    { ! command -v cargo-lambda >/dev/null 2>&1 && [ ! -x "$setup_tools/venv/bin/cargo-lambda" ]; }; then
     python3 -c 'import ensurepip, venv' 2>/dev/null || setup_packages="$setup_packages python3-venv"
 fi
 
@@ -72,4 +74,13 @@ if ! command -v cargo-lambda >/dev/null 2>&1; then
     fi
     PATH=$PATH:$setup_tools/venv/bin
     export PATH
+fi
+
+# The mark is set last: an installation that was cut off is begun anew.
+if [ ! -e "$setup_tools/python/boto3-$setup_boto3" ]; then
+    echo "Installing boto3 $setup_boto3 into target/tools" >&2
+    rm -rf "$setup_tools/python"
+    python3 -m venv "$setup_tools/python" >&2
+    "$setup_tools/python/bin/pip" install --quiet --disable-pip-version-check "boto3==$setup_boto3" >&2
+    touch "$setup_tools/python/boto3-$setup_boto3"
 fi

@@ -64,23 +64,6 @@ pub enum Consistency {
     Compared,
 }
 
-/// What happens when the endpoint cannot serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IfUnavailable {
-    /// Sent again inside the registry's notification timeout while the statement surely did not run; else 503.
-    RetryThenRefuse,
-    /// The caller gets the error; nothing is half done.
-    Refuse,
-    /// The writer, through a secret that can only select; counted.
-    ReadOnlyWriter,
-    /// The writer, through a secret that can only select, within a budget; counted; else 503.
-    ReadOnlyWriterWithinBudget,
-    /// This round is skipped; counted.
-    SkipRound,
-    /// The failure is what is reported.
-    Report,
-}
-
 /// One line of the purpose table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PurposeRule {
@@ -92,8 +75,6 @@ pub struct PurposeRule {
     pub endpoint: EndpointKind,
     /// How fresh the rows must be.
     pub consistency: Consistency,
-    /// What happens when the endpoint cannot serve.
-    pub if_unavailable: IfUnavailable,
 }
 
 /// The type that stands for an [`EndpointKind`].
@@ -111,7 +92,7 @@ macro_rules! endpoint_type {
 
 /// One line per purpose gives its type and its row of [`PURPOSES`], so that the two cannot disagree.
 macro_rules! purposes {
-    ($($(#[$doc:meta])+ $name:ident $functions:tt => $endpoint:ident, $consistency:ident, $if_unavailable:ident;)+) => {
+    ($($(#[$doc:meta])+ $name:ident $functions:tt => $endpoint:ident, $consistency:ident;)+) => {
         $(
             $(#[$doc])+
             #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +108,6 @@ macro_rules! purposes {
                     functions: &$functions,
                     endpoint: EndpointKind::$endpoint,
                     consistency: Consistency::$consistency,
-                    if_unavailable: IfUnavailable::$if_unavailable,
                 };
             }
         )+
@@ -139,30 +119,30 @@ macro_rules! purposes {
 
 purposes! {
     /// Applying what the registry tells of an attempt.
-    Notification ["registry-notification"] => Writer, Latest, RetryThenRefuse;
+    Notification ["registry-notification"] => Writer, Latest;
     /// Beginning one repository's migration.
-    Start ["start-migration"] => Writer, Latest, Refuse;
+    Start ["start-migration"] => Writer, Latest;
     /// An operator's other changes.
-    Manage ["manage-migrations"] => Writer, Latest, Refuse;
+    Manage ["manage-migrations"] => Writer, Latest;
     /// Filling free slots: the schedule, and the chain after a repository has ended.
     Claim ["enqueue-migrations", "registry-notification", "manage-migrations", "guard-migrations"]
-        => Writer, Latest, Refuse;
+        => Writer, Latest;
     /// Deciding on what seems stuck.
-    Guard ["guard-migrations"] => Writer, Latest, Refuse;
+    Guard ["guard-migrations"] => Writer, Latest;
     /// Showing one repository.
-    Status ["migration-status"] => Reader, AtLeastSeen, ReadOnlyWriter;
+    Status ["migration-status"] => Reader, AtLeastSeen;
     /// Showing many repositories.
-    List ["migration-status"] => Reader, Any, ReadOnlyWriterWithinBudget;
+    List ["migration-status"] => Reader, Any;
     /// Counting repositories by state.
-    Summary ["migration-status"] => Reader, Any, ReadOnlyWriterWithinBudget;
+    Summary ["migration-status"] => Reader, Any;
     /// Showing one repository's transitions.
-    History ["migration-status"] => Reader, Any, ReadOnlyWriterWithinBudget;
+    History ["migration-status"] => Reader, Any;
     /// Everything the dashboard shows at once.
-    Dashboard ["migration-status"] => Reader, Any, ReadOnlyWriterWithinBudget;
+    Dashboard ["migration-status"] => Reader, Any;
     /// Looking for what seems stuck.
-    StaleScan ["guard-migrations"] => Reader, Hint, SkipRound;
+    StaleScan ["guard-migrations"] => Reader, Hint;
     /// Measuring the replica against the primary.
-    Observe ["observe-migrations"] => Both, Compared, Report;
+    Observe ["observe-migrations"] => Both, Compared;
 }
 
 impl fmt::Display for EndpointKind {
@@ -187,34 +167,13 @@ impl fmt::Display for Consistency {
     }
 }
 
-impl fmt::Display for IfUnavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::RetryThenRefuse => {
-                "sent again inside the registry's timeout if it surely did not run, else 503"
-            }
-            Self::Refuse => "error to the caller, nothing half done",
-            Self::ReadOnlyWriter => "writer through a SELECT-only secret, counted",
-            Self::ReadOnlyWriterWithinBudget => {
-                "writer through a SELECT-only secret within a budget, counted, else 503"
-            }
-            Self::SkipRound => "this round is skipped, counted",
-            Self::Report => "the failure is reported as a metric",
-        })
-    }
-}
-
 /// [`PURPOSES`] as a Markdown table, as the README shows it.
 #[must_use]
 pub fn purposes_table() -> String {
-    let mut table = String::from(
-        "| purpose | functions | endpoint | consistency | if the endpoint cannot serve |\n|---|---|---|---|---|\n",
-    );
-    for rule in PURPOSES {
-        let functions = rule.functions.join(", ");
-        let PurposeRule { name, endpoint, consistency, if_unavailable, .. } = rule;
+    let mut table = String::from("| purpose | endpoint | how fresh |\n|---|---|---|\n");
+    for PurposeRule { name, endpoint, consistency, .. } in PURPOSES {
         // Writing to a String cannot fail.
-        let _ = writeln!(table, "| {name} | {functions} | {endpoint} | {consistency} | {if_unavailable} |");
+        let _ = writeln!(table, "| {name} | {endpoint} | {consistency} |");
     }
     table
 }

@@ -17,9 +17,10 @@ use crate::worker::{end, tail};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a request waits for its function. Without a limit one to an unknown route, or to a function
-/// whose process has died, would wait for ever.
-const REQUEST_SECONDS: &str = "30";
+/// How long a request waits for its function, and a function's process for its next event: one that has waited
+/// so long is told so in a way that it does not survive, and is started again. So it is long. A request to an
+/// unknown route waits as long: every client needs a timeout of its own.
+const REQUEST_SECONDS: &str = "86400";
 
 /// A running `cargo lambda watch`. Dropping it ends it.
 #[derive(Debug)]
