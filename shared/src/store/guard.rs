@@ -20,6 +20,7 @@ const TAKE: &str = concat!(
     include_str!("sql/guard_due.sql"),
     include_str!("sql/guard_taken.sql")
 );
+const RELEASE: &str = include_str!("sql/guard_release.sql");
 const NOTE: &str = include_str!("sql/guard_note.sql");
 
 /// What the history is told about asking once more for the step of a row's attempt.
@@ -81,6 +82,20 @@ impl Store<Guard> {
     ) -> Result<Vec<Stuck>, EndpointError> {
         let paths = serde_json::to_value(paths).unwrap_or_default();
         self.endpoint.fetch(Statement::write("take_stuck", TAKE).bind("paths", &paths), deadline).await
+    }
+
+    /// Lets rows that were taken and not looked at be taken again at once.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the writer did not answer: then they come again at their next check.
+    pub async fn release_stuck(
+        &self,
+        paths: &[RepositoryPath],
+        deadline: Instant,
+    ) -> Result<Vec<RepositoryPath>, EndpointError> {
+        let paths = serde_json::to_value(paths).unwrap_or_default();
+        let statement = Statement::repeatable_write("release_stuck", RELEASE).bind("paths", &paths);
+        self.endpoint.fetch(statement, deadline).await
     }
 
     /// Records what the guard decided on a row that it took, if the row still is at the same attempt.

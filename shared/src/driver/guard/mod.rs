@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use futures::future::join_all;
 use tokio::time::Instant;
 
+use summary::Found;
 pub use summary::GuardSummary;
 
 use self::queue::Queue;
@@ -54,7 +55,7 @@ impl Guardian {
                 return Ok(GuardSummary { scan_skipped: true, ..GuardSummary::default() });
             }
         };
-        let queue = tokio::sync::Mutex::new(Queue::new(&self.store, &hints, now + time * 2 / 3));
+        let queue = tokio::sync::Mutex::new(Queue::new(&self.store, &hints, now + time * 2 / 3, deadline));
         let summary = Mutex::new(GuardSummary::default());
         let lane = async || {
             loop {
@@ -62,11 +63,14 @@ impl Guardian {
                 let next = queue.lock().await.next().await;
                 let Some(stuck) = next else { return };
                 let looked = self.look_after(&stuck, deadline).await;
+                if looked.found == Found::OutOfTime {
+                    queue.lock().await.put_back(stuck);
+                }
                 summary.lock().unwrap_or_else(PoisonError::into_inner).add(&looked);
             }
         };
         join_all((0..AT_ONCE).map(|_| lane())).await;
         let summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
-        queue.into_inner().close(summary)
+        queue.into_inner().close(summary).await
     }
 }

@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::{AT_ONCE, GuardSummary};
 use crate::{
+    driver::ask::TO_RECORD,
     endpoint::{EndpointError, Guard},
     migration::{RepositoryPath, Stuck},
     store::Store,
@@ -16,43 +17,63 @@ pub(super) struct Queue<'a> {
     hinted: usize,
     hints: Chunks<'a, RepositoryPath>,
     taken: VecDeque<Stuck>,
-    total: u32,
     until: Instant,
+    deadline: Instant,
+    put_back: Vec<RepositoryPath>,
     failure: Option<EndpointError>,
 }
 
 impl<'a> Queue<'a> {
-    /// Of `hints`, taking none after `until`.
-    pub(super) fn new(store: &'a Store<Guard>, hints: &'a [RepositoryPath], until: Instant) -> Self {
+    /// Of `hints`, beginning to take none after `until`, and waiting for none after `deadline`.
+    pub(super) fn new(
+        store: &'a Store<Guard>,
+        hints: &'a [RepositoryPath],
+        until: Instant,
+        deadline: Instant,
+    ) -> Self {
         let (hinted, hints) = (hints.len(), hints.chunks(AT_ONCE));
-        Self { store, hinted, hints, taken: VecDeque::new(), total: 0, until, failure: None }
+        Self {
+            store,
+            hinted,
+            hints,
+            taken: VecDeque::new(),
+            until,
+            deadline,
+            put_back: vec![],
+            failure: None,
+        }
     }
 
     /// The next row. None: there is none left, the time is over, or the writer does not answer.
     pub(super) async fn next(&mut self) -> Option<Stuck> {
         while self.taken.is_empty() && self.failure.is_none() && Instant::now() < self.until {
-            match self.store.take_stuck(self.hints.next()?, self.until).await {
+            match self.store.take_stuck(self.hints.next()?, self.deadline).await {
                 Ok(taken) => self.taken.extend(taken),
                 Err(error) => self.failure = Some(error),
             }
-            self.total += u32::try_from(self.taken.len()).unwrap_or(u32::MAX);
         }
         self.taken.pop_front()
     }
 
+    /// For a row that there was no time for.
+    pub(super) fn put_back(&mut self, stuck: Stuck) {
+        self.put_back.push(stuck.row.path);
+    }
+
     /// The round's summary, or why it could not go on.
-    pub(super) fn close(self, summary: GuardSummary) -> Result<GuardSummary, EndpointError> {
+    pub(super) async fn close(self, summary: GuardSummary) -> Result<GuardSummary, EndpointError> {
+        if !self.put_back.is_empty() {
+            // There is little time left, but they would only come again later.
+            let until = Instant::now() + TO_RECORD;
+            let released = self.store.release_stuck(&self.put_back, until).await;
+            released.inspect_err(|error| tracing::warn!(%error, "rows could not be put back")).ok();
+        }
         if let Some(error) = self.failure {
             tracing::error!(?summary, "rows could not be taken");
             return Err(error);
         }
         let count = |rows: usize| u32::try_from(rows).unwrap_or(u32::MAX);
         let left = self.hints.map(<[RepositoryPath]>::len).sum();
-        Ok(GuardSummary {
-            hinted: count(self.hinted),
-            taken: self.total,
-            left: summary.left + count(left),
-            ..summary
-        })
+        Ok(GuardSummary { hinted: count(self.hinted), left: summary.left + count(left), ..summary })
     }
 }

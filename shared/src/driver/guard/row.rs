@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::{Guardian, summary::Found};
@@ -15,6 +17,11 @@ use crate::{
     registry::{CancelAnswer, StatusAnswer},
     store::{AskingAgain, Noted, Verdict},
 };
+
+/// The registry is asked how a repository stands no longer than until this much of the deadline is left: to
+/// record what it says, to ask it for a step, and to record its answer to that. What is begun too late would be
+/// committed and not asked for.
+const TO_ACT: Duration = TO_RECORD.saturating_mul(2);
 
 /// What looking after a row came to.
 pub(super) struct Looked {
@@ -39,11 +46,15 @@ impl Guardian {
     /// Asks the registry about one row and acts on what it says. Whatever goes wrong concerns this row only.
     pub(super) async fn look_after(&self, stuck: &Stuck, deadline: Instant) -> Looked {
         let path = &stuck.row.path;
-        let ask_until = deadline.checked_sub(TO_RECORD).unwrap_or(deadline);
+        let ask_until = deadline.checked_sub(TO_ACT).unwrap_or(deadline);
         if Instant::now() >= ask_until {
             return Looked { found: Found::OutOfTime, filled: false };
         }
         let (remedy, detail) = self.decide(stuck, ask_until).await;
+        if remedy == Remedy::Leave(Finding::Unanswered) && Instant::now() >= ask_until {
+            // It was us who did not wait.
+            return Looked { found: Found::OutOfTime, filled: false };
+        }
         let applied = match self.apply(stuck, remedy, detail.as_deref(), deadline).await {
             Ok(applied) => applied,
             Err(error) => {

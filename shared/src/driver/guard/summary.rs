@@ -12,7 +12,8 @@ pub struct GuardSummary {
     pub scan_skipped: bool,
     /// How many rows the reader named.
     pub hinted: u32,
-    /// How many of them were taken: the others had moved on, or another guard has them.
+    /// How many of them were taken and looked at. The others had moved on, another guard has them, or they are
+    /// left.
     pub taken: u32,
     /// What was found about them.
     pub found: BTreeMap<Finding, u32>,
@@ -32,11 +33,15 @@ impl GuardSummary {
     pub(super) fn add(&mut self, looked: &Looked) {
         self.filled += u32::from(looked.filled);
         match looked.found {
+            Found::OutOfTime => self.left += 1,
+            Found::Finding(_) | Found::MovedOn | Found::Failed => self.taken += 1,
+        }
+        match looked.found {
             Found::Finding(Finding::Unanswered) => self.unanswered += 1,
             Found::Finding(finding) => *self.found.entry(finding).or_default() += 1,
             Found::MovedOn => self.moved_on += 1,
             Found::Failed => self.failed += 1,
-            Found::OutOfTime => self.left += 1,
+            Found::OutOfTime => {}
         }
     }
 }
