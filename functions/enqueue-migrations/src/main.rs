@@ -1,12 +1,11 @@
 //! Fills free slots on a schedule.
 
-mod config;
-mod handler;
-
 use std::{process::ExitCode, sync::Arc};
 
-use config::Config;
-use handler::{Deps, handle};
+use enqueue_migrations::{
+    config::Config,
+    handler::{Deps, handle},
+};
 use lambda_http::Error;
 use shared::{
     config::{aws::sdk_config, from_process, secrets::SecretReader},

@@ -1,12 +1,8 @@
 //! Reconciles what seems stuck with the registry, on a schedule.
 
-mod config;
-mod handler;
-
 use std::{process::ExitCode, sync::Arc};
 
-use config::Config;
-use handler::handle;
+use guard_migrations::{config::Config, handler::handle};
 use lambda_http::Error;
 use shared::{
     config::{aws::sdk_config, from_process, secrets::SecretReader},

@@ -1,3 +1,5 @@
+//! What this function is told.
+
 use shared::config::{OperatorSettings, RegistrySettings, WriterConfig};
 
 shared::settings! {

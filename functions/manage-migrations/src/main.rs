@@ -1,19 +1,12 @@
 //! What operators change: repositories, migrations, settings.
 
-mod config;
-mod giving_up;
-mod handler;
-mod listing;
-mod registering;
-mod reopening;
-mod route;
-mod settings;
-
 use std::{process::ExitCode, sync::Arc};
 
-use config::Config;
-use handler::{Deps, handle};
 use lambda_http::Error;
+use manage_migrations::{
+    config::Config,
+    handler::{Deps, handle},
+};
 use shared::{
     config::{
         aws::sdk_config,

@@ -1,13 +1,12 @@
 //! Shows how migrations stand, from the reader.
 
-mod config;
-mod handler;
-
 use std::{process::ExitCode, sync::Arc};
 
-use config::Config;
-use handler::{Deps, handle};
 use lambda_http::Error;
+use migration_status::{
+    config::Config,
+    handler::{Deps, handle},
+};
 use shared::{
     config::{
         aws::sdk_config,

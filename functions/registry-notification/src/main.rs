@@ -1,13 +1,12 @@
 //! Receives the registry's notifications.
 
-mod config;
-mod handler;
-
 use std::{process::ExitCode, sync::Arc};
 
-use config::Config;
-use handler::{Deps, handle};
 use lambda_http::Error;
+use registry_notification::{
+    config::Config,
+    handler::{Deps, handle},
+};
 use shared::{
     config::{
         aws::sdk_config,

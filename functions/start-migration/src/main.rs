@@ -1,12 +1,7 @@
 //! Begins one repository's migration.
 
-mod config;
-mod handler;
-
 use std::{process::ExitCode, sync::Arc};
 
-use config::Config;
-use handler::{Deps, handle};
 use lambda_http::Error;
 use shared::{
     config::{
@@ -16,6 +11,10 @@ use shared::{
     },
     runtime::{process, run_http},
     store::Store,
+};
+use start_migration::{
+    config::Config,
+    handler::{Deps, handle},
 };
 
 #[tokio::main(flavor = "current_thread")]

@@ -1,0 +1,4 @@
+//! Fills free slots on a schedule.
+
+pub mod config;
+pub mod handler;

@@ -1,0 +1,10 @@
+//! What operators change: repositories, migrations, settings.
+
+pub mod config;
+mod giving_up;
+pub mod handler;
+mod listing;
+mod registering;
+mod reopening;
+mod route;
+mod settings;

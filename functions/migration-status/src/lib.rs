@@ -1,0 +1,4 @@
+//! Shows how migrations stand, from the reader.
+
+pub mod config;
+pub mod handler;

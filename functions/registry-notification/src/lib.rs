@@ -1,0 +1,4 @@
+//! Receives the registry's notifications.
+
+pub mod config;
+pub mod handler;

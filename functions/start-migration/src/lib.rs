@@ -1,0 +1,4 @@
+//! Begins one repository's migration.
+
+pub mod config;
+pub mod handler;
