@@ -4,6 +4,7 @@
 
 mod calls;
 mod claims;
+mod gateway;
 mod hostile;
 mod manage;
 mod notification;
@@ -11,4 +12,5 @@ mod process;
 mod race;
 mod start;
 mod status;
+mod template;
 mod unreliable;

@@ -1,0 +1,121 @@
+//! Requests as an HTTP API hands them to a function when deployed: payload format 2.0, with the path decoded and
+//! the body in base64 where it cares to. cargo lambda makes its own events; these are as AWS documents them.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use local::{Function, Stack};
+use reqwest::Method;
+use serde_json::{Value, json};
+use suite::{given, stack, state};
+
+/// An event for a route whose greedy variable is `rest`.
+fn event(method: &str, route: &str, path: &str, authorization: &str) -> Value {
+    let fixed = route.split_once('{').map_or(route, |(fixed, _)| fixed);
+    json!({
+        "version": "2.0",
+        "routeKey": format!("{method} {route}"),
+        "rawPath": path,
+        "rawQueryString": "",
+        "cookies": ["one=1", "two=2"],
+        "headers": {
+            "accept-encoding": "gzip",
+            "authorization": authorization,
+            "content-type": "application/json",
+            "host": "api.execute-api.eu-central-1.amazonaws.com",
+            "user-agent": "Go-http-client/1.1",
+            "x-amzn-trace-id": "Root=1-5e6722a7-cc56xmpl46db7ae02d4da47e",
+            // A header that came more than once arrives as one.
+            "x-forwarded-for": "127.0.0.1, 127.0.0.2",
+            "x-forwarded-port": "443",
+            "x-forwarded-proto": "https",
+        },
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "api",
+            "domainName": "api.execute-api.eu-central-1.amazonaws.com",
+            "domainPrefix": "api",
+            "http": {
+                "method": method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "127.0.0.1",
+                "userAgent": "Go-http-client/1.1",
+            },
+            "requestId": "JKJaXmPLvHcESHA=",
+            "routeKey": format!("{method} {route}"),
+            "stage": "$default",
+            "time": "10/Mar/2020:05:16:23 +0000",
+            "timeEpoch": 1_583_817_383_220_u64,
+        },
+        "pathParameters": { "rest": path.strip_prefix(fixed).unwrap_or_default() },
+        "isBase64Encoded": false,
+    })
+}
+
+fn authorization(request: reqwest::RequestBuilder) -> String {
+    request.build().unwrap().headers()["authorization"].to_str().unwrap().to_owned()
+}
+
+async fn notify(stack: &Stack, path: &str, body: &str, base64: bool) -> Value {
+    let route = "/api/v4/internal/registry/repositories/{rest+}";
+    let path = format!("/api/v4/internal/registry/repositories/{path}/migration/status");
+    let secret = authorization(stack.client().as_registry(Method::PUT, "/"));
+    let mut event = event("PUT", route, &path, &secret);
+    event["body"] = if base64 { json!(STANDARD.encode(body)) } else { json!(body) };
+    event["isBase64Encoded"] = json!(base64);
+    stack.functions().invoke(Function::RegistryNotification, &event).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_is_understood_decoded_encoded_and_in_base64() {
+    let stack = stack().await.unwrap();
+    for (name, path, base64) in [
+        ("group/decoded", "group/decoded", false),
+        ("group/base64", "group/base64", true),
+        ("group/encoded", "group%2Fencoded", false),
+        ("group/sub/capitals", "Group/Sub/Capitals", false),
+    ] {
+        given(&stack, name, "importing", None).await.unwrap();
+        let body = json!({"name": "x", "path": name, "status": "import_complete", "detail": "ü"}).to_string();
+        let answer = notify(&stack, path, &body, base64).await;
+        assert_eq!(answer["statusCode"], 200, "{path}: {answer}");
+        assert_eq!(answer["isBase64Encoded"], false, "{path}: {answer}");
+        let told: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        assert_eq!(
+            (&told["path"], &told["migration_state"]),
+            (&json!(name), &json!("import_done")),
+            "{answer}"
+        );
+        assert_eq!(state(&stack, name).await.unwrap(), "import_done", "{path}");
+    }
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_is_refused_in_the_form_that_the_registry_logs() {
+    let stack = stack().await.unwrap();
+    given(&stack, "group/image", "import_skipped", None).await.unwrap();
+    let answer = notify(&stack, "group/image", r#"{"status":"import_complete"}"#, true).await;
+    assert_eq!(answer["statusCode"], 400, "{answer}");
+    assert_eq!(answer["headers"]["content-type"], "application/problem+json", "{answer}");
+    let problem: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    assert_eq!(problem["message"], "400 Bad request - Wrong migration state (import_skipped)");
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operators_question_keeps_its_query() {
+    let stack = stack().await.unwrap();
+    given(&stack, "group/image", "importing", None).await.unwrap();
+    stack.pair().wait_until_replayed().await.unwrap();
+    let token = authorization(stack.client().as_operator(Method::GET, "/"));
+    let mut event = event("GET", "/migrations/status/{path+}", "/migrations/status/group/image", &token);
+    for (version, status) in [(2, 200), (3, 400)] {
+        event["rawQueryString"] = json!(format!("min_version={version}"));
+        event["queryStringParameters"] = json!({"min_version": version.to_string()});
+        let answer = stack.functions().invoke(Function::MigrationStatus, &event).await.unwrap();
+        assert_eq!(answer["statusCode"], status, "{answer}");
+        let told: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        assert_eq!(told["version"], 2, "{answer}");
+    }
+    stack.stop().await.unwrap();
+}

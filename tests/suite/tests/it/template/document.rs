@@ -1,0 +1,186 @@
+//! `template.yaml`, read for what it says of each function.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Map, Value, json};
+
+/// The template, its tags in their long form (`!Ref X` is `{"Ref": "X"}`).
+pub struct Template(Value);
+
+/// One action that a role may take, and on what.
+pub type Permission = (String, String);
+
+/// A deployed function.
+#[derive(Debug)]
+pub struct Function {
+    /// The folder that it is built from.
+    pub name: String,
+    /// Its resource, with what holds for all functions filled in.
+    pub properties: Value,
+    /// Its `Metadata`.
+    pub metadata: Value,
+    /// What it is told; values as [`named`] names them.
+    pub environment: BTreeMap<String, String>,
+    /// The role that it has.
+    pub role: String,
+    /// What the role allows.
+    pub permissions: BTreeSet<Permission>,
+    /// Its routes: method and path.
+    pub routes: BTreeSet<(String, String)>,
+}
+
+/// The top level.
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+impl Template {
+    pub fn read() -> Self {
+        let text = std::fs::read_to_string(workspace().join("template.yaml")).unwrap();
+        Self(long(yaml_serde::from_str(&text).unwrap()))
+    }
+
+    pub fn whole(&self) -> &Value {
+        &self.0
+    }
+
+    /// The resources of a type with their properties.
+    pub fn resources(&self, kind: &str) -> BTreeMap<&str, &Value> {
+        let all = self.0["Resources"].as_object().unwrap();
+        let of_it = all.iter().filter(|(_, resource)| resource["Type"] == kind);
+        of_it.map(|(name, resource)| (name.as_str(), &resource["Properties"])).collect()
+    }
+
+    /// The functions by name.
+    pub fn functions(&self) -> BTreeMap<String, Function> {
+        let all = self.resources("AWS::Serverless::Function");
+        let functions = all.into_iter().map(|(id, properties)| self.function(id, properties));
+        functions.map(|function| (function.name.clone(), function)).collect()
+    }
+
+    fn function(&self, id: &str, properties: &Value) -> Function {
+        let name = dashed(id);
+        let mut whole = self.0["Globals"]["Function"].clone();
+        merge(&mut whole, properties);
+        let role = named(&whole["Role"]).strip_suffix(".Arn").unwrap().to_owned();
+        let told = whole["Environment"]["Variables"].as_object().unwrap();
+        let events = whole["Events"].as_object().unwrap().values();
+        Function {
+            metadata: self.0["Resources"][id]["Metadata"].clone(),
+            environment: told.iter().map(|(name, value)| (name.clone(), named(value))).collect(),
+            permissions: self.permissions(&role),
+            routes: events
+                .filter(|event| event["Type"] == "HttpApi")
+                .map(|event| {
+                    assert_eq!(named(&event["Properties"]["ApiId"]), "Api", "{id}");
+                    (text(&event["Properties"]["Method"]), text(&event["Properties"]["Path"]))
+                })
+                .collect(),
+            properties: whole,
+            role,
+            name,
+        }
+    }
+
+    /// What a role allows, by its own statements and by the policies of this template.
+    fn permissions(&self, role: &str) -> BTreeSet<Permission> {
+        let role = self.resources("AWS::IAM::Role")[role];
+        let shared = self.resources("AWS::IAM::ManagedPolicy");
+        let own = list(&role["Policies"]).into_iter().map(|policy| &policy["PolicyDocument"]);
+        let taken = list(&role["ManagedPolicyArns"]).into_iter().map(|policy| {
+            let named = named(policy);
+            &shared.get(named.as_str()).unwrap_or_else(|| panic!("{named} is not in the template"))["PolicyDocument"]
+        });
+        let statements = own.chain(taken).flat_map(|document| list(&document["Statement"]));
+        statements
+            .flat_map(|statement| {
+                assert_eq!(statement["Effect"], "Allow", "{statement}");
+                let resources: Vec<String> = list(&statement["Resource"]).into_iter().map(named).collect();
+                assert!(!resources.is_empty(), "{statement}");
+                let actions = list(&statement["Action"]).into_iter().map(text);
+                actions
+                    .flat_map(|action| {
+                        resources.iter().map(move |on| (action.clone(), on.clone())).collect::<Vec<_>>()
+                    })
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+}
+
+/// What a value stands for, as one word: `WriterClusterArn` for a reference to it, `Queue.Arn` for an attribute.
+pub fn named(value: &Value) -> String {
+    let only = value.as_object().filter(|object| object.len() == 1).and_then(|object| object.iter().next());
+    match (value, only) {
+        (_, Some((key, Value::String(of)))) if key == "Ref" || key == "Fn::GetAtt" => of.clone(),
+        (Value::String(text), _) => text.clone(),
+        _ => value.to_string(),
+    }
+}
+
+/// The elements of a list; a value that is none is its own only element.
+pub fn list(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::Array(elements) => elements.iter().collect(),
+        one => vec![one],
+    }
+}
+
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("not a text: {value}")).to_owned()
+}
+
+/// Every object in `value`, itself included.
+pub fn objects(value: &Value) -> Vec<&Map<String, Value>> {
+    let own = value.as_object().into_iter();
+    let inner: Vec<&Value> = match value {
+        Value::Object(object) => object.values().collect(),
+        Value::Array(elements) => elements.iter().collect(),
+        _ => Vec::new(),
+    };
+    own.chain(inner.into_iter().flat_map(objects)).collect()
+}
+
+/// `StartMigration` is built from `start-migration`.
+fn dashed(id: &str) -> String {
+    let mut name = String::new();
+    for character in id.chars() {
+        if character.is_ascii_uppercase() && !name.is_empty() {
+            name.push('-');
+        }
+        name.push(character.to_ascii_lowercase());
+    }
+    name
+}
+
+/// What holds for all functions holds for each unless it says otherwise.
+fn merge(whole: &mut Value, own: &Value) {
+    match (whole, own) {
+        (Value::Object(whole), Value::Object(own)) => {
+            for (key, value) in own {
+                merge(whole.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (whole, own) => *whole = own.clone(),
+    }
+}
+
+fn long(value: yaml_serde::Value) -> Value {
+    match value {
+        yaml_serde::Value::Tagged(tagged) => {
+            let tag = tagged.tag.to_string();
+            let function = tag.trim_start_matches('!');
+            let key = if function == "Ref" { function.to_owned() } else { format!("Fn::{function}") };
+            json!({ key: long(tagged.value) })
+        }
+        yaml_serde::Value::Sequence(elements) => elements.into_iter().map(long).collect(),
+        yaml_serde::Value::Mapping(mapping) => {
+            Value::Object(mapping.into_iter().map(|(key, value)| (text(&long(key)), long(value))).collect())
+        }
+        plain => serde_json::to_value(plain).unwrap(),
+    }
+}

@@ -1,0 +1,160 @@
+//! `template.yaml` against the code that it deploys: what a function is told and may reach is what the code
+//! says, and not what somebody remembered to write down.
+
+mod document;
+mod permissions;
+mod routes;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use document::{Template, text, workspace};
+use local::local_registry::SigningKeys;
+use secrecy::ExposeSecret;
+use shared::{
+    config::{Variable, variables},
+    registry::{RegistryClient, RegistryConfig},
+    runtime::Budgets,
+};
+
+/// What each function reads from its environment.
+fn read_by_each_function() -> BTreeMap<&'static str, Vec<Variable>> {
+    BTreeMap::from([
+        ("enqueue-migrations", variables::<enqueue_migrations::config::Config>()),
+        ("guard-migrations", variables::<guard_migrations::config::Config>()),
+        ("manage-migrations", variables::<manage_migrations::config::Config>()),
+        ("migration-status", variables::<migration_status::config::Config>()),
+        ("registry-notification", variables::<registry_notification::config::Config>()),
+        ("start-migration", variables::<start_migration::config::Config>()),
+    ])
+}
+
+#[test]
+fn every_function_there_is_is_deployed() {
+    let folders: BTreeSet<String> = std::fs::read_dir(workspace().join("functions"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("Cargo.toml").exists())
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let functions = Template::read().functions();
+    assert_eq!(functions.keys().cloned().collect::<BTreeSet<_>>(), folders);
+    assert_eq!(read_by_each_function().keys().map(ToString::to_string).collect::<BTreeSet<_>>(), folders);
+    for (name, function) in &functions {
+        assert_eq!(function.metadata["BuildMethod"], "rust-cargolambda", "{name}");
+        assert_eq!(function.properties["CodeUri"], format!("functions/{name}/"), "{name}");
+        assert_eq!(function.properties["Runtime"], "provided.al2023", "{name}");
+        assert_eq!(function.properties["Architectures"][0], "arm64", "{name}");
+    }
+}
+
+#[test]
+fn each_function_is_told_exactly_what_it_requires() {
+    let functions = Template::read().functions();
+    for (name, read) in read_by_each_function() {
+        let mut required: BTreeSet<&str> = read.iter().filter(|of| of.required).map(|of| of.name).collect();
+        // Read before the configuration, by every function.
+        required.insert("LOG_LEVEL");
+        let told: BTreeSet<&str> = functions[name].environment.keys().map(String::as_str).collect();
+        assert_eq!(told, required, "{name}");
+    }
+}
+
+#[test]
+fn no_secret_is_told_in_the_environment() {
+    let template = Template::read();
+    let parameters = template.whole()["Parameters"].as_object().unwrap();
+    let hidden: Vec<&String> = parameters
+        .iter()
+        .filter(|(_, parameter)| parameter["NoEcho"] == true)
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(hidden, ["RegistrySigningKey"]);
+    for (name, function) in template.functions() {
+        for (variable, value) in &function.environment {
+            assert!(
+                !hidden.iter().any(|secret| value.contains(*secret)),
+                "{name} is told {variable}={value}"
+            );
+            assert!(!value.contains("resolve:"), "{name} is told {variable}={value}");
+        }
+    }
+}
+
+#[test]
+fn a_signing_key_that_was_pasted_into_one_line_still_works() {
+    let whole = SigningKeys::generate().unwrap().private_key_pem;
+    for between in ["", " ", "\r\n"] {
+        let pasted = whole.expose_secret().replace('\n', between);
+        let made = RegistryClient::new(RegistryConfig {
+            url: "http://127.0.0.1".parse().unwrap(),
+            audience: "registry".to_owned(),
+            issuer: "driver".to_owned(),
+            signing_key_pem: pasted.into(),
+            connect_timeout: Duration::from_secs(1),
+            request_timeout: Duration::from_secs(1),
+        });
+        assert!(made.is_ok(), "{between:?}");
+    }
+}
+
+#[test]
+fn every_function_has_the_time_that_its_budgets_count_on_and_a_log_that_ends() {
+    let template = Template::read();
+    let logs = template.resources("AWS::Logs::LogGroup");
+    for log in logs.values() {
+        assert!(log["RetentionInDays"].is_object(), "{log}");
+    }
+    for (name, function) in template.functions() {
+        let timeout = function.properties["Timeout"].as_u64().unwrap();
+        assert_eq!(timeout, Budgets::HTTP.invocation.as_secs(), "{name}");
+        assert_eq!(timeout, Budgets::SCHEDULE.invocation.as_secs(), "{name}");
+        let log = document::named(&function.properties["LoggingConfig"]["LogGroup"]);
+        let group = logs[log.as_str()];
+        assert_eq!(
+            text(&group["LogGroupName"]["Fn::Sub"]),
+            format!("/aws/lambda/${{AWS::StackName}}-{name}")
+        );
+    }
+}
+
+#[test]
+fn a_schedules_failed_run_is_tried_again_and_then_kept() {
+    let functions = Template::read().functions();
+    let scheduled: Vec<_> = functions.values().filter(|function| function.routes.is_empty()).collect();
+    assert_eq!(
+        scheduled.iter().map(|of| of.name.as_str()).collect::<Vec<_>>(),
+        ["enqueue-migrations", "guard-migrations"]
+    );
+    for function in scheduled {
+        let events = function.properties["Events"].as_object().unwrap();
+        let [event] = &events.values().collect::<Vec<_>>()[..] else { panic!("{events:?}") };
+        assert_eq!(event["Type"], "Schedule");
+        // The one for a run that could not be delivered, the other for a run that failed.
+        let undelivered = document::named(&event["Properties"]["DeadLetterConfig"]["Arn"]);
+        let invoke = &function.properties["EventInvokeConfig"];
+        let failed = document::named(&invoke["DestinationConfig"]["OnFailure"]["Destination"]);
+        assert_eq!([undelivered.as_str(), failed.as_str()], ["ScheduleFailures.Arn"; 2], "{}", function.name);
+        assert!(event["Properties"]["RetryPolicy"]["MaximumRetryAttempts"].as_u64() > Some(0));
+        assert!(invoke["MaximumRetryAttempts"].as_u64() > Some(0));
+        let may = ("sqs:SendMessage".to_owned(), failed);
+        assert!(function.permissions.contains(&may), "{}", function.name);
+    }
+}
+
+#[test]
+fn the_alarms_over_all_functions_leave_none_out() {
+    let template = Template::read();
+    let ids: BTreeSet<&str> = template.resources("AWS::Serverless::Function").into_keys().collect();
+    let alarms = template.resources("AWS::CloudWatch::Alarm");
+    for name in ["FunctionErrorsAlarm", "FunctionThrottlesAlarm", "FunctionsSlowAlarm"] {
+        let watched: BTreeSet<String> = document::list(&alarms[name]["Metrics"])
+            .into_iter()
+            .filter_map(|metric| metric["MetricStat"]["Metric"]["Dimensions"].get(0))
+            .map(|dimension| document::named(&dimension["Value"]))
+            .collect();
+        assert_eq!(watched.iter().map(String::as_str).collect::<BTreeSet<_>>(), ids, "{name}");
+    }
+}

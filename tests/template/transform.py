@@ -1,0 +1,48 @@
+"""Transforms a SAM template as CloudFormation does, offline: writes the result as JSON, prints what it consists of.
+
+usage: transform.py TEMPLATE RESULT
+"""
+
+import json
+import sys
+
+from samcli.yamlhelper import yaml_parse
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+
+
+def main(source, result):
+    with open(source, encoding="utf-8") as file:
+        template = yaml_parse(file.read())
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            # Where packaging puts what was built.
+            resource["Properties"]["CodeUri"] = "s3://artefacts/bootstrap.zip"
+    # No managed policy of AWS is used: none has to be looked up.
+    transformed = Translator({}, Parser()).translate(template, {})
+    with open(result, "w", encoding="utf-8") as file:
+        json.dump(transformed, file, indent=1)
+
+    resources = transformed["Resources"]
+    for name, resource in sorted(resources.items()):
+        print(resource["Type"], name)
+    for name, resource in sorted(resources.items()):
+        properties = resource.get("Properties", {})
+        if resource["Type"] == "AWS::ApiGatewayV2::Api":
+            for path, methods in sorted(properties["Body"]["paths"].items()):
+                for method, operation in sorted(methods.items()):
+                    integration = operation["x-amazon-apigateway-integration"]
+                    function = integration["uri"]["Fn::Sub"].split("/functions/")[1].split(".")[0]
+                    print("route", method.upper(), path, function.lstrip("${"), integration["payloadFormatVersion"])
+        if resource["Type"] == "AWS::Events::Rule":
+            targets = [target["Arn"]["Fn::GetAtt"][0] for target in properties["Targets"]]
+            print("schedule", properties["ScheduleExpression"], *targets)
+        if resource["Type"] == "AWS::Lambda::Permission":
+            source = properties["SourceArn"]
+            if "Fn::Sub" in source:
+                source = source["Fn::Sub"][0].split("${__Stage__}")[1]
+            print("caller", properties["FunctionName"]["Ref"], properties["Principal"], json.dumps(source))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
