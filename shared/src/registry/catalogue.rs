@@ -50,12 +50,15 @@ pub enum TagsAnswer {
 #[derive(Deserialize)]
 struct Catalogue {
     /// Some registries say null where there is none.
+    #[serde(deserialize_with = "Option::deserialize")]
     repositories: Option<Vec<String>>,
 }
 
 /// `{"name":"…","tags":["…"]}`
 #[derive(Deserialize)]
 struct Tags {
+    /// Some registries say null where there is none.
+    #[serde(deserialize_with = "Option::deserialize")]
     tags: Option<Vec<String>>,
 }
 
@@ -124,9 +127,13 @@ impl RegistryClient {
                 return TagsAnswer::NoAnswer { reason: "the tags are not JSON, or too many".to_owned() };
             };
             let tags = tags.unwrap_or_default();
+            // Whoever answers a page's question with the same page again would do so for ever.
+            if last.is_some() && tags.last() == last.as_ref() {
+                return TagsAnswer::NoAnswer { reason: "the pages of tags begin again".to_owned() };
+            }
             count += tags.len();
             let end = tags.into_iter().next_back();
-            if !more || end.is_none() || end == last {
+            if !more || end.is_none() {
                 return TagsAnswer::Counted(i32::try_from(count).unwrap_or(i32::MAX));
             }
             last = end;

@@ -2,6 +2,7 @@
 
 mod answers;
 mod calls;
+mod catalogue;
 mod tokens;
 
 use std::{sync::LazyLock, time::Duration};
