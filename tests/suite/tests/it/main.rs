@@ -5,6 +5,7 @@
 mod calls;
 mod claims;
 mod gateway;
+mod guard;
 mod hostile;
 mod manage;
 mod notification;

@@ -1,0 +1,213 @@
+//! A round as a whole: what it takes, in which order, and what it does not let itself be held up by.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use aws_config::{Region, SdkConfig};
+use aws_sdk_rdsdata::config::{Credentials, SharedCredentialsProvider};
+use local::{
+    Function, Stack,
+    local_registry::{Effect, Operation, Restart, Rule, Step, When},
+};
+use shared::{
+    config::{RegistrySettings, from_source, secrets::SecretReader},
+    driver::Guardian,
+    endpoint::behavior_version,
+    store::Store,
+};
+use suite::{given, push_image, reader, row, state, until, until_state, writer};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{found, guard, just, minutes_pass, stack, starts};
+
+/// As many rows that the registry knows nothing of and whose images are there.
+async fn never_started(stack: &Stack, rows: usize) -> Vec<String> {
+    let paths: Vec<String> = (0..rows).map(|number| format!("group/image{number}")).collect();
+    for path in &paths {
+        push_image(&stack.old_storage().unwrap(), path).unwrap();
+        given(stack, path, "pre_importing", Some(Uuid::new_v4())).await.unwrap();
+    }
+    minutes_pass(stack, 6).await;
+    paths
+}
+
+fn status_calls(stack: &Stack) -> BTreeMap<String, usize> {
+    let mut calls = BTreeMap::new();
+    for request in stack.registry().unwrap().journal().requests() {
+        if request.operation == Operation::Status {
+            *calls.entry(request.path.unwrap_or_default()).or_default() += 1;
+        }
+    }
+    calls
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_in_time_is_not_looked_at_and_one_that_was_looked_at_not_again_at_once() {
+    let stack = stack().await;
+    given(&stack, "group/image", "pre_importing", Some(Uuid::new_v4())).await.unwrap();
+    stack.pair().wait_until_replayed().await.unwrap();
+    assert_eq!(guard(&stack).await["hinted"], 0);
+    minutes_pass(&stack, 6).await;
+    let nonsense = Effect::Answer { status: 500, code: None, detail: None, body: None, when: When::Before };
+    stack.registry().unwrap().rules().add(Rule::new(nonsense).operation(Operation::Status));
+    let before = row(&stack, "group/image").await.unwrap();
+    assert_eq!(guard(&stack).await["unanswered"], 1);
+    stack.pair().wait_until_replayed().await.unwrap();
+    assert_eq!(guard(&stack).await["hinted"], 0);
+    let after = row(&stack, "group/image").await.unwrap();
+    assert_eq!(
+        (&after["version"], &after["migration_state"]),
+        (&before["version"], &before["migration_state"])
+    );
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_lags_makes_nobody_look_twice() {
+    let stack = stack().await;
+    never_started(&stack, 3).await;
+    stack.pair().pause_replay().await.unwrap();
+    let first = guard(&stack).await;
+    assert_eq!((&first["hinted"], &first["taken"]), (&3.into(), &3.into()));
+    let second = guard(&stack).await;
+    assert_eq!((&second["hinted"], &second["taken"]), (&3.into(), &0.into()));
+    stack.pair().resume_replay().await.unwrap();
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_is_down_skips_the_scan_and_changes_nothing() {
+    let stack = stack().await;
+    let paths = never_started(&stack, 1).await;
+    let before = row(&stack, &paths[0]).await.unwrap();
+    stack.pair().stop_reader().await.unwrap();
+    let summary = guard(&stack).await;
+    assert_eq!((&summary["scan_skipped"], &summary["taken"]), (&true.into(), &0.into()));
+    assert_eq!(row(&stack, &paths[0]).await.unwrap(), before);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_is_down_leaves_the_rows_and_counts_them() {
+    let stack = stack().await;
+    let paths = never_started(&stack, 2).await;
+    let registry = stack.registry().unwrap();
+    let while_down = async {
+        let unreachable = || async { Ok(reqwest::get(registry.url()).await.is_err()) };
+        until("the registry is down", unreachable).await.unwrap();
+        let summary = guard(&stack).await;
+        assert_eq!((&summary["unanswered"], found(&summary).len()), (&2.into(), 0));
+        for path in &paths {
+            assert_eq!(state(&stack, path).await.unwrap(), "pre_importing");
+        }
+    };
+    let (restarted, ()) = tokio::join!(registry.restart(Restart::Crash, Duration::from_secs(3)), while_down);
+    restarted.unwrap();
+    minutes_pass(&stack, 6).await;
+    assert_eq!(found(&guard(&stack).await), just("restarted", 2));
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_row_whose_call_hangs_holds_up_none_of_the_others() {
+    let stack = stack().await;
+    let paths = never_started(&stack, 20).await;
+    let hang = Effect::Hang { milliseconds: 60_000, when: When::Before };
+    stack.registry().unwrap().rules().add(Rule::new(hang).repository(&paths[0]));
+
+    let summary = guard(&stack).await;
+
+    assert_eq!((found(&summary), &summary["unanswered"]), (just("restarted", 19), &1.into()));
+    for path in &paths[1..] {
+        until_state(&stack, path, "import_done").await.unwrap();
+    }
+    let requests = stack.registry().unwrap().journal().requests();
+    let asked = |path: &String| requests.iter().find(|request| request.path.as_ref() == Some(path)).unwrap();
+    let given_up = asked(&paths[0]).ended.unwrap();
+    // Those of its batch are asked for beside it; that those of the next are, too, is the point.
+    assert!(paths[8..].iter().any(|path| asked(path).received < given_up));
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guards_at_once_look_at_each_row_once() {
+    let stack = stack().await;
+    let paths = never_started(&stack, 30).await;
+    let (one, other) = tokio::join!(guard(&stack), guard(&stack));
+    assert_eq!(one["taken"].as_u64().unwrap() + other["taken"].as_u64().unwrap(), 30);
+    assert!(status_calls(&stack).values().all(|&calls| calls == 1));
+    for path in &paths {
+        until_state(&stack, path, "import_done").await.unwrap();
+        assert_eq!(starts(&stack, path, Step::Pre).len(), 1);
+    }
+    stack.stop().await.unwrap();
+}
+
+/// The guard within this process, for rounds of other lengths than a function's.
+async fn guardian(stack: &Stack) -> Guardian {
+    let environment = stack.environment(Function::GuardMigrations);
+    let settings: RegistrySettings = from_source(&|name: &str| environment.get(name).cloned()).unwrap();
+    let credentials = Credentials::new("local", "local", None, None, "the local stack takes any");
+    let sdk = SdkConfig::builder()
+        .behavior_version(behavior_version())
+        .region(Region::new("eu-central-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .endpoint_url(stack.secrets().url())
+        .build();
+    let writer = writer(stack);
+    let guardian = Guardian {
+        scan: Store::new(reader(stack)),
+        store: Store::new(writer.clone()),
+        claims: Store::new(writer),
+        registry: settings.connect(&SecretReader::new(&sdk)).await.unwrap(),
+    };
+    // The first call of a client reads the trusted certificates: no part of a round's time.
+    let deadline = Instant::now() + suite::PATIENCE;
+    guardian.scan.scan_stuck(1, deadline).await.unwrap();
+    guardian.store.take_stuck(&[], deadline).await.unwrap();
+    guardian
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_stuck_rows_are_worked_off_over_rounds_too_short_for_them_and_none_is_started_twice() {
+    let stack = stack().await;
+    let paths = never_started(&stack, 50).await;
+    let slow = Effect::Hang { milliseconds: 1_500, when: When::Before };
+    stack.registry().unwrap().rules().add(Rule::new(slow).operation(Operation::Status));
+    let guardian = guardian(&stack).await;
+    let (mut rounds, mut taken) = (0, 0);
+    while taken < 50 {
+        let summary = guardian.round(Instant::now() + Duration::from_secs(10)).await.unwrap();
+        rounds += 1;
+        assert!(summary.taken > 0 && rounds <= 10, "{summary:?}");
+        assert_eq!(summary.left > 0, taken + summary.taken < 50, "{summary:?}");
+        taken += summary.taken;
+        assert_eq!(summary.hinted, summary.taken + summary.left, "{summary:?}");
+        stack.pair().wait_until_replayed().await.unwrap();
+    }
+    assert!(rounds > 1);
+    for path in &paths {
+        until_state(&stack, path, "import_done").await.unwrap();
+    }
+    assert!(paths.iter().all(|path| starts(&stack, path, Step::Pre).len() == 1));
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_on_a_row_that_has_moved_on_is_void() {
+    let stack = stack().await;
+    let paths = never_started(&stack, 1).await;
+    let slow = Effect::Hang { milliseconds: 1_000, when: When::Before };
+    stack.registry().unwrap().rules().add(Rule::new(slow).operation(Operation::Status));
+    let moves_on = async {
+        let asked = |journal: &local::local_registry::Journal| !journal.requests().is_empty();
+        assert!(stack.registry().unwrap().journal().wait_until(suite::PATIENCE, asked).await);
+        let answer = stack.client().notify(&paths[0], "import_complete", None).await.unwrap();
+        assert_eq!(answer.status(), 200);
+    };
+    let (summary, ()) = tokio::join!(guard(&stack), moves_on);
+    assert_eq!((&summary["moved_on"], found(&summary).len()), (&1.into(), 0));
+    assert_eq!(state(&stack, &paths[0]).await.unwrap(), "import_done");
+    assert!(starts(&stack, &paths[0], Step::Pre).is_empty());
+    stack.stop().await.unwrap();
+}

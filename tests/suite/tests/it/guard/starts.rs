@@ -1,0 +1,232 @@
+//! Starts that never arrived, whose answer was lost, or that had to wait.
+
+use local::local_registry::{Effect, Operation, Point, Rule, Status, Step, When};
+use serde_json::json;
+use suite::{PATIENCE, history, push_image, repositories, row, sql, state, until_state};
+
+use super::{found, guard, just, minutes_pass, retries, stack, start, starts};
+
+/// The registry's side answers nonsense before anything has begun: for the driver, the outcome is unknown.
+fn never_arrives(step: Step) -> Rule {
+    let effect = Effect::Answer { status: 502, code: None, detail: None, body: None, when: When::Before };
+    Rule::new(effect).operation(Operation::Start).step(step)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_registry_knows_nothing_of_is_started_with_a_new_attempt_or_is_settled() {
+    let stack = stack().await;
+    repositories(&stack, &["group/image"]).await.unwrap();
+    stack.register(&["group/gone".to_owned(), "group/native".to_owned()]).await.unwrap();
+    let registry = stack.registry().unwrap();
+    push_image(&registry.new_storage(), "group/native").unwrap();
+    registry.rules().add(never_arrives(Step::Pre).times(3));
+    for path in ["group/image", "group/gone", "group/native"] {
+        start(&stack, path).await;
+        assert_eq!(state(&stack, path).await.unwrap(), "pre_importing");
+    }
+    minutes_pass(&stack, 6).await;
+
+    let summary = guard(&stack).await;
+
+    assert_eq!(found(&summary), [("native".to_owned(), 1), ("restarted".to_owned(), 2)].into());
+    until_state(&stack, "group/image", "import_done").await.unwrap();
+    let asked = starts(&stack, "group/image", Step::Pre);
+    assert_eq!(asked.len(), 2);
+    assert_ne!(asked[0].request_id, asked[1].request_id);
+    for (path, reason) in [("group/image", json!(null)), ("group/gone", json!(5)), ("group/native", json!(6))]
+    {
+        let row = row(&stack, path).await.unwrap();
+        assert_eq!(
+            (&row["migration_state"], &row["skipped_reason"]),
+            (&json!("import_done"), &reason),
+            "{path}"
+        );
+        assert_eq!(row["retries_count"], 0);
+    }
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_final_step_that_was_committed_and_never_arrived_is_asked_for_with_the_same_attempt() {
+    let stack = stack().await;
+    repositories(&stack, &["group/image"]).await.unwrap();
+    stack.registry().unwrap().rules().add(never_arrives(Step::Final).times(1));
+    start(&stack, "group/image").await;
+    until_state(&stack, "group/image", "importing").await.unwrap();
+    let journal = stack.registry().unwrap().journal();
+    assert!(
+        journal
+            .wait_until(PATIENCE, |journal| {
+                journal
+                    .requests()
+                    .iter()
+                    .any(|request| request.step == Some(Step::Final) && request.ended.is_some())
+            })
+            .await
+    );
+    let before = row(&stack, "group/image").await.unwrap();
+    minutes_pass(&stack, 6).await;
+
+    assert_eq!(found(&guard(&stack).await), just("asked_again", 1));
+
+    until_state(&stack, "group/image", "import_done").await.unwrap();
+    let asked = starts(&stack, "group/image", Step::Final);
+    assert_eq!(asked.len(), 2);
+    for request in asked {
+        assert_eq!(json!(request.request_id), before["attempt"]);
+    }
+    assert_eq!(retries(&stack, "group/image").await, 0);
+    let history = history(&stack, "group/image").await.unwrap();
+    assert_eq!(history.iter().filter(|line| line.starts_with("start_import")).count(), 1, "{history:?}");
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_turns_out_to_run_when_it_is_asked_for_again_stays_the_rows_own() {
+    let stack = stack().await;
+    repositories(&stack, &["group/image"]).await.unwrap();
+    let registry = stack.registry().unwrap();
+    let hold = registry.rules().add(Rule::new(Effect::Hold { at: Point::Work }).step(Step::Final));
+    start(&stack, "group/image").await;
+    assert!(registry.wait_for_status("group/image", Status::ImportInProgress, PATIENCE).await);
+    // As it was before our own request arrived, late.
+    let body = json!({"name": "image", "path": "group/image", "status": "pre_import_complete"});
+    let was = Effect::Answer {
+        status: 200,
+        code: None,
+        detail: None,
+        body: Some(body.to_string()),
+        when: When::Before,
+    };
+    registry.rules().add(Rule::new(was).operation(Operation::Status).times(1));
+    let before = row(&stack, "group/image").await.unwrap();
+    minutes_pass(&stack, 6).await;
+
+    assert_eq!(found(&guard(&stack).await), just("asked_again", 1));
+
+    let asked = starts(&stack, "group/image", Step::Final);
+    assert_eq!(asked.last().unwrap().error_code.as_deref(), Some("IMPORT_IN_PROGRESS"));
+    let after = row(&stack, "group/image").await.unwrap();
+    assert_eq!((&after["version"], &after["attempt"]), (&before["version"], &before["attempt"]));
+    assert!(registry.rules().remove(hold));
+    until_state(&stack, "group/image", "import_done").await.unwrap();
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_whose_202_was_lost_is_left_running_and_its_later_notification_is_accepted() {
+    let stack = stack().await;
+    repositories(&stack, &["group/image"]).await.unwrap();
+    let rules = stack.registry().unwrap().rules();
+    rules.add(Rule::new(Effect::Cut { when: When::After }).operation(Operation::Start).times(1));
+    let hold = rules.add(Rule::new(Effect::Hold { at: Point::Work }).step(Step::Pre));
+    start(&stack, "group/image").await;
+    let before = row(&stack, "group/image").await.unwrap();
+    minutes_pass(&stack, 6).await;
+
+    assert_eq!(found(&guard(&stack).await), just("running", 1));
+
+    let after = row(&stack, "group/image").await.unwrap();
+    assert_eq!((&after["version"], &after["attempt"]), (&before["version"], &before["attempt"]));
+    assert!(rules.remove(hold));
+    until_state(&stack, "group/image", "import_done").await.unwrap();
+    assert_eq!(starts(&stack, "group/image", Step::Pre).len(), 1);
+    assert!(stack.registry().unwrap().wait_until_idle(PATIENCE).await);
+    assert!(stack.registry().unwrap().journal().notifications().iter().all(|sent| sent.is_accepted()));
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_runs_where_the_row_says_otherwise_is_adopted_with_the_attempt_that_started_it() {
+    let stack = stack().await;
+    repositories(&stack, &["group/image"]).await.unwrap();
+    let rules = stack.registry().unwrap().rules();
+    let hold = rules.add(Rule::new(Effect::Hold { at: Point::Work }).step(Step::Final));
+    start(&stack, "group/image").await;
+    until_state(&stack, "group/image", "importing").await.unwrap();
+    assert!(
+        stack.registry().unwrap().wait_for_status("group/image", Status::ImportInProgress, PATIENCE).await
+    );
+    let running = row(&stack, "group/image").await.unwrap()["attempt"].clone();
+    // As after a refusal that was none.
+    let back = "UPDATE container_repositories AS c SET migration_state = 'pre_import_done', resume_state = NULL,
+            version = c.version + 1, attempt = first.attempt
+        FROM migration_transitions AS first WHERE first.event = 'start_pre_import' AND first.repository_id = c.id";
+    sql(&stack, back).await.unwrap();
+    minutes_pass(&stack, 6).await;
+
+    assert_eq!(found(&guard(&stack).await), just("adopted", 1));
+
+    let adopted = row(&stack, "group/image").await.unwrap();
+    assert_eq!((&adopted["migration_state"], &adopted["attempt"]), (&json!("importing"), &running));
+    assert!(rules.remove(hold));
+    until_state(&stack, "group/image", "import_done").await.unwrap();
+    assert_eq!(starts(&stack, "group/image", Step::Final).len(), 1);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_parked_by_a_full_registry_goes_on_once_it_may() {
+    let stack = stack().await;
+    repositories(&stack, &["group/image"]).await.unwrap();
+    let code = Some("IMPORT_RATE_LIMIT".to_owned());
+    let full = Effect::Answer { status: 429, code, detail: None, body: None, when: When::Before };
+    let rule = Rule::new(full).operation(Operation::Start).step(Step::Final);
+    let rule = stack.registry().unwrap().rules().add(rule);
+    start(&stack, "group/image").await;
+    until_state(&stack, "group/image", "pre_import_done").await.unwrap();
+    assert!(stack.registry().unwrap().rules().remove(rule));
+    minutes_pass(&stack, 1).await;
+
+    assert_eq!(found(&guard(&stack).await), just("resumed", 1));
+
+    until_state(&stack, "group/image", "import_done").await.unwrap();
+    assert_eq!(retries(&stack, "group/image").await, 0);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kill_switch_stops_every_start_of_the_guard_and_what_was_held_back_goes_on_after_it() {
+    let stack = stack().await;
+    repositories(&stack, &["lost/pre", "lost/start", "lost/final"]).await.unwrap();
+    let rules = stack.registry().unwrap().rules();
+    rules.add(Rule::new(Effect::LoseNotification).repository("lost/pre").step(Step::Pre));
+    rules.add(never_arrives(Step::Pre).repository("lost/start").times(1));
+    rules.add(never_arrives(Step::Final).repository("lost/final").times(1));
+    for path in ["lost/pre", "lost/start", "lost/final"] {
+        start(&stack, path).await;
+    }
+    until_state(&stack, "lost/final", "importing").await.unwrap();
+    let registry = stack.registry().unwrap();
+    assert!(registry.wait_for_status("lost/pre", Status::PreImportComplete, PATIENCE).await);
+    assert!(registry.wait_until_idle(PATIENCE).await);
+    sql(&stack, "UPDATE migration_settings SET enabled = false").await.unwrap();
+    minutes_pass(&stack, 6).await;
+    let asked = |stack: &local::Stack| {
+        let requests = stack.registry().unwrap().journal().requests().into_iter();
+        requests.filter(|request| request.operation == Operation::Start).count()
+    };
+    let before = asked(&stack);
+
+    let summary = guard(&stack).await;
+
+    assert_eq!(found(&summary), [("given_back".to_owned(), 2), ("parked".to_owned(), 1)].into());
+    assert_eq!(asked(&stack), before);
+    for (path, held) in
+        [("lost/pre", "pre_import_done"), ("lost/start", "default"), ("lost/final", "pre_import_done")]
+    {
+        assert_eq!(state(&stack, path).await.unwrap(), held, "{path}");
+        assert_eq!(retries(&stack, path).await, 0);
+    }
+    minutes_pass(&stack, 6).await;
+    assert_eq!(guard(&stack).await["hinted"], 0, "parked rows wait for the switch");
+
+    sql(&stack, "UPDATE migration_settings SET enabled = true").await.unwrap();
+    minutes_pass(&stack, 6).await;
+    assert_eq!(found(&guard(&stack).await), just("resumed", 2));
+    for path in ["lost/pre", "lost/final"] {
+        until_state(&stack, path, "import_done").await.unwrap();
+        assert_eq!(retries(&stack, path).await, 0);
+    }
+    stack.stop().await.unwrap();
+}

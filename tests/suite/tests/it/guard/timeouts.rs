@@ -1,0 +1,103 @@
+//! Steps that take too long.
+
+use local::local_registry::{Effect, Journal, Operation, Point, Rule, Status, Step, When};
+use serde_json::json;
+use suite::{PATIENCE, history, repositories, row, sql, state, until, until_state};
+
+use super::{found, guard, just, minutes_pass, retries, stack, start};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_step_is_left_alone_and_canceled_only_past_its_time() {
+    let stack = stack().await;
+    repositories(&stack, &["group/slow", "group/last", "group/many-tags"]).await.unwrap();
+    let registry = stack.registry().unwrap();
+    registry.rules().add(Rule::new(Effect::Hold { at: Point::Work }).step(Step::Pre));
+    sql(
+        &stack,
+        "UPDATE container_repositories SET retries_count = 2 WHERE path = 'group/last';
+        UPDATE container_repositories SET tags_count = 100000 WHERE path = 'group/many-tags';",
+    )
+    .await
+    .unwrap();
+    for path in ["group/slow", "group/last", "group/many-tags"] {
+        start(&stack, path).await;
+    }
+    minutes_pass(&stack, 25).await;
+    assert_eq!(found(&guard(&stack).await), just("running", 3));
+    let cancelations = || {
+        let requests = registry.journal().requests().into_iter();
+        requests.filter(|request| request.operation == Operation::Cancel).count()
+    };
+    assert_eq!(cancelations(), 0);
+
+    minutes_pass(&stack, 10).await;
+    let summary = guard(&stack).await;
+
+    assert_eq!(found(&summary), [("running".to_owned(), 1), ("timed_out".to_owned(), 2)].into());
+    assert_eq!(cancelations(), 2);
+    let slow = row(&stack, "group/slow").await.unwrap();
+    assert_eq!((&slow["migration_state"], &slow["retries_count"]), (&json!("import_aborted"), &json!(1)));
+    assert_eq!((&slow["detail"], &slow["slot"]), (&json!("canceled past its time"), &json!(null)));
+    let last = row(&stack, "group/last").await.unwrap();
+    assert_eq!((&last["migration_state"], &last["skipped_reason"]), (&json!("import_skipped"), &json!(4)));
+    assert_eq!(state(&stack, "group/many-tags").await.unwrap(), "pre_importing");
+
+    // The echo of our own cancelation comes when the import notices it, and changes nothing any more.
+    let echo = "pre_import_canceled import_aborted>import_aborted (already_over)".to_owned();
+    until("the echo has come", || async { Ok(history(&stack, "group/slow").await?.contains(&echo)) })
+        .await
+        .unwrap();
+    assert_eq!(row(&stack, "group/slow").await.unwrap(), slow);
+    let taken = |journal: &Journal| {
+        let sent = journal.notifications();
+        sent.len() == 2 && sent.iter().all(|sent| sent.is_accepted())
+    };
+    assert!(registry.journal().wait_until(PATIENCE, taken).await);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_slot_of_a_step_that_was_canceled_is_filled_at_once() {
+    let stack = stack().await;
+    sql(&stack, "UPDATE migration_settings SET capacity = 1").await.unwrap();
+    repositories(&stack, &["group/slow", "group/next"]).await.unwrap();
+    let hold = Rule::new(Effect::Hold { at: Point::Work }).repository("group/slow");
+    stack.registry().unwrap().rules().add(hold);
+    start(&stack, "group/slow").await;
+    minutes_pass(&stack, 31).await;
+
+    assert_eq!(guard(&stack).await["filled"], 1);
+
+    until_state(&stack, "group/next", "import_done").await.unwrap();
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_before_it_could_be_canceled_is_taken_as_it_ended() {
+    let stack = stack().await;
+    repositories(&stack, &["group/image"]).await.unwrap();
+    let registry = stack.registry().unwrap();
+    registry.rules().add(Rule::new(Effect::LoseNotification).step(Step::Final));
+    start(&stack, "group/image").await;
+    assert!(registry.wait_for_status("group/image", Status::ImportComplete, PATIENCE).await);
+    // As it was a moment before.
+    let body = json!({"name": "image", "path": "group/image", "status": "import_in_progress", "detail": "x"});
+    let was = Effect::Answer {
+        status: 200,
+        code: None,
+        detail: None,
+        body: Some(body.to_string()),
+        when: When::Before,
+    };
+    registry.rules().add(Rule::new(was).operation(Operation::Status).times(1));
+    minutes_pass(&stack, 11).await;
+
+    assert_eq!(found(&guard(&stack).await), just("finished", 1));
+
+    let canceled =
+        registry.journal().requests().into_iter().find(|request| request.operation == Operation::Cancel);
+    assert_eq!(canceled.unwrap().error_code.as_deref(), Some("IMPORT_CANNOT_BE_CANCELED"));
+    assert_eq!(state(&stack, "group/image").await.unwrap(), "import_done");
+    assert_eq!(retries(&stack, "group/image").await, 0);
+    stack.stop().await.unwrap();
+}
