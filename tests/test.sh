@@ -1,7 +1,8 @@
 #!/bin/sh
-# Every check: format, lints, licences and bans, unit tests, doc tests, integration tests. What CI runs.
+# Every check: format, lints, licences and bans, the template, unit tests, doc tests, integration tests. What CI
+# runs.
 #
-# usage: tests/test.sh [STAGE...]   the stages: format lints deny build tests doctests leftovers
+# usage: tests/test.sh [STAGE...]   the stages: format lints deny template build tests doctests leftovers
 set -eu
 
 cd "$(dirname -- "$0")/.."
@@ -9,7 +10,7 @@ cd "$(dirname -- "$0")/.."
 
 deny_version=0.20.2
 deny=target/tools/bin/cargo-deny
-stages=${*:-format lints deny build tests doctests leftovers}
+stages=${*:-format lints deny template build tests doctests leftovers}
 failed=
 summary=
 
@@ -37,6 +38,10 @@ stage_deny() {
         rm -rf target/tools/build
     fi
     "$deny" check --hide-inclusion-graph bans licenses sources
+}
+
+stage_template() {
+    tests/template.sh
 }
 
 stage_build() {
