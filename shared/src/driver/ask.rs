@@ -111,9 +111,8 @@ async fn ask<P: Purpose<Endpoint = Writer>>(
             Decision::Record { plan, standing, detail } => (plan, standing, detail),
             Decision::StartPreAgain(plan) => (plan, Standing::MovedOn, None),
         };
-        let changed = store
-            .record_answer(&row.path, attempt, &plan, detail.as_deref(), new_change(), deadline)
-            .await?;
+        let changed =
+            store.record_answer(&row.path, attempt, &plan, detail.as_deref(), new_change(), deadline).await?;
         let Some(changed) = changed else { return Ok(Asked { standing: Standing::MovedOn, row }) };
         let made = matches!(changed.verdict, Verdict::Applied | Verdict::Repeat);
         row = changed.row;

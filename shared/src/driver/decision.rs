@@ -60,7 +60,9 @@ pub(super) fn decide(step: Step, answer: &StartAnswer, jitter: f64) -> Decision 
         StartAnswer::NothingToMigrate => {
             record(Plan::event(Event::AlreadyMigrated(Settled::NotFound)), Standing::Settled)
         }
-        StartAnswer::AlreadyRunning(running) => record(Plan::event(Event::Adopt(*running)), Standing::Running),
+        StartAnswer::AlreadyRunning(running) => {
+            record(Plan::event(Event::Adopt(*running)), Standing::Running)
+        }
         StartAnswer::PreImportRequired { .. } if step == Step::Final => {
             Decision::StartPreAgain(Plan::event(Event::StartPreImport))
         }
@@ -85,11 +87,12 @@ pub(super) fn decide(step: Step, answer: &StartAnswer, jitter: f64) -> Decision 
 }
 
 fn refusal(status: u16, code: Option<&str>, detail: Option<&str>) -> String {
-    let text = [Some(format!("registry answered {status}")), code.map(str::to_owned), detail.map(str::to_owned)]
-        .into_iter()
-        .flatten()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let text =
+        [Some(format!("registry answered {status}")), code.map(str::to_owned), detail.map(str::to_owned)]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(" ");
     text.chars().take(255).collect()
 }
 
@@ -159,7 +162,9 @@ mod tests {
 
     #[test]
     fn only_a_refusal_that_is_about_the_repository_counts_as_its_failure() {
-        for (status, counted) in [(301, false), (401, false), (403, false), (400, true), (404, true), (422, true)] {
+        for (status, counted) in
+            [(301, false), (401, false), (403, false), (400, true), (404, true), (422, true)]
+        {
             let answer = StartAnswer::Refused { status, code: None, detail: None };
             let (plan, standing) = recorded(Step::Pre, &answer);
             assert_eq!(standing == Standing::Aborted, counted, "{status}");

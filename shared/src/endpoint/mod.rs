@@ -23,8 +23,8 @@ pub use error::EndpointError;
 pub use failure::{ErrorClass, Failure, Outcome, SqlState};
 pub use handles::{Endpoints, ReadOnlyWriter, Reader, Writer};
 pub use purpose::{
-    Claim, Consistency, Dashboard, EndpointKind, Guard, History, List, Manage, Notification,
-    Observe, PURPOSES, Purpose, PurposeRule, StaleScan, Start, Status, Summary, purposes_table,
+    Claim, Consistency, Dashboard, EndpointKind, Guard, History, List, Manage, Notification, Observe,
+    PURPOSES, Purpose, PurposeRule, StaleScan, Start, Status, Summary, purposes_table,
 };
 pub use statement::{Effect, Read, Repeat, Statement, Value, Write};
 pub use transport::{Call, Transport};

@@ -21,7 +21,9 @@ mod tests;
 
 pub use attempt::AttemptId;
 pub use event::{Event, Settled, Situation};
-pub use guard::{Cancelation, Finding, GuardDecision, RegistryView, Remedy, Stuck, canceled_decision, guard_decision};
+pub use guard::{
+    Cancelation, Finding, GuardDecision, RegistryView, Remedy, Stuck, canceled_decision, guard_decision,
+};
 pub use manage::{Explanation, InvalidSetting, Next, SettingsChange, Surroundings, explanation};
 pub use path::{InvalidPath, RepositoryPath};
 pub use plan::{AFTER_CANCEL, Limits, Outcome, Plan, PlannedStep, TimestampChange};

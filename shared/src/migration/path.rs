@@ -27,11 +27,7 @@ impl RepositoryPath {
             return Err(InvalidPath);
         }
         let path = text.to_ascii_lowercase();
-        if path.split('/').all(is_component) {
-            Ok(Self(path))
-        } else {
-            Err(InvalidPath)
-        }
+        if path.split('/').all(is_component) { Ok(Self(path)) } else { Err(InvalidPath) }
     }
 
     /// The path's text.
@@ -88,12 +84,7 @@ mod tests {
             ("a", "a"),
             ("a.b/c_d/e__f/g---h/0", "a.b/c_d/e__f/g---h/0"),
         ] {
-            assert_eq!(
-                RepositoryPath::parse(text)
-                    .map(|p| p.as_str().to_owned())
-                    .as_deref(),
-                Ok(path)
-            );
+            assert_eq!(RepositoryPath::parse(text).map(|p| p.as_str().to_owned()).as_deref(), Ok(path));
         }
         assert!(RepositoryPath::parse(&"a".repeat(255)).is_ok());
     }

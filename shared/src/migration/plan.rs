@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 
 use super::{
-    AttemptChange, AttemptId, ContainerRepository, Event, NotificationStatus, Refused, Retries, SkipReason, State,
-    Step, Timestamp, Transition, event::Situation,
+    AttemptChange, AttemptId, ContainerRepository, Event, NotificationStatus, Refused, Retries, SkipReason,
+    State, Step, Timestamp, Transition, event::Situation,
 };
 
 /// A canceled step may be asked for again only this long after its cancellation: sooner the registry answers
@@ -292,7 +292,11 @@ fn resume_step(situation: Situation) -> Step {
     match situation.origin {
         Some(State::PreImportDone | State::Importing) => Step::Final,
         Some(
-            State::Default | State::PreImporting | State::ImportDone | State::ImportAborted | State::ImportSkipped,
+            State::Default
+            | State::PreImporting
+            | State::ImportDone
+            | State::ImportAborted
+            | State::ImportSkipped,
         )
         | None => Step::Pre,
     }

@@ -186,14 +186,8 @@ impl SkipReason {
     /// # Errors
     /// [`UnknownName`] when it is none of them.
     pub fn parse(text: &str) -> Result<Self, UnknownName> {
-        let unknown = || UnknownName {
-            kind: "skip reason",
-            text: text.to_owned(),
-        };
-        Self::ALL
-            .into_iter()
-            .find(|reason| reason.name() == text)
-            .ok_or_else(unknown)
+        let unknown = || UnknownName { kind: "skip reason", text: text.to_owned() };
+        Self::ALL.into_iter().find(|reason| reason.name() == text).ok_or_else(unknown)
     }
 }
 
@@ -232,13 +226,7 @@ impl TryFrom<i16> for SkipReason {
     type Error = UnknownName;
 
     fn try_from(number: i16) -> Result<Self, Self::Error> {
-        let unknown = || UnknownName {
-            kind: "skip reason",
-            text: number.to_string(),
-        };
-        Self::ALL
-            .into_iter()
-            .find(|reason| reason.number() == number)
-            .ok_or_else(unknown)
+        let unknown = || UnknownName { kind: "skip reason", text: number.to_string() };
+        Self::ALL.into_iter().find(|reason| reason.number() == number).ok_or_else(unknown)
     }
 }

@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    AttemptId, ContainerRepository, Event, Limits, NotificationStatus, Outcome, Plan, RepositoryPath, Situation,
-    SkipReason, State, Transition,
+    AttemptId, ContainerRepository, Event, Limits, NotificationStatus, Outcome, Plan, RepositoryPath,
+    Situation, SkipReason, State, Transition,
 };
 use uuid::Uuid;
 
@@ -82,7 +82,9 @@ fn a_finished_pre_step_told_twice_starts_no_second_final_step() {
 
 #[test]
 fn the_third_failure_of_its_own_skips_a_repository_in_the_same_change() {
-    for (retries, state, steps) in [(0, State::ImportAborted, 1), (1, State::ImportAborted, 1), (2, State::ImportSkipped, 2)] {
+    for (retries, state, steps) in
+        [(0, State::ImportAborted, 1), (1, State::ImportAborted, 1), (2, State::ImportSkipped, 2)]
+    {
         let mut before = row(State::Importing);
         before.retries_count = retries;
         let plan = Plan::notification(NotificationStatus::ImportFailed);
@@ -145,7 +147,10 @@ fn a_final_step_that_wants_a_new_pre_step_does_not_go_back_to_a_pre_step_that_wa
     let importing = apply(Plan::resume().outcome(&before, ON).unwrap(), &before);
     let pre = Plan::event(Event::StartPreImport);
     let importing = apply(pre.outcome(&importing, ON).unwrap(), &importing);
-    assert_eq!((importing.migration_state, importing.resume_state), (State::PreImporting, Some(State::Default)));
+    assert_eq!(
+        (importing.migration_state, importing.resume_state),
+        (State::PreImporting, Some(State::Default))
+    );
 }
 
 #[test]

@@ -29,10 +29,7 @@ impl Binaries {
             .context(
                 "PostgreSQL's initdb and postgres are not installed (Debian: apt-get install postgresql)",
             )?;
-        Ok(Self {
-            folder,
-            account: unprivileged_account()?,
-        })
+        Ok(Self { folder, account: unprivileged_account()? })
     }
 
     /// A command for one of the programs, under the right account and free of the caller's PG* variables.
@@ -82,10 +79,7 @@ fn unprivileged_account() -> anyhow::Result<Option<(Uid, Gid)>> {
 }
 
 fn everyone_may_pass(folder: &Path) -> bool {
-    folder.ancestors().all(|part| {
-        part.metadata()
-            .is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0)
-    })
+    folder.ancestors().all(|part| part.metadata().is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0))
 }
 
 /// `root/*/leaf`, the highest version number first.
@@ -96,11 +90,7 @@ fn versions(root: &str, leaf: &str) -> Vec<PathBuf> {
         .flatten()
         .filter_map(|entry| {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let number = name
-                .trim_start_matches("postgresql")
-                .trim_start_matches('@')
-                .parse()
-                .ok()?;
+            let number = name.trim_start_matches("postgresql").trim_start_matches('@').parse().ok()?;
             Some((number, entry.path().join(leaf)))
         })
         .collect();

@@ -36,9 +36,7 @@ impl Keeper {
             .spawn()
             .context("cannot start the keeper (sh)")?;
         let pipe = child.stdin.take().context("the keeper has no standard input")?;
-        Ok(Self {
-            child: Mutex::new(Some((child, pipe))),
-        })
+        Ok(Self { child: Mutex::new(Some((child, pipe))) })
     }
 
     /// Ends the process `pid` too, when the time comes.

@@ -21,13 +21,7 @@ pub(crate) fn create(
 ) -> anyhow::Result<()> {
     run(binaries
         .command("initdb")
-        .args([
-            "--no-sync",
-            "--auth=trust",
-            "--username=postgres",
-            "--encoding=UTF8",
-            "--locale=C",
-        ])
+        .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"])
         .arg("-D")
         .arg(writer.data()))?;
     append(writer, &settings(writer, options))?;
@@ -36,10 +30,7 @@ pub(crate) fn create(
     append(reader, &settings(reader, options))?;
     append(
         reader,
-        &format!(
-            "primary_conninfo = 'host={} port={} user=postgres'\n",
-            writer.host, writer.port
-        ),
+        &format!("primary_conninfo = 'host={} port={} user=postgres'\n", writer.host, writer.port),
     )?;
     let signal = reader.data().join("standby.signal");
     fs::write(&signal, "")?;
@@ -76,8 +67,7 @@ fn settings(server: &Server, options: &PairOptions) -> String {
 fn append(server: &Server, text: &str) -> anyhow::Result<()> {
     let path = server.data().join("postgresql.conf");
     let mut file = fs::OpenOptions::new().append(true).open(&path)?;
-    file.write_all(text.as_bytes())
-        .with_context(|| format!("cannot write {}", path.display()))
+    file.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn run(command: &mut Command) -> anyhow::Result<()> {

@@ -75,9 +75,7 @@ impl Pair {
         layout::create(&binaries, &pair.writer, &pair.reader, options)?;
         tokio::try_join!(pair.writer.start(), pair.reader.start())?;
         let client = pair.writer.connect_to("postgres").await?;
-        client
-            .batch_execute(&format!("CREATE DATABASE {DATABASE}"))
-            .await?;
+        client.batch_execute(&format!("CREATE DATABASE {DATABASE}")).await?;
         pair.wait_until_replayed().await?;
         Ok(pair)
     }
@@ -116,10 +114,7 @@ impl Pair {
     /// Waits until the reader shows everything that is committed on the writer now. An error after 30 s.
     pub async fn wait_until_replayed(&self) -> anyhow::Result<()> {
         let writer = self.writer.connect_to("postgres").await?;
-        let position: String = writer
-            .query_one("SELECT pg_current_wal_flush_lsn()::text", &[])
-            .await?
-            .get(0);
+        let position: String = writer.query_one("SELECT pg_current_wal_flush_lsn()::text", &[]).await?.get(0);
         let reader = self.reader.connect_to("postgres").await?;
         let query = "SELECT coalesce(pg_last_wal_replay_lsn() >= $1::text::pg_lsn, false)";
         wait_until("the replica has replayed the primary's position", async || {
@@ -164,10 +159,7 @@ impl Pair {
 
     /// Ends both servers and removes their folder. Dropping does the same, without telling of an error.
     pub async fn stop(self) -> anyhow::Result<()> {
-        tokio::try_join!(
-            self.writer.stop(Signal::SIGQUIT),
-            self.reader.stop(Signal::SIGQUIT)
-        )?;
+        tokio::try_join!(self.writer.stop(Signal::SIGQUIT), self.reader.stop(Signal::SIGQUIT))?;
         self.keeper.finish()
     }
 }

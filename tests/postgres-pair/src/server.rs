@@ -108,10 +108,7 @@ impl Server {
                 return Ok(());
             };
             if Instant::now() > deadline {
-                bail!(
-                    "postgres takes no connections after {PATIENCE:?} ({error}):\n{}",
-                    tail(&log_path)
-                );
+                bail!("postgres takes no connections after {PATIENCE:?} ({error}):\n{}", tail(&log_path));
             }
             tokio::time::sleep(POLL).await;
         }
@@ -166,10 +163,7 @@ where
     F: AsyncFnMut() -> anyhow::Result<bool>,
 {
     let deadline = Instant::now() + PATIENCE;
-    while !question()
-        .await
-        .with_context(|| format!("waiting until {what}"))?
-    {
+    while !question().await.with_context(|| format!("waiting until {what}"))? {
         if Instant::now() > deadline {
             bail!("still not so after {PATIENCE:?}: {what}");
         }

@@ -1,9 +1,6 @@
 //! The pair as its users see it: staleness that is exact, restarts, promotion, and nothing left behind.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy sees the helpers of a test as ordinary code"
-)]
+#![allow(clippy::unwrap_used, reason = "clippy sees the helpers of a test as ordinary code")]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -25,22 +22,11 @@ async fn execute(server: &Server, sql: &str) {
 
 async fn count(server: &Server) -> i64 {
     let client = server.connect().await.unwrap();
-    client
-        .query_one("SELECT count(*) FROM note", &[])
-        .await
-        .unwrap()
-        .get(0)
+    client.query_one("SELECT count(*) FROM note", &[]).await.unwrap().get(0)
 }
 
 async fn in_recovery(server: &Server) -> bool {
-    server
-        .connect()
-        .await
-        .unwrap()
-        .query_one("SELECT pg_is_in_recovery()", &[])
-        .await
-        .unwrap()
-        .get(0)
+    server.connect().await.unwrap().query_one("SELECT pg_is_in_recovery()", &[]).await.unwrap().get(0)
 }
 
 fn alive(pid: u64) -> bool {
@@ -51,11 +37,7 @@ fn alive(pid: u64) -> bool {
 async fn until_gone(pids: &[u64], folder: &Path) {
     let deadline = Instant::now() + Duration::from_secs(15);
     while pids.iter().any(|pid| alive(*pid)) || folder.exists() {
-        assert!(
-            Instant::now() < deadline,
-            "left behind: {pids:?} or {}",
-            folder.display()
-        );
+        assert!(Instant::now() < deadline, "left behind: {pids:?} or {}", folder.display());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -67,10 +49,7 @@ async fn the_writer_is_a_primary_and_the_reader_refuses_writes() {
     assert!(in_recovery(pair.reader()).await);
 
     let reader = pair.reader().connect().await.unwrap();
-    let error = reader
-        .batch_execute("INSERT INTO note VALUES ('x')")
-        .await
-        .unwrap_err();
+    let error = reader.batch_execute("INSERT INTO note VALUES ('x')").await.unwrap_err();
     assert_eq!(error.code().unwrap().code(), "25006");
     pair.stop().await.unwrap();
 }
@@ -97,22 +76,14 @@ async fn a_lag_in_milliseconds_delays_each_commit_by_that_much_and_can_be_ended(
     execute(pair.writer(), "INSERT INTO note VALUES ('late')").await;
     assert_eq!(count(pair.reader()).await, 0);
     pair.wait_until_replayed().await.unwrap();
-    assert!(
-        committed.elapsed() >= lag,
-        "shown after {:?}",
-        committed.elapsed()
-    );
+    assert!(committed.elapsed() >= lag, "shown after {:?}", committed.elapsed());
     assert_eq!(count(pair.reader()).await, 1);
 
     pair.set_lag(Duration::ZERO).await.unwrap();
     let committed = Instant::now();
     execute(pair.writer(), "INSERT INTO note VALUES ('soon')").await;
     pair.wait_until_replayed().await.unwrap();
-    assert!(
-        committed.elapsed() < lag,
-        "still delayed: {:?}",
-        committed.elapsed()
-    );
+    assert!(committed.elapsed() < lag, "still delayed: {:?}", committed.elapsed());
     pair.stop().await.unwrap();
 }
 
@@ -124,11 +95,7 @@ async fn each_server_keeps_its_port_and_its_data_over_a_restart() {
     execute(pair.writer(), "INSERT INTO note VALUES ('after the restart')").await;
     pair.stop_reader().await.unwrap();
     assert!(pair.reader().connect().await.is_err());
-    execute(
-        pair.writer(),
-        "INSERT INTO note VALUES ('while the reader was down')",
-    )
-    .await;
+    execute(pair.writer(), "INSERT INTO note VALUES ('while the reader was down')").await;
     pair.start_reader().await.unwrap();
     pair.wait_until_replayed().await.unwrap();
     assert_eq!(count(pair.reader()).await, 2);
@@ -149,10 +116,7 @@ async fn a_promoted_reader_takes_writes() {
 #[tokio::test]
 async fn a_dropped_pair_leaves_neither_process_nor_folder() {
     let pair = Pair::start(PairOptions::default()).await.unwrap();
-    let pids = [
-        pair.writer().pid().await.unwrap().into(),
-        pair.reader().pid().await.unwrap().into(),
-    ];
+    let pids = [pair.writer().pid().await.unwrap().into(), pair.reader().pid().await.unwrap().into()];
     let folder = pair.folder().to_owned();
     assert!(folder.exists() && pids.iter().all(|pid| alive(*pid)));
     drop(pair);
@@ -167,16 +131,9 @@ async fn a_killed_owner_leaves_neither_process_nor_folder() {
         .spawn()
         .unwrap();
     let mut line = String::new();
-    BufReader::new(owner.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    BufReader::new(owner.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let said: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let pids: Vec<u64> = said["pids"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|pid| pid.as_u64().unwrap())
-        .collect();
+    let pids: Vec<u64> = said["pids"].as_array().unwrap().iter().map(|pid| pid.as_u64().unwrap()).collect();
     let folder = Path::new(said["folder"].as_str().unwrap());
     assert!(folder.exists() && pids.iter().all(|pid| alive(*pid)));
 

@@ -121,7 +121,10 @@ async fn a_sweep_stops_at_the_first_sign_that_the_registry_is_full() {
     stack.registry().unwrap().set_max_concurrent_imports(1);
     stack.registry().unwrap().rules().add(Rule::new(Effect::Slow { milliseconds: 60_000 }));
     let summary = stack.functions().tick().await.unwrap();
-    assert_eq!(summary, serde_json::json!({"resumed": 0, "started": 1, "skipped": 0, "ended": "registry_unavailable"}));
+    assert_eq!(
+        summary,
+        serde_json::json!({"resumed": 0, "started": 1, "skipped": 0, "ended": "registry_unavailable"})
+    );
     assert_eq!(state(&stack, "group/c").await.unwrap(), "default");
     let starts = stack.registry().unwrap().journal().requests();
     assert_eq!(starts.iter().filter(|request| request.operation == Operation::Start).count(), 2);
