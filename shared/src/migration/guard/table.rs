@@ -44,8 +44,11 @@ pub(super) fn views() -> Vec<RegistryView> {
     statuses.chain([RegistryView::KnowsNothing, RegistryView::NoAnswer]).collect()
 }
 
+/// What else decides about a row, and how it is brought about.
+type Variant = (&'static str, fn(&mut Stuck));
+
 /// What else decides, each by itself.
-fn variants() -> Vec<(&'static str, fn(&mut Stuck))> {
+fn variants() -> Vec<Variant> {
     vec![
         ("past its time", |stuck| {
             let long_ago = jiff::Timestamp::UNIX_EPOCH + Duration::from_secs(60);

@@ -94,7 +94,7 @@ fn a_step_that_runs_where_the_row_says_otherwise_is_adopted_without_a_new_start_
         (State::Importing, RegistryStatus::PreImportInProgress, State::PreImporting),
     ] {
         let mut stuck = from(state, None);
-        stuck.now = stuck.now + Duration::from_secs(86_400);
+        stuck.now += Duration::from_secs(86_400);
         let (finding, after, attempt) = recorded(&stuck, status);
         assert_eq!((finding, attempt), (Finding::Adopted, AttemptChange::Adopt));
         assert_eq!((after.migration_state, after.retries_count), (running, 0));
@@ -104,7 +104,7 @@ fn a_step_that_runs_where_the_row_says_otherwise_is_adopted_without_a_new_start_
 #[test]
 fn a_pre_step_with_many_tags_may_take_longer() {
     let mut stuck = from(State::PreImporting, None);
-    stuck.now = stuck.now + Duration::from_secs(3_600);
+    stuck.now += Duration::from_secs(3_600);
     let running = RegistryView::Says(RegistryStatus::PreImportInProgress);
     assert_eq!(guard_decision(&stuck, running), GuardDecision::Cancel);
     stuck.row.tags_count = Some(10_000);
