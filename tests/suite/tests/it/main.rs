@@ -4,6 +4,7 @@
 
 mod calls;
 mod claims;
+mod faults;
 mod gateway;
 mod guard;
 mod hostile;

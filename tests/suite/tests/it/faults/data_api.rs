@@ -1,0 +1,128 @@
+//! Faults of the Data API that pass, and those that are refusals.
+
+use local::{
+    Stack,
+    local_data_api::{Effect, ErrorCode, Fault, When},
+};
+use suite::{row, until_state};
+
+use super::{
+    Answer, BEGUN_AGAIN, BUDGET, Call, MARGIN, WHOLE, attempt, is_migrated_by, nothing_is_left,
+    schedules_run, stack,
+};
+
+fn error(code: ErrorCode, when: When) -> Effect {
+    Effect::Error { code, when }
+}
+
+/// Makes a call that meets a fault.
+async fn under(stack: &Stack, fault: Fault, met: usize, call: Call, path: &str) -> Answer {
+    call.prepare(stack, path).await;
+    let attempt = attempt(stack, path).await;
+    stack.data_api().clear_journal();
+    stack.data_api().inject(call.aims(fault));
+    let answer = call.make(stack, path, attempt.as_deref()).await;
+    stack.data_api().clear_faults();
+    assert!(answer.took < BUDGET + MARGIN, "{path}: {answer:?}");
+    let journal = stack.data_api().journal();
+    let faults = journal.iter().filter_map(|call| call.outcome.as_ref()).filter(|outcome| outcome.fault);
+    assert_eq!(faults.count(), met, "{path}: every fault was met");
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_of_the_data_api_that_passes_is_not_noticed_by_any_caller_and_applies_nothing_twice() {
+    use ErrorCode::{
+        DatabaseResumingException, DatabaseUnavailableException, InternalServerErrorException,
+        InvalidResourceStateException, ServiceUnavailableError, StatementTimeoutException,
+        ThrottlingException,
+    };
+    let stack = stack().await;
+    for (name, times, effect) in [
+        ("resuming", 2, error(DatabaseResumingException, When::Before)),
+        ("throttled", 2, error(ThrottlingException, When::Before)),
+        ("not ready", 1, error(InvalidResourceStateException, When::Before)),
+        ("500 before", 1, error(InternalServerErrorException, When::Before)),
+        ("500 after", 1, error(InternalServerErrorException, When::After)),
+        ("503 before", 1, error(ServiceUnavailableError, When::Before)),
+        ("503 after", 1, error(ServiceUnavailableError, When::After)),
+        ("504 before", 1, error(DatabaseUnavailableException, When::Before)),
+        ("504 after", 1, error(DatabaseUnavailableException, When::After)),
+        ("timeout after", 1, error(StatementTimeoutException, When::After)),
+        ("foreign 502 before", 1, Effect::Status { status: 502, when: When::Before }),
+        ("foreign 502 after", 1, Effect::Status { status: 502, when: When::After }),
+        ("cut before", 1, Effect::Cut { when: When::Before }),
+        ("cut after", 1, Effect::Cut { when: When::After }),
+        ("half an answer", 1, Effect::HalfAnswer),
+        ("slow", 1, Effect::Slow { milliseconds: 1000 }),
+    ] {
+        for call in Call::ALL {
+            let path = call.path(name);
+            let fault = Fault::new(effect.clone()).times(times);
+            let answer = under(&stack, fault, times as usize, call, &path).await;
+            assert_eq!(answer.status, call.success(), "{path}: {answer:?}");
+            if call == Call::Status {
+                schedules_run(&stack).await;
+            }
+            is_migrated_by(&stack, &path, &WHOLE).await;
+        }
+    }
+    nothing_is_left(stack).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_the_data_api_is_answered_500_at_once_and_the_same_call_goes_on_when_it_is_gone() {
+    use ErrorCode::{
+        AccessDeniedException, DatabaseNotFoundException, HttpEndpointNotEnabledException,
+        ValidationException,
+    };
+    let stack = stack().await;
+    for (name, effect) in [
+        ("wrong secret", Effect::WrongSecret),
+        ("denied", error(AccessDeniedException, When::Before)),
+        ("no database", error(DatabaseNotFoundException, When::Before)),
+        ("no endpoint", error(HttpEndpointNotEnabledException, When::Before)),
+        ("invalid", error(ValidationException, When::Before)),
+    ] {
+        for call in Call::ALL {
+            let path = call.path(name);
+            let answer = under(&stack, Fault::new(effect.clone()).times(1), 1, call, &path).await;
+            assert_eq!((answer.status, answer.retry_after), (500, false), "{path}");
+            let untouched = if call == Call::Notification { "pre_importing" } else { "default" };
+            assert_eq!(row(&stack, &path).await.unwrap()["migration_state"], untouched, "{path}");
+
+            let attempt = attempt(&stack, &path).await;
+            let again = call.make(&stack, &path, attempt.as_deref()).await;
+            assert_eq!(again.status, call.success(), "{path}");
+            if call == Call::Status {
+                schedules_run(&stack).await;
+            }
+            is_migrated_by(&stack, &path, &WHOLE).await;
+        }
+    }
+    nothing_is_left(stack).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_ran_and_whose_rows_are_refused_is_answered_500_and_finished_by_the_guard() {
+    let stack = stack().await;
+    for (call, ran, again, expected) in [
+        // The attempt that is told of is over for the driver.
+        (Call::Notification, "importing", 200, &WHOLE[..]),
+        // It has been started; nobody has asked the registry.
+        (Call::Start, "pre_importing", 409, &BEGUN_AGAIN[..]),
+        (Call::Sweep, "pre_importing", 200, &BEGUN_AGAIN[..]),
+        (Call::Status, "default", 200, &WHOLE[..]),
+    ] {
+        let path = call.path("oversized");
+        let answer = under(&stack, Fault::new(Effect::Oversized).times(1), 1, call, &path).await;
+        assert_eq!((answer.status, answer.retry_after), (500, false), "{path}");
+        until_state(&stack, &path, ran).await.unwrap();
+
+        let known = attempt(&stack, &path).await;
+        assert_eq!(call.make(&stack, &path, known.as_deref()).await.status, again, "{path}");
+        schedules_run(&stack).await;
+        is_migrated_by(&stack, &path, expected).await;
+    }
+    nothing_is_left(stack).await;
+}
