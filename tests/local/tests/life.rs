@@ -56,8 +56,11 @@ impl Up {
 
     /// Waits until none of the processes is left and the temporary folder is empty.
     fn until_nothing_is_left(&mut self, pids: &[u32]) {
-        self.child.wait().unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "the command does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
         loop {
             let files = std::fs::read_dir(self.temporary.path()).unwrap().flatten().map(|entry| entry.path());
             let files: Vec<_> = files.collect();

@@ -19,6 +19,7 @@ use crate::keeper::Keeper;
 /// How long a server may take to start, to stop or to reach a state that was asked of it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(10);
+const TO_QUIT: Duration = Duration::from_secs(2);
 
 /// Where one server of the pair is reached.
 #[derive(Debug)]
@@ -140,11 +141,26 @@ impl Server {
         let Some(mut child) = self.process.get_mut().take() else {
             return;
         };
-        let ended = send(&child, Signal::SIGQUIT).and_then(|()| Ok(child.wait()?));
-        if let Err(error) = ended.and_then(|_| self.keeper.forget(child.id())) {
+        if let Err(error) = end_at_once(&mut child).and_then(|()| self.keeper.forget(child.id())) {
             tracing::warn!(%error, port = self.port, "a server could not be ended");
         }
     }
+}
+
+/// A server that is only just starting may take no notice of SIGQUIT, so it is not waited for without a limit.
+/// The processes of a postmaster that is killed end by themselves.
+fn end_at_once(child: &mut Child) -> anyhow::Result<()> {
+    send(child, Signal::SIGQUIT)?;
+    let deadline = Instant::now() + TO_QUIT;
+    while child.try_wait()?.is_none() {
+        if Instant::now() > deadline {
+            child.kill()?;
+            child.wait()?;
+            break;
+        }
+        std::thread::sleep(POLL);
+    }
+    Ok(())
 }
 
 fn send(child: &Child, signal: Signal) -> anyhow::Result<()> {
