@@ -50,6 +50,9 @@ stage_build() {
 }
 
 stage_tests() {
+    # The integration tests mostly wait for processes and servers: twice as many at once as CI has cores.
+    RUST_TEST_THREADS=${RUST_TEST_THREADS:-4}
+    export RUST_TEST_THREADS
     # shellcheck disable=SC2086
     cargo test $all --all-targets --no-fail-fast
 }
