@@ -40,6 +40,7 @@ fn build() -> anyhow::Result<PathBuf> {
     if folder.ends_with("release") {
         build.arg("--release");
     }
+    eprintln!("Building the functions (a minute or two the first time)");
     let status = build.status().context("cargo is not on PATH")?;
     ensure!(status.success(), "the functions cannot be built ({status})");
     Ok(folder.to_owned())
