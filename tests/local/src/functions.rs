@@ -52,12 +52,13 @@ impl FunctionSet {
     /// Starts cargo lambda and the processes, and waits until each function with a route answers.
     pub(crate) async fn start(plan: SetPlan<'_>) -> anyhow::Result<Self> {
         std::fs::create_dir_all(plan.logs)?;
-        let folder = match plan.functions.is_empty() {
-            true => PathBuf::new(),
-            false => tokio::task::spawn_blocking(binaries::functions).await??,
-        };
         let log = plan.logs.join("cargo-lambda.log");
-        let gateway = Gateway::start(plan.host, plan.port, &log, plan.keeper).await?;
+        let (folder, gateway) = if plan.functions.is_empty() {
+            (PathBuf::new(), Gateway::absent(plan.port, plan.keeper))
+        } else {
+            let folder = tokio::task::spawn_blocking(binaries::functions).await??;
+            (folder, Gateway::start(plan.host, plan.port, &log, plan.keeper).await?)
+        };
         let workers: Arc<Mutex<Workers>> = Arc::default();
         let set = Self {
             watcher: tokio::spawn(watch(Arc::clone(&workers), Arc::clone(plan.keeper))),

@@ -84,14 +84,17 @@ pub(crate) async fn keep(stack: &Stack, signals: &mut Signals) -> anyhow::Result
     let description = stack.describe().await;
     let announcement = Announcement::write(&description, &stack.common_environment())?;
     println!("{}", serde_json::to_string(&description)?);
-    eprintln!(
-        "The functions run under cargo lambda at {}. To compile and run them from the sources instead, all\n\
-         with one environment:\n  cargo lambda watch --concurrency 8 --invoke-port {} --env-file {}\n\
-         (after `local up --no-functions`, or on another port). Ctrl-C ends the stack.",
-        description.base_url,
-        description.base_url.rsplit(':').next().unwrap_or("9000"),
-        announcement.environment_file().display(),
-    );
+    let environment = announcement.environment_file().display().to_string();
+    let port = description.base_url.rsplit(':').next().unwrap_or("9000");
+    if description.functions.is_empty() {
+        eprintln!(
+            "No function runs yet. To compile and run them from the sources, all with one environment:\n  \
+             cargo lambda watch --concurrency 8 --invoke-port {port} --env-file {environment}\n\
+             Ctrl-C ends the stack."
+        );
+    } else {
+        eprintln!("The functions run under cargo lambda at {}. Ctrl-C ends the stack.", description.base_url);
+    }
     signals.received().await;
     Ok(())
 }
