@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
+use local::Stack;
 use shared::{
     endpoint::{Claim, Notification},
-    migration::{AttemptId, NotificationStatus},
-    store::{Claimed, Store, Verdict},
+    migration::{AttemptId, NotificationStatus, State},
+    store::{Changed, Claimed, Store, Verdict},
 };
 use suite::{primary, stack, writer};
 use tokio::time::Instant;
@@ -78,14 +79,12 @@ async fn eight_claimers_never_exceed_the_capacity_and_start_each_repository_once
     Arc::into_inner(stack).unwrap().stop().await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_change_that_waited_for_another_ones_lock_is_made() {
-    let stack = stack().await.unwrap();
-    suite::given(&stack, "group/image", "importing", None).await.unwrap();
-    let mut holder = primary(&stack).await.unwrap();
+/// A failure notification that waits for the row's lock while `meanwhile` is done to the row and committed.
+async fn failed_after(stack: &Stack, meanwhile: &str) -> Changed {
+    let mut holder = primary(stack).await.unwrap();
     let transaction = holder.transaction().await.unwrap();
-    transaction.execute("UPDATE container_repositories SET version = version + 1", &[]).await.unwrap();
-    let store = Store::<Notification>::new(writer(&stack));
+    transaction.batch_execute(meanwhile).await.unwrap();
+    let store = Store::<Notification>::new(writer(stack));
     let path = "group/image".parse().unwrap();
     let waiting = tokio::spawn(async move {
         let change = AttemptId::new(Uuid::new_v4());
@@ -93,7 +92,7 @@ async fn a_change_that_waited_for_another_ones_lock_is_made() {
             .apply_notification(&path, NotificationStatus::ImportFailed, None, None, change, deadline())
             .await
     });
-    let observer = primary(&stack).await.unwrap();
+    let observer = primary(stack).await.unwrap();
     suite::until("the change waits for the lock", || async {
         let query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
         Ok(observer.query_one(query, &[]).await?.get::<_, i64>(0) == 1)
@@ -101,12 +100,37 @@ async fn a_change_that_waited_for_another_ones_lock_is_made() {
     .await
     .unwrap();
     transaction.commit().await.unwrap();
+    waiting.await.unwrap().unwrap().unwrap()
+}
 
-    let changed = waiting.await.unwrap().unwrap().unwrap();
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_waited_for_another_ones_lock_is_made() {
+    let stack = stack().await.unwrap();
+    suite::given(&stack, "group/image", "importing", None).await.unwrap();
+
+    let changed = failed_after(&stack, "UPDATE container_repositories SET version = version + 1").await;
 
     assert_eq!((changed.verdict, changed.row.version), (Verdict::Applied, 4));
     assert_eq!(suite::state(&stack, "group/image").await.unwrap(), "import_aborted");
     let held = "SELECT count(*) FROM migration_slots WHERE repository_id IS NOT NULL";
-    assert_eq!(observer.query_one(held, &[]).await.unwrap().get::<_, i64>(0), 0);
+    let client = primary(&stack).await.unwrap();
+    assert_eq!(client.query_one(held, &[]).await.unwrap().get::<_, i64>(0), 0);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_waited_is_decided_by_what_the_other_one_did() {
+    let stack = stack().await.unwrap();
+    suite::given(&stack, "group/image", "importing", None).await.unwrap();
+    let done = "UPDATE migration_slots SET repository_id = NULL;
+        UPDATE container_repositories SET migration_state = 'import_done', import_done_at = now(), slot = NULL,
+            version = version + 1";
+
+    let changed = failed_after(&stack, done).await;
+
+    assert_eq!((changed.verdict, changed.before), (Verdict::Refused, State::ImportDone));
+    let row = suite::row(&stack, "group/image").await.unwrap();
+    assert_eq!((row["migration_state"].as_str(), row["version"].as_i64()), (Some("import_done"), Some(3)));
+    assert_eq!(row["retries_count"], 0);
     stack.stop().await.unwrap();
 }
