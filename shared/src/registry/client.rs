@@ -20,7 +20,7 @@ const KEPT_CONNECTION: Duration = Duration::from_secs(5);
 /// Where the registry is and how it knows us.
 #[derive(Clone)]
 pub struct RegistryConfig {
-    /// Where the registry is, e.g. `https://registry.example.com`; may have a path.
+    /// Where the registry is, e.g. `https://images.example.com`; may have a path.
     pub url: Url,
     /// The `aud` of the tokens.
     pub audience: String,
