@@ -38,7 +38,7 @@ async fn in_state(stack: &Stack, paths: &[&str], state: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fault_of_the_data_api_that_lasts_is_answered_in_time_and_what_it_stopped_goes_on_afterwards() {
-    let stack = Arc::new(stack().await);
+    let stack = Arc::new(stack(2).await);
     let swept = ["sweep/one", "sweep/other"];
     repositories(&stack, &swept).await.unwrap();
     for when in [When::Before, When::After] {

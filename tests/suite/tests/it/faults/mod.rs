@@ -124,8 +124,8 @@ impl Answer {
     }
 }
 
-/// A stack with room for everything at once.
-async fn stack() -> Stack {
+/// A stack with room for everything at once, and so many processes of each function.
+async fn stack(instances: usize) -> Stack {
     let functions = Function::ALL.into_iter().filter(|function| *function != Function::ManageMigrations);
     let registry = RegistryChoice::Local {
         old_storage: None,
@@ -133,7 +133,8 @@ async fn stack() -> Stack {
         max_concurrent_imports: 100,
         step_time: StepTime::default(),
     };
-    Stack::start(StackOptions { functions: functions.collect(), registry, ..options() }).await.unwrap()
+    let functions = functions.collect();
+    Stack::start(StackOptions { instances, functions, registry, ..options() }).await.unwrap()
 }
 
 /// The attempt of the row, as the registry was told it.

@@ -58,7 +58,7 @@ fn asked(stack: &Stack, path: &str, step: Step) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_the_registry_may_have_begun_is_never_aborted_and_goes_on_by_itself_or_by_the_guard() {
-    let stack = stack().await;
+    let stack = stack(2).await;
     let registry = stack.registry().unwrap();
     // Nobody but the calls under test starts anything.
     sql(&stack, "UPDATE migration_settings SET created_before = '2000-01-01'").await.unwrap();
