@@ -2,7 +2,7 @@ use tokio::time::Instant;
 
 use super::{Asked, Patience, begin, new_change};
 use crate::{
-    endpoint::{EndpointError, Start},
+    endpoint::{EndpointError, Purpose, Start, Writer},
     migration::{ContainerRepository, RepositoryPath},
     registry::RegistryClient,
     store::{Started, Store},
@@ -35,7 +35,18 @@ pub async fn start(
     path: &RepositoryPath,
     deadline: Instant,
 ) -> Result<StartOutcome, EndpointError> {
-    Ok(match store.start(path, new_change(), deadline).await? {
+    let started = store.start(path, new_change(), deadline).await?;
+    began(store, registry, started, deadline).await
+}
+
+/// Asks the registry where a claim took the row, and says what stood in the way elsewhere.
+pub(super) async fn began<P: Purpose<Endpoint = Writer>>(
+    store: &Store<P>,
+    registry: &RegistryClient,
+    started: Started,
+    deadline: Instant,
+) -> Result<StartOutcome, EndpointError> {
+    Ok(match started {
         Started::Started(row) => {
             let asked = begin(store, registry, *row, Patience::None, deadline).await?;
             StartOutcome::Asked(Box::new(asked))

@@ -1,11 +1,11 @@
 use tokio::time::Instant;
 
 use crate::{
-    driver::{Patience, StartOutcome, begin, new_change},
+    driver::{StartOutcome, new_change, start::began},
     endpoint::{EndpointError, Manage},
     migration::RepositoryPath,
     registry::RegistryClient,
-    store::{Started, Store},
+    store::Store,
 };
 
 /// Starts an aborted repository at once, as [`start`](crate::driver::start) does.
@@ -19,14 +19,6 @@ pub async fn retry(
     path: &RepositoryPath,
     deadline: Instant,
 ) -> Result<StartOutcome, EndpointError> {
-    Ok(match store.retry(path, new_change(), deadline).await? {
-        Started::Started(row) => {
-            let asked = begin(store, registry, *row, Patience::None, deadline).await?;
-            StartOutcome::Asked(Box::new(asked))
-        }
-        Started::WrongState(row) => StartOutcome::WrongState(row),
-        Started::Disabled => StartOutcome::Disabled,
-        Started::NoSlot => StartOutcome::NoSlot,
-        Started::NotFound => StartOutcome::NotFound,
-    })
+    let started = store.retry(path, new_change(), deadline).await?;
+    began(store, registry, started, deadline).await
 }
