@@ -1,0 +1,188 @@
+//! How well the driver uses its slots: how much of the time that repositories waited for one the slots were held,
+//! and how much of it the registry was really at work.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+use local::{
+    RegistryChoice, Stack, StackOptions,
+    local_registry::{Effect, Operation, Registry, Rule, Step, StepTime},
+};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use suite::{primary, repositories};
+use tokio_postgres::Client;
+
+/// How often enqueue-migrations is invoked; the chain after each finished import does the rest.
+const TICK: Duration = Duration::from_secs(1);
+/// A run that has not moved for so long has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The transitions that take a slot or give it back, in the order in which they happened.
+const OCCUPANCY: &str = "
+    occupancy AS (
+        SELECT
+            t.id,
+            t.slot,
+            t.created_at,
+            t.to_state = ANY (ARRAY['pre_importing', 'pre_import_done', 'importing']) AS taken
+        FROM migration_transitions AS t
+        WHERE t.applied
+            AND (t.from_state = ANY (ARRAY['pre_importing', 'pre_import_done', 'importing']))
+                <> (t.to_state = ANY (ARRAY['pre_importing', 'pre_import_done', 'importing']))
+    ),
+    span AS (
+        SELECT min(created_at) AS began, max(created_at) AS ended FROM occupancy WHERE taken
+    )";
+
+/// Migrates many repositories with import times drawn at random, and prints how the slots were used.
+#[derive(Parser)]
+struct Arguments {
+    /// How many container repositories.
+    #[arg(long, default_value_t = 1000)]
+    repositories: usize,
+    /// How many of them may be in progress at once: the setting, the processes of each function, and the imports
+    /// that the registry runs at once.
+    #[arg(long, default_value_t = 25)]
+    capacity: u16,
+    /// How long a step takes at least, in milliseconds.
+    #[arg(long, default_value_t = 50)]
+    shortest: u64,
+    /// How long it takes at most.
+    #[arg(long, default_value_t = 500)]
+    longest: u64,
+    /// What the times are drawn with.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let stack = Stack::start(options(&arguments)).await?;
+    let drawn = prepare(&stack, &arguments).await?;
+    println!(
+        "{} repositories, capacity {}, steps of {} to {} ms (seed {}), a registry with room for {} imports",
+        arguments.repositories,
+        arguments.capacity,
+        arguments.shortest,
+        arguments.longest,
+        arguments.seed,
+        arguments.capacity
+    );
+    let ticker = stack.tick_every(TICK);
+    migrate(&stack, arguments.repositories).await?;
+    drop(ticker);
+    report(&stack, f64::from(arguments.capacity), drawn).await?;
+    stack.stop().await
+}
+
+fn options(arguments: &Arguments) -> StackOptions {
+    StackOptions {
+        registry: RegistryChoice::Local {
+            old_storage: None,
+            new_storage: None,
+            max_concurrent_imports: arguments.capacity.into(),
+            step_time: StepTime::default(),
+        },
+        instances: arguments.capacity.into(),
+        capacity: arguments.capacity.into(),
+        log_level: "warn".to_owned(),
+        ..StackOptions::default()
+    }
+}
+
+/// Makes the repositories known, each with a time of its own for each step; how long the steps take together.
+async fn prepare(stack: &Stack, arguments: &Arguments) -> anyhow::Result<Duration> {
+    let mut random = StdRng::seed_from_u64(arguments.seed);
+    let mut together = Duration::ZERO;
+    let paths: Vec<String> =
+        (0..arguments.repositories).map(|number| format!("group/image{number}")).collect();
+    for path in &paths {
+        for step in [Step::Pre, Step::Final] {
+            let milliseconds = random.random_range(arguments.shortest..=arguments.longest);
+            together += Duration::from_millis(milliseconds);
+            // Used up by the import, so that those that are left are soon looked through.
+            let slow = Rule::new(Effect::Slow { milliseconds }).repository(path).step(step).times(1);
+            stack.registry()?.rules().add(slow);
+        }
+    }
+    repositories(stack, &paths.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    Ok(together)
+}
+
+/// Waits until every repository has come to its end.
+async fn migrate(stack: &Stack, wanted: usize) -> anyhow::Result<()> {
+    let client = primary(stack).await?;
+    let mut last = (0, Instant::now());
+    loop {
+        let query = "SELECT count(*) FROM container_repositories WHERE migration_state = 'import_done'";
+        let done: i64 = client.query_one(query, &[]).await?.get(0);
+        if usize::try_from(done)? == wanted {
+            return Ok(());
+        }
+        if done != last.0 {
+            last = (done, Instant::now());
+        }
+        ensure!(last.1.elapsed() < PATIENCE, "nothing moves: {done} of {wanted} are done");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn report(stack: &Stack, capacity: f64, drawn: Duration) -> anyhow::Result<()> {
+    let client = primary(stack).await?;
+    let span = seconds(&client, "SELECT extract(epoch FROM ended - began) FROM span").await?;
+    let began = seconds(&client, "SELECT extract(epoch FROM began) FROM span").await?;
+    let held = seconds(
+        &client,
+        "SELECT extract(epoch FROM sum(least(coalesce(freed, ended), ended) - created_at))
+        FROM span, (SELECT *, lead(created_at) OVER (PARTITION BY slot ORDER BY id) AS freed FROM occupancy) AS o
+        WHERE taken",
+    )
+    .await?;
+    let registry = stack.registry()?;
+    let busy = busy(registry, began, began + span)?;
+    let (refused, starts) = (
+        seconds(&client, "SELECT count(*) FROM migration_transitions WHERE event = 'start_refused'").await?,
+        registry.journal().requests().iter().filter(|call| call.operation == Operation::Start).count(),
+    );
+    let retries = seconds(&client, "SELECT sum(retries_count) FROM container_repositories").await?;
+
+    println!("\nFrom the first start to the last, while repositories waited {span:17.2} s");
+    println!("  the imports by themselves, over all slots {:34.2} s", drawn.as_secs_f64() / capacity);
+    println!("  slots held {:67.1} %", 100.0 * held / (capacity * span));
+    println!("  the registry at work {:57.1} %", 100.0 * busy / (capacity * span));
+    println!("Starts asked of the registry {starts:49}");
+    println!("Starts it had no room for, parked {refused:44}");
+    println!("Retries counted {retries:62}");
+    println!(
+        "\nA slot is held from the transition that takes it to the one that gives it back. Both times are those of \n\
+         their transactions' beginning, a few milliseconds before the commit, on either side alike."
+    );
+    Ok(())
+}
+
+async fn seconds(client: &Client, query: &str) -> anyhow::Result<f64> {
+    let query = format!("WITH {OCCUPANCY} SELECT ({query})::double precision");
+    client.query_one(&query, &[]).await?.get::<_, Option<f64>>(0).context("nothing was migrated")
+}
+
+/// How long the registry's imports took together within a span of time, in seconds: each from the call that began
+/// it to its notification.
+fn busy(registry: &Registry, began: f64, ended: f64) -> anyhow::Result<f64> {
+    let at = |time: jiff::Timestamp| time.as_duration().as_secs_f64();
+    let accepted: BTreeMap<String, f64> = registry
+        .journal()
+        .requests()
+        .into_iter()
+        .filter(|call| call.operation == Operation::Start && call.answered == Some(202))
+        .filter_map(|call| Some((call.request_id?, at(call.at))))
+        .collect();
+    registry.journal().notifications().iter().try_fold(0.0, |sum, notification| {
+        let id = notification.request_id.as_deref().context("a notification without an id")?;
+        let start = accepted.get(id).context("a notification of an import that nobody began")?;
+        Ok(sum + (at(notification.at).min(ended) - start.max(began)).max(0.0))
+    })
+}

@@ -1,0 +1,17 @@
+#!/bin/sh
+# How well the slots are used: the share of the time that repositories waited in which the slots were held, and in
+# which the registry was really at work. Everything is built as it is deployed, which takes minutes the first time.
+#
+# usage: tests/utilisation.sh [--repositories N] [--capacity N] [--shortest MILLISECONDS] [--longest MILLISECONDS] [--seed N]
+set -eu
+
+cd "$(dirname -- "$0")/.."
+. tests/setup.sh
+
+echo "Building" >&2
+# By themselves first: what the local stack needs of a crate must not reach a function.
+cargo build --locked --quiet --release --bins --target-dir target
+cargo build --locked --quiet --release -p suite --bin utilisation --target-dir target/utilisation
+FUNCTIONS_DIR=$PWD/target/release
+export FUNCTIONS_DIR
+exec target/utilisation/release/utilisation "$@"
