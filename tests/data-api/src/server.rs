@@ -38,6 +38,14 @@ impl DataApi {
         let listen = config.listen;
         let listener =
             TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+        Self::start_on(listener, config)
+    }
+
+    /// The same on a listener that is there already; the configuration's address is not used.
+    ///
+    /// # Errors
+    /// The listener has no address.
+    pub fn start_on(listener: TcpListener, config: Config) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::new(config));
         Ok(Self {

@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 
-use crate::PairOptions;
 use crate::binaries::Binaries;
 use crate::server::Server;
+use crate::{PASSWORD_GROUP, PairOptions};
 
 /// Makes both data folders. The copy is a replica because it is told so; it needs no backup of a running
 /// primary since nothing has run yet.
@@ -25,6 +25,7 @@ pub(crate) fn create(
         .arg("-D")
         .arg(writer.data()))?;
     append(writer, &settings(writer, options))?;
+    ask_for_passwords(writer)?;
 
     run(Command::new("cp").arg("-a").arg(writer.data()).arg(reader.data()))?;
     append(reader, &settings(reader, options))?;
@@ -62,6 +63,14 @@ fn settings(server: &Server, options: &PairOptions) -> String {
         port = server.port,
         connections = options.max_connections,
     )
+}
+
+/// The first line that fits decides, and initdb's own trust everybody.
+fn ask_for_passwords(server: &Server) -> anyhow::Result<()> {
+    let path = server.data().join("pg_hba.conf");
+    let trusting = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let asking = format!("host all +{PASSWORD_GROUP} {}/32 scram-sha-256\n", server.host);
+    fs::write(&path, asking + &trusting).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn append(server: &Server, text: &str) -> anyhow::Result<()> {

@@ -25,6 +25,10 @@ use crate::server::wait_until;
 /// The database that exists, empty, on a fresh pair.
 pub const DATABASE: &str = "migrations";
 
+/// Whoever is made a member of this role, which does not exist on a fresh pair, has to give a password
+/// (scram-sha-256) to both servers. All others are trusted.
+pub const PASSWORD_GROUP: &str = "asked_for_password";
+
 /// What a pair is started with.
 #[derive(Debug, Clone)]
 pub struct PairOptions {

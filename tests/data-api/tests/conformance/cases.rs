@@ -16,7 +16,7 @@ pub struct Case {
     /// What of it nobody could confirm without an AWS account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unconfirmed: Option<String>,
-    /// `aws` (its limits), `small` (small ones), `aged` (transactions live briefly).
+    /// `aws` (its limits), `small` (small ones), `aged` (transactions live briefly), `late` (nobody listens yet).
     #[serde(default = "aws")]
     pub server: String,
     /// `once` (no retries), `hasty` (short timeout), `default` (three attempts).
@@ -30,6 +30,9 @@ pub struct Case {
     /// How many calls must have arrived at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls: Option<usize>,
+    /// How many requests the client must have sent, or tried to, in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<usize>,
 }
 
 fn aws() -> String {

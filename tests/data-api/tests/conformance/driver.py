@@ -1,6 +1,7 @@
 """Drives the conformance cases with boto3 and checks every answer against botocore's model of the service.
 
-Reads one JSON object from standard input (cases, servers, names); prints one JSON line per case.
+Reads one JSON line from standard input (cases, servers, names); prints one JSON line per case. To let the server
+`late` listen it prints one that says so, and waits for a line in return.
 """
 
 import base64
@@ -37,7 +38,7 @@ class Wrong(Exception):
     pass
 
 
-def client_of(url, kind):
+def client_of(url, kind, sent=None):
     client = boto3.client(
         "rds-data",
         endpoint_url=url,
@@ -47,6 +48,8 @@ def client_of(url, kind):
         config=CLIENTS[kind],
     )
     client.meta.events.register("before-parse.rds-data.*", check_against_the_model)
+    if sent is not None:
+        client.meta.events.register("before-send.rds-data.*", lambda **_: sent.append(None))
     return client
 
 
@@ -105,13 +108,15 @@ class Case:
         self.case = case
         self.setting = setting
         self.url = setting["servers"][case.get("server", "aws")]
-        self.client = client_of(self.url, case.get("client", "once"))
+        self.sent = []
+        self.client = client_of(self.url, case.get("client", "once"), self.sent)
         self.watcher = client_of(setting["servers"]["aws"], "once")
         self.kept = {}
 
     def run(self):
-        self.control("DELETE", "faults")
-        self.control("DELETE", "journal")
+        if self.case.get("server") != "late":
+            self.control("DELETE", "faults")
+            self.control("DELETE", "journal")
         for fault in self.case.get("faults", []):
             self.control("POST", "faults", self.resolve(fault))
         for step in self.case["steps"]:
@@ -120,6 +125,8 @@ class Case:
             calls = len(self.control("GET", "journal"))
             if calls != self.case["calls"]:
                 raise Wrong(f"{calls} calls arrived")
+        if self.case.get("sent", len(self.sent)) != len(self.sent):
+            raise Wrong(f"{len(self.sent)} requests were sent")
 
     def control(self, method, what, body=None):
         data = None if body is None else json.dumps(body).encode()
@@ -140,6 +147,9 @@ class Case:
                 raise Wrong(f"the call in the background: {outcome}")
         elif "until" in step:
             self.until(step["until"])
+        elif "listen" in step:
+            print(json.dumps({"listen": True}), flush=True)
+            sys.stdin.readline()
         else:
             self.call(step)
 
@@ -235,7 +245,7 @@ def plain(value):
 
 
 def main():
-    setting = json.load(sys.stdin)
+    setting = json.loads(sys.stdin.readline())
     for case in setting["cases"]:
         try:
             Case(case, setting).run()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 
 use crate::cases::all;
@@ -29,17 +29,23 @@ async fn every_case_holds_for_boto3() {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    driver.stdin.take().unwrap().write_all(setting.to_string().as_bytes()).await.unwrap();
-    let output = driver.wait_with_output().await.unwrap();
+    let mut input = driver.stdin.take().unwrap();
+    input.write_all(format!("{setting}\n").as_bytes()).await.unwrap();
+    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+    let mut told: BTreeMap<String, Value> = BTreeMap::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        let line: Value = serde_json::from_str(&line).unwrap();
+        if line["listen"] == true {
+            stage.listen();
+            input.write_all(b"listening\n").await.unwrap();
+        } else {
+            told.insert(line["name"].as_str().unwrap().to_owned(), line["wrong"].clone());
+        }
+    }
+    let status = driver.wait().await.unwrap();
     stage.strike().await;
-    assert!(output.status.success(), "the driver ended with {}", output.status);
+    assert!(status.success(), "the driver ended with {status}");
 
-    let told: BTreeMap<String, Value> = String::from_utf8(output.stdout)
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .map(|line| (line["name"].as_str().unwrap().to_owned(), line["wrong"].clone()))
-        .collect();
     let wrong: Vec<String> = cases
         .iter()
         .filter(|case| told.get(&case.name) != Some(&Value::Null))

@@ -1,15 +1,19 @@
 //! The cases, driven by aws-sdk-rdsdata.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use aws_sdk_rdsdata::Client;
+use aws_sdk_rdsdata::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_rdsdata::config::retry::RetryConfig;
 use aws_sdk_rdsdata::config::timeout::TimeoutConfig;
-use aws_sdk_rdsdata::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_rdsdata::error::{ProvideErrorMetadata, SdkError};
-use local_data_api::DataApi;
+use aws_sdk_rdsdata::config::{
+    BehaviorVersion, Builder, ConfigBag, Credentials, Intercept, Region, RuntimeComponents,
+};
+use aws_sdk_rdsdata::error::{BoxError, ProvideErrorMetadata, SdkError};
 use serde_json::{Map, Value, json};
 
 use crate::cases::{Case, all};
@@ -35,8 +39,38 @@ async fn every_case_holds_for_the_rust_sdk() {
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// How often a client has sent something, or tried to.
+#[derive(Clone, Debug, Default)]
+struct Attempts(Arc<AtomicUsize>);
+
+impl Attempts {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Intercept for Attempts {
+    fn name(&self) -> &'static str {
+        "attempts"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
 /// A client as the functions build theirs, with the retries and timeouts of its kind.
 pub fn client(url: &str, kind: &str) -> Client {
+    Client::from_conf(config(url, kind).build())
+}
+
+fn config(url: &str, kind: &str) -> Builder {
     let retries = match kind {
         "default" => RetryConfig::standard(),
         _ => RetryConfig::disabled(),
@@ -45,15 +79,13 @@ pub fn client(url: &str, kind: &str) -> Client {
     if kind == "hasty" {
         timeouts = timeouts.operation_timeout(Duration::from_secs(1));
     }
-    let config = aws_sdk_rdsdata::Config::builder()
+    aws_sdk_rdsdata::Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::from_static("eu-central-1"))
         .credentials_provider(Credentials::new("local", "local", None, None, "the conformance cases"))
         .endpoint_url(url)
         .retry_config(retries)
         .timeout_config(timeouts.build())
-        .build();
-    Client::from_conf(config)
 }
 
 /// How a call failed.
@@ -64,8 +96,10 @@ struct Failed {
 }
 
 struct Run<'a> {
-    server: &'a DataApi,
+    stage: &'a Stage,
+    server: String,
     client: Client,
+    attempts: Attempts,
     watcher: Client,
     names: BTreeMap<&'static str, String>,
     kept: BTreeMap<String, String>,
@@ -73,27 +107,35 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(stage: &'a Stage, case: &Case) -> Self {
-        let server = stage.server(&case.server);
+        let urls = stage.urls();
+        let attempts = Attempts::default();
+        let counted = config(&urls[case.server.as_str()], &case.client).interceptor(attempts.clone());
         Self {
-            server,
-            client: client(&server.url(), &case.client),
-            watcher: client(&stage.server("aws").url(), "once"),
+            stage,
+            server: case.server.clone(),
+            client: Client::from_conf(counted.build()),
+            attempts,
+            watcher: client(&urls["aws"], "once"),
             names: names(),
             kept: BTreeMap::new(),
         }
     }
 
     async fn case(&mut self, case: &Case) -> anyhow::Result<()> {
-        self.server.clear_faults();
-        self.server.clear_journal();
-        for fault in &case.faults {
-            self.server.inject(serde_json::from_value(self.resolve(fault))?);
+        if let Some(server) = self.stage.server(&self.server) {
+            server.clear_faults();
+            server.clear_journal();
+            for fault in &case.faults {
+                server.inject(serde_json::from_value(self.resolve(fault))?);
+            }
         }
         for step in &case.steps {
             self.step(step).await?;
         }
-        let calls = self.server.journal().len();
+        let calls = self.stage.server(&self.server).map_or(0, |server| server.journal().len());
         ensure!(case.calls.is_none_or(|wanted| wanted == calls), "{calls} calls arrived");
+        let sent = self.attempts.count();
+        ensure!(case.sent.is_none_or(|wanted| wanted == sent), "{sent} requests were sent");
         Ok(())
     }
 
@@ -110,6 +152,9 @@ impl<'a> Run<'a> {
             self.judge(background, told).context("the call in the background")
         } else if step.contains_key("until") {
             self.until(step).await
+        } else if step.contains_key("listen") {
+            self.stage.listen();
+            Ok(())
         } else {
             self.call(step).await
         }

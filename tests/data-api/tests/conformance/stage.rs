@@ -1,11 +1,13 @@
-//! A pair of servers, three Data APIs in front of it, and the names that the cases use.
+//! A pair of servers, Data APIs in front of it, and the names that the cases use.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use local_data_api::{Cluster, ClusterState, Config, DataApi, Limits, Secret};
 use postgres_pair::{Pair, PairOptions};
+use tokio::net::TcpSocket;
 use tokio::sync::OnceCell;
 
 use crate::cases::FIXTURE;
@@ -17,6 +19,30 @@ pub const DATABASE: &str = postgres_pair::DATABASE;
 pub struct Stage {
     pub pair: Pair,
     servers: Vec<(&'static str, DataApi)>,
+    late: Late,
+}
+
+/// Where nobody listens until a case says so.
+struct Late {
+    url: String,
+    /// Bound, so that nobody else gets the port, and not listening.
+    socket: Mutex<Option<TcpSocket>>,
+    server: OnceLock<DataApi>,
+}
+
+impl Late {
+    fn bind() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let url = format!("http://{}", socket.local_addr().unwrap());
+        Self { url, socket: Mutex::new(Some(socket)), server: OnceLock::new() }
+    }
+
+    fn listen(&self, config: Config) {
+        let socket = self.socket.lock().unwrap().take().expect("a case that lets it listen once");
+        let server = DataApi::start_on(socket.listen(64).unwrap(), config).unwrap();
+        assert!(self.server.set(server).is_ok());
+    }
 }
 
 impl Stage {
@@ -29,21 +55,34 @@ impl Stage {
         for (name, limits) in [("aws", Limits::default()), ("small", small()), ("aged", aged())] {
             servers.push((name, DataApi::start(config(&pair, limits)).await.unwrap()));
         }
-        Self { pair, servers }
+        Self { pair, servers, late: Late::bind() }
     }
 
     /// Name and URL of each server.
     pub fn urls(&self) -> BTreeMap<&'static str, String> {
-        self.servers.iter().map(|(name, server)| (*name, server.url())).collect()
+        let servers = self.servers.iter().map(|(name, server)| (*name, server.url()));
+        servers.chain([("late", self.late.url.clone())]).collect()
     }
 
-    pub fn server(&self, wanted: &str) -> &DataApi {
+    /// None: it does not listen yet.
+    pub fn server(&self, wanted: &str) -> Option<&DataApi> {
+        if wanted == "late" {
+            return self.late.server.get();
+        }
         let found = self.servers.iter().find(|(name, _)| *name == wanted);
-        found.map(|(_, server)| server).unwrap()
+        Some(found.map(|(_, server)| server).unwrap())
+    }
+
+    /// From now on the server `late` listens.
+    pub fn listen(&self) {
+        self.late.listen(config(&self.pair, Limits::default()));
     }
 
     pub async fn strike(self) {
         for (_, server) in self.servers {
+            server.stop().await;
+        }
+        if let Some(server) = self.late.server.into_inner() {
             server.stop().await;
         }
         self.pair.stop().await.unwrap();
@@ -54,7 +93,7 @@ impl Stage {
 pub fn names() -> BTreeMap<&'static str, String> {
     let clusters =
         ["writer", "reader", "down", "no-writer", "no-instance", "disabled", "invalid-state", "unknown"];
-    let secrets = ["owner", "select-only", "no-such-role", "missing"];
+    let secrets = ["owner", "select-only", "no-such-role", "missing", "right-password", "wrong-password"];
     let clusters = clusters.into_iter().map(|name| (name, cluster_arn(name)));
     let secrets = secrets.into_iter().map(|name| (name, secret_arn(name)));
     let others = [("database", DATABASE.to_owned()), ("owner-by-name", "local-owner".to_owned())];
@@ -92,6 +131,8 @@ pub fn config(pair: &Pair, limits: Limits) -> Config {
             secret("owner", "postgres"),
             secret("select-only", "select_only"),
             secret("no-such-role", "nobody_by_this_name"),
+            Secret { password: "right".to_owned(), ..secret("right-password", "asked") },
+            Secret { password: "wrong".to_owned(), ..secret("wrong-password", "asked") },
         ],
         limits,
         ..Config::default()

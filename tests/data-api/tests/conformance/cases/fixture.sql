@@ -16,3 +16,7 @@ CREATE TABLE counted (id bigserial PRIMARY KEY, note text NOT NULL UNIQUE);
 CREATE ROLE select_only LOGIN;
 GRANT SELECT ON things, counted TO select_only;
 CREATE FUNCTION takes_integer(value integer) RETURNS integer LANGUAGE sql AS 'SELECT value';
+-- By the pair's pg_hba.conf.
+CREATE ROLE asked_for_password;
+SET password_encryption = 'scram-sha-256';
+CREATE ROLE asked LOGIN PASSWORD 'right' IN ROLE asked_for_password;
