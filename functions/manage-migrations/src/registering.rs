@@ -9,6 +9,7 @@ use shared::{
     store::{Registration, Removed},
     web::{Problem, optional_json_body, text_body},
 };
+use uuid::Uuid;
 
 use crate::{
     handler::Call,
@@ -65,7 +66,7 @@ pub async fn register(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     let listed = u32::try_from(registrations.len()).unwrap_or(u32::MAX);
     let batches: Vec<Vec<Registration>> = registrations.chunks(BATCH).map(<[_]>::to_vec).collect();
     let registered: u32 = stream::iter(batches)
-        .map(|batch| async move { store.register(&batch, call.budget.deadline()).await })
+        .map(|batch| async move { store.register(&batch, Uuid::new_v4(), call.budget.deadline()).await })
         .buffer_unordered(AT_ONCE)
         .try_fold(0, async |sum, registered| Ok(sum + registered))
         .await?;

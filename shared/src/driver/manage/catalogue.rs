@@ -3,6 +3,7 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use serde::Serialize;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::{
     endpoint::{EndpointError, Manage},
@@ -121,7 +122,7 @@ async fn register_names(
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
-    let registered = if new.is_empty() { 0 } else { store.register(&new, deadline).await? };
+    let registered = if new.is_empty() { 0 } else { store.register(&new, Uuid::new_v4(), deadline).await? };
     sum.registered += registered;
     sum.existing += u32::try_from(paths.len()).unwrap_or(u32::MAX).saturating_sub(registered);
     let unknown_tags = new.iter().filter(|one| one.tags_count.is_none()).count();

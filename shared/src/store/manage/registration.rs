@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::{
     endpoint::{EndpointError, Manage, Statement},
@@ -34,18 +35,23 @@ pub struct Removed {
 }
 
 impl Store<Manage> {
-    /// Registers those that are not there yet, and leaves the others as they are. The number of new ones: what
-    /// an earlier sending of this statement registered, whose answer was lost, is not among them.
+    /// Registers those that are not there yet, and leaves the others as they are. The number of new ones.
+    ///
+    /// May be repeated with the same `registration` after an unknown outcome: what an earlier sending registered
+    /// counts as new.
     ///
     /// # Errors
     /// [`EndpointError`] when the writer did not answer.
     pub async fn register(
         &self,
         repositories: &[Registration],
+        registration: Uuid,
         deadline: Instant,
     ) -> Result<u32, EndpointError> {
         let repositories = serde_json::to_value(repositories).unwrap_or_default();
-        let statement = Statement::repeatable_write("register", REGISTER).bind("repositories", &repositories);
+        let statement = Statement::repeatable_write("register", REGISTER)
+            .bind("repositories", &repositories)
+            .bind("registration", registration);
         Ok(self.endpoint.fetch::<u32, _>(statement, deadline).await?.pop().unwrap_or_default())
     }
 

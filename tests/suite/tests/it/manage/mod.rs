@@ -5,6 +5,7 @@ mod enqueue;
 mod explain;
 mod giving_up;
 mod registering;
+mod registering_again;
 mod reopening;
 mod retrying;
 mod settings;
