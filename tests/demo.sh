@@ -1,7 +1,9 @@
 #!/bin/sh
 # The main job: container repositories are migrated while the replica lags, watched live and checked.
 #
-# usage: tests/demo.sh [--storage DIR] [--keep] [--lag MILLISECONDS] [--step-time MILLISECONDS] [--repositories N]
+# usage: tests/demo.sh [--chaos] [--storage DIR] [--keep] [--lag MILLISECONDS] [--step-time MILLISECONDS]
+#                      [--repositories N]
+#   --chaos  the registry is restarted twice in the middle, and cuts off what it is importing
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)

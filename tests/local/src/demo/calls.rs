@@ -4,13 +4,14 @@ use local::StackFile;
 
 /// Prints commands to copy.
 pub(crate) fn print(stack: &StackFile, path: &str) {
-    let StackFile { base_url, operator_token, writer_dsn, reader_dsn, .. } = stack;
+    let StackFile { base_url, operator_token, reader_dsn, .. } = stack;
     println!(
         "\nThe stack is still running. For example:\n\
          \n  TOKEN={operator_token}\
          \n  curl -s -H \"Authorization: Bearer $TOKEN\" {base_url}/migrations/status/{path}\
          \n  curl -s -H \"Authorization: Bearer $TOKEN\" '{base_url}/migrations?state=import_done&limit=5'\
-         \n  psql '{writer_dsn}' -c \"INSERT INTO container_repositories (path) VALUES ('group/new')\"\
+         \n  curl -s -X POST -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\
+         \n    -d '[{{\"path\":\"group/new\"}}]' {base_url}/repositories\
          \n  curl -s -X POST -H \"Authorization: Bearer $TOKEN\" {base_url}/migrations/start/group/new\
          \n  psql '{reader_dsn}' -c 'SELECT path, migration_state, version FROM container_repositories'\
          \n\nThe replica's lag, from the workspace's folder:\n\

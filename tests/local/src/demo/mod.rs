@@ -1,6 +1,8 @@
 //! `local demo`: a whole registry is migrated while the replica lags behind, watched live and checked after.
 
 mod calls;
+mod chaos;
+mod operate;
 mod report;
 mod rows;
 mod screen;
@@ -9,23 +11,27 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use clap::Args;
 use local::local_registry::StepTime;
 use local::local_registry::storage::{Storage, write_sample};
-use local::{Client, RegistryChoice, Stack, StackOptions};
+use local::{RegistryChoice, Stack, StackOptions};
+use serde_json::json;
+use tokio::sync::{mpsc, watch};
 
 use crate::signals::Signals;
 use crate::up::keep;
-use report::Report;
-use rows::{Progress, Watch};
+use report::{Asked, Report};
+use rows::{Progress, Standing, Watch};
 use screen::Screen;
 
 const CAPACITY: u16 = 8;
-/// So many are started by an operator's request; the chain and the schedule do the rest.
-const STARTED_BY_REQUEST: usize = 4;
 const TICK: Duration = Duration::from_secs(1);
 const GLANCE: Duration = Duration::from_millis(100);
+/// How long each import takes at least under --chaos: a restart is to find some of them running.
+const CHAOS_STEP_TIME: u64 = 500;
+/// How long something is in progress under --chaos before the guard asks what became of it.
+const CHAOS_STEP_SECONDS: u64 = 2;
 /// The demo gives up when nothing has changed for so long.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -42,9 +48,13 @@ pub(crate) struct Demo {
     /// How much later than the writer the reader shows a commit, in milliseconds.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 1500)]
     lag: u64,
-    /// How long each import takes at least, in milliseconds; 0 is as fast as the disk.
-    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
-    step_time: u64,
+    /// How long each import takes at least, in milliseconds: by default as fast as the disk, with --chaos 500.
+    #[arg(long, value_name = "MILLISECONDS")]
+    step_time: Option<u64>,
+    /// Restart the registry twice in the middle, the second time with the notifications of what that cuts off
+    /// lost.
+    #[arg(long)]
+    chaos: bool,
     /// Leave the stack running afterwards and say how to call it.
     #[arg(long)]
     keep: bool,
@@ -82,7 +92,8 @@ impl Demo {
     }
 
     fn options(&self) -> StackOptions {
-        let step = Duration::from_millis(self.step_time);
+        let usual = if self.chaos { CHAOS_STEP_TIME } else { 0 };
+        let step = Duration::from_millis(self.step_time.unwrap_or(usual));
         StackOptions {
             registry: RegistryChoice::Local {
                 old_storage: self.storage.clone(),
@@ -91,6 +102,7 @@ impl Demo {
                 step_time: StepTime { pre: step, r#final: step },
             },
             witness: true,
+            enabled: false,
             capacity: CAPACITY.into(),
             lag: Duration::from_millis(self.lag),
             ..StackOptions::default()
@@ -103,44 +115,50 @@ impl Demo {
             let (storage, count) = (storage.clone(), self.repositories.into());
             tokio::task::spawn_blocking(move || write_sample(&storage, count)).await??;
         }
-        let paths = storage.repositories()?;
-        stack.register(&paths).await?;
+        let repositories = storage.repositories()?.len();
+        let client = stack.client();
+        let registered = operate::register_catalogue(&client).await.context("registering the catalogue")?;
+        ensure!(registered == repositories, "{registered} of {repositories} repositories were registered");
         // Lag is wanted for what happens from now on: the list itself is known everywhere.
         stack.pair().wait_until_replayed().await?;
         eprintln!(
-            "{} container repositories; the replica shows each commit {} ms late.\n",
-            paths.len(),
+            "{registered} container repositories, from the registry's catalogue; the replica shows each commit \
+             {} ms late.\n",
             self.lag
         );
 
         let began = Instant::now();
-        start_some(&stack.client(), &paths).await?;
+        let mut settings = json!({"enabled": true});
+        if self.chaos {
+            settings["max_step_duration_seconds"] = CHAOS_STEP_SECONDS.into();
+        }
+        operate::change_settings(&client, &settings).await?;
         let ticker = stack.tick_every(TICK);
-        let ended = watch(stack, paths.len(), began).await?;
+        let (tell, told) = mpsc::unbounded_channel();
+        let (show, shown) = watch::channel(Standing::default());
+        let shaken = async {
+            if self.chaos {
+                chaos::restart_in_the_middle(stack.registry()?, shown, tell).await
+            } else {
+                Ok(0)
+            }
+        };
+        let (ended, restarts) = tokio::try_join!(watch(stack, repositories, began, show, told), shaken)?;
         let took = began.elapsed();
         drop(ticker);
-        Report::make(stack, self.lag > 0, ended, took).await.context("checking what was migrated")
+        let asked = Asked { lag: self.lag > 0, chaos: self.chaos };
+        Report::make(stack, asked, ended, took, restarts).await.context("checking what was migrated")
     }
-}
-
-/// Starts the last ones of the list by request: the chain that every finished import continues comes there last.
-/// In a short list it may be there already, which the function answers with 409, or have taken every slot: 429.
-async fn start_some(client: &Client, paths: &[String]) -> anyhow::Result<()> {
-    let mut started = 0;
-    for path in paths.iter().rev().take(STARTED_BY_REQUEST) {
-        let answer = client.start(path).await?;
-        match answer.status().as_u16() {
-            202 => started += 1,
-            409 | 429 => {}
-            status => bail!("starting {path}: {status} {}", answer.text().await?),
-        }
-    }
-    ensure!(started > 0, "no container repository could be started by request");
-    Ok(())
 }
 
 /// Shows how it goes until every repository has come to an end, or nothing moves any more.
-async fn watch(stack: &Stack, repositories: usize, began: Instant) -> anyhow::Result<Progress> {
+async fn watch(
+    stack: &Stack,
+    repositories: usize,
+    began: Instant,
+    show: watch::Sender<Standing>,
+    mut told: mpsc::UnboundedReceiver<String>,
+) -> anyhow::Result<Progress> {
     let watch = Watch::start(stack.pair()).await?;
     let mut screen = Screen::new(repositories, began)?;
     let mut last = Progress::default();
@@ -150,7 +168,11 @@ async fn watch(stack: &Stack, repositories: usize, began: Instant) -> anyhow::Re
         if !progress.is_same_as(&last) {
             changed = Instant::now();
         }
+        while let Ok(line) = told.try_recv() {
+            screen.say(&line)?;
+        }
         screen.show(&progress);
+        show.send_replace(progress.standing());
         last = progress;
         if last.ended() == repositories || changed.elapsed() > PATIENCE {
             screen.finish();

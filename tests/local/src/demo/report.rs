@@ -4,16 +4,29 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use local::Stack;
-use local::local_registry::NotificationRecord;
 use local::local_registry::storage::{Verified, verify};
+use local::local_registry::{Delivery, NotificationRecord, Status};
 
 use super::rows::{Progress, Row};
+
+/// What a registry that was told to stop says of the imports it cut off.
+const CUT_OFF: &str = "forced cancelation";
+
+/// What the demo was asked to bring about, so that it must have happened.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked {
+    /// That the replica lags.
+    pub(crate) lag: bool,
+    /// That the registry is restarted.
+    pub(crate) chaos: bool,
+}
 
 /// The outcome of a demo.
 pub(crate) struct Report {
     took: Duration,
-    /// Whether the replica was made to lag, so that stale sightings must have happened.
-    lagging: bool,
+    asked: Asked,
+    /// How often the registry was restarted.
+    registry_restarts: usize,
     rows: BTreeMap<String, Row>,
     /// By path; the first difference where there is one.
     verified: BTreeMap<String, Result<Verified, String>>,
@@ -23,15 +36,16 @@ pub(crate) struct Report {
     met_an_older_state: usize,
     would_be_refused: usize,
     data_api_calls: usize,
-    restarts: usize,
+    process_restarts: usize,
 }
 
 impl Report {
     pub(crate) async fn make(
         stack: &Stack,
-        lagging: bool,
+        asked: Asked,
         ended: Progress,
         took: Duration,
+        registry_restarts: usize,
     ) -> anyhow::Result<Self> {
         let (old, new) = (stack.registry()?.old_storage(), stack.registry()?.new_storage());
         // The last row is done before the registry has its answer.
@@ -50,7 +64,8 @@ impl Report {
         let sightings = stack.witness().map(local::Witness::sightings).unwrap_or_default();
         Ok(Self {
             took,
-            lagging,
+            asked,
+            registry_restarts,
             rows: ended.rows,
             verified,
             notifications: journal.notifications(),
@@ -59,7 +74,7 @@ impl Report {
             met_an_older_state: sightings.iter().filter(|seen| seen.met_an_older_state()).count(),
             would_be_refused: sightings.iter().filter(|seen| seen.would_be_refused_by_the_replica()).count(),
             data_api_calls: stack.data_api().journal().len(),
-            restarts: stack.functions().restarts(),
+            process_restarts: stack.functions().restarts(),
         })
     }
 
@@ -79,8 +94,17 @@ impl Report {
         let equal = self.verified.values().filter(|verified| verified.is_ok()).count();
         let digests: usize = self.verified.values().flatten().map(|verified| verified.digests).sum();
         let bytes: u64 = self.verified.values().flatten().map(|verified| verified.bytes).sum();
-        let sent = self.notifications.len();
-        let accepted = self.notifications.iter().filter(|record| record.is_accepted()).count();
+        let count = |holds: &dyn Fn(&NotificationRecord) -> bool| {
+            self.notifications.iter().filter(|record| holds(record)).count()
+        };
+        let on_purpose = count(&is_lost_on_purpose);
+        let sent = self.notifications.len() - on_purpose;
+        let accepted = count(&NotificationRecord::is_accepted);
+        let mut accounted =
+            format!("{accepted} of {sent} notifications were accepted; {} lost", sent - accepted);
+        if self.asked.chaos {
+            accounted += &format!("; {on_purpose} more were lost on purpose, and found by the guard");
+        }
         let mut claims = vec![
             (done == repositories, format!("{done} of {repositories} container repositories are migrated")),
             (
@@ -90,21 +114,33 @@ impl Report {
                     size(bytes)
                 ),
             ),
-            (
-                accepted == sent,
-                format!("{accepted} of {sent} notifications were accepted; {} lost", sent - accepted),
-            ),
+            (accepted == sent, accounted),
             (
                 self.unseen == 0 && self.seen == sent,
                 format!("{} of {sent} were compared with the replica as they arrived", self.seen),
             ),
         ];
+        if self.asked.chaos {
+            let cut_off = count(&|record| record.report.detail == CUT_OFF);
+            let failed = count(&|record| {
+                matches!(record.report.status, Status::PreImportFailed | Status::ImportFailed)
+            });
+            let retries: usize = self.rows.values().filter_map(|row| usize::try_from(row.retries).ok()).sum();
+            claims.push((
+                self.registry_restarts > 0 && cut_off > 0 && retries <= failed,
+                format!(
+                    "the registry was restarted {} times, which cut {cut_off} imports off: all of them were begun \
+                     again; {retries} retries were counted, of {failed} imports that failed by themselves",
+                    self.registry_restarts
+                ),
+            ));
+        }
         let stale = format!(
             "{} met a replica that still showed an older state; {} of them in a state that takes no \
              notification: lost with a replica read (400 Wrong migration state)",
             self.met_an_older_state, self.would_be_refused
         );
-        claims.push((!self.lagging || self.would_be_refused > 0, stale));
+        claims.push((!self.asked.lag || self.would_be_refused > 0, stale));
         claims
     }
 
@@ -133,7 +169,8 @@ impl Report {
                 println!("DIFFERS  {path}: {difference}");
             }
         }
-        for record in self.notifications.iter().filter(|record| !record.is_accepted()) {
+        let lost = |record: &&NotificationRecord| !record.is_accepted() && !is_lost_on_purpose(record);
+        for record in self.notifications.iter().filter(lost) {
             println!("LOST     {} {}: {:?}", record.report.path, record.report.status, record.outcome);
         }
         for (held, claim) in self.claims() {
@@ -143,9 +180,13 @@ impl Report {
             "\nThe migration took {:.1} s and {} Data API calls; {} function processes died on the way.",
             self.took.as_secs_f64(),
             self.data_api_calls,
-            self.restarts
+            self.process_restarts
         );
     }
+}
+
+fn is_lost_on_purpose(record: &NotificationRecord) -> bool {
+    record.outcome == Delivery::NotSent
 }
 
 fn size(bytes: u64) -> String {

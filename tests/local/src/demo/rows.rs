@@ -21,6 +21,21 @@ pub(crate) struct Progress {
     pub(crate) ended_on_the_reader: usize,
 }
 
+/// The same in numbers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Standing {
+    pub(crate) all: usize,
+    pub(crate) ended: usize,
+    /// Neither ended nor in progress.
+    pub(crate) waiting: usize,
+}
+
+impl Standing {
+    pub(crate) fn left(&self) -> usize {
+        self.all - self.ended
+    }
+}
+
 /// One container repository.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
@@ -81,6 +96,12 @@ impl Watch {
 impl Progress {
     pub(crate) fn ended(&self) -> usize {
         self.rows.values().filter(|row| row.has_ended()).count()
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        let (all, ended) = (self.rows.len(), self.ended());
+        let in_progress = self.rows.values().filter(|row| row.is_in_progress()).count();
+        Standing { all, ended, waiting: all - ended - in_progress }
     }
 
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {

@@ -54,6 +54,17 @@ impl Screen {
         }
     }
 
+    /// A line of its own, which stays.
+    pub(crate) fn say(&self, line: &str) -> std::io::Result<()> {
+        match self {
+            Self::Bars(bars) => bars.all.println(line),
+            Self::Lines(lines) => {
+                println!("{:6.1} s  {line}", lines.began.elapsed().as_secs_f64());
+                Ok(())
+            }
+        }
+    }
+
     pub(crate) fn finish(self) {
         match self {
             Self::Bars(bars) => {
