@@ -1,9 +1,6 @@
 //! Faults of the Data API that last longer than a caller may wait.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use futures::future::join_all;
 use local::{
@@ -13,12 +10,9 @@ use local::{
 use suite::{repositories, row, sql, until, until_state};
 
 use super::{
-    BEGUN_AGAIN, BUDGET, Call, MARGIN, WHOLE, attempt, is_migrated_by, nothing_is_left, schedules_run, stack,
-    transitions,
+    BEGUN_AGAIN, BUDGET, Call, INVOCATION, MARGIN, WHOLE, attempt, is_migrated_by, nothing_is_left,
+    schedules_run, stack, transitions,
 };
-
-/// How long a scheduled function may run.
-const INVOCATION: Duration = Duration::from_secs(29);
 
 /// Two sweeps whose claims hang, one before and one after it ran: both end, in their own time.
 async fn hanging_sweeps(stack: Arc<Stack>) {

@@ -1,6 +1,8 @@
 //! Every fault of the two services the driver stands on, met by every kind of call: nothing is applied twice,
 //! nothing is lost, and there is an answer in time.
 
+mod asking;
+mod canceling;
 mod data_api;
 mod lasting;
 mod registry;
@@ -10,15 +12,19 @@ use std::time::{Duration, Instant};
 use local::{
     Function, READER_ARN, RegistryChoice, Stack, StackOptions, WRITER_ARN,
     local_data_api::Fault,
-    local_registry::{Effect, Rule, Status, Step, StepTime, storage::verify},
+    local_registry::{Effect, Operation, RequestRecord, Rule, Status, Step, StepTime, storage::verify},
 };
 use reqwest::{Method, Response};
+use serde_json::Value;
 use suite::{PATIENCE, history, options, primary, repositories, row, sql, until_state};
 
 /// How long a function may take until its answer, and what a busy machine adds to that. Together they stay
 /// below the registry's notification timeout of 10 s.
 const BUDGET: Duration = Duration::from_secs(8);
 const MARGIN: Duration = Duration::from_millis(1900);
+
+/// How long a scheduled function may run.
+const INVOCATION: Duration = Duration::from_secs(29);
 
 /// The history of a migration in which every transition happened once.
 const WHOLE: [&str; 4] = [
@@ -127,13 +133,17 @@ impl Answer {
 /// A stack with room for everything at once, and so many processes of each function.
 async fn stack(instances: usize) -> Stack {
     let functions = Function::ALL.into_iter().filter(|function| *function != Function::ManageMigrations);
+    stack_of(instances, functions.collect()).await
+}
+
+/// The same of these functions.
+async fn stack_of(instances: usize, functions: Vec<Function>) -> Stack {
     let registry = RegistryChoice::Local {
         old_storage: None,
         new_storage: None,
         max_concurrent_imports: 100,
         step_time: StepTime::default(),
     };
-    let functions = functions.collect();
     Stack::start(StackOptions { instances, functions, registry, ..options() }).await.unwrap()
 }
 
@@ -146,13 +156,31 @@ async fn attempt(stack: &Stack, path: &str) -> Option<String> {
 /// progress seems stuck.
 async fn schedules_run(stack: &Stack) {
     stack.functions().tick().await.unwrap();
-    let earlier = "UPDATE container_repositories SET
-            pre_import_started_at = pre_import_started_at - interval '6 minutes',
-            import_started_at = import_started_at - interval '6 minutes'
-        WHERE slot IS NOT NULL";
-    sql(stack, earlier).await.unwrap();
+    guarded_later(stack, 6).await;
+}
+
+/// A round of the guard so many minutes later. It ends in its time.
+async fn guarded_later(stack: &Stack, minutes: u32) -> Value {
+    let earlier = format!(
+        "UPDATE container_repositories SET
+            pre_import_started_at = pre_import_started_at - interval '{minutes} minutes',
+            import_started_at = import_started_at - interval '{minutes} minutes',
+            next_check_at = next_check_at - interval '{minutes} minutes'
+        WHERE slot IS NOT NULL"
+    );
+    sql(stack, &earlier).await.unwrap();
     stack.pair().wait_until_replayed().await.unwrap();
-    stack.functions().invoke_on_schedule(Function::GuardMigrations).await.unwrap();
+    let began = Instant::now();
+    let summary = stack.functions().invoke_on_schedule(Function::GuardMigrations).await.unwrap();
+    assert!(began.elapsed() < INVOCATION + MARGIN, "{summary}");
+    summary
+}
+
+/// The calls of one operation that the registry has had about a repository.
+fn asked_for(stack: &Stack, path: &str, operation: Operation) -> usize {
+    let requests = stack.registry().unwrap().journal().requests().into_iter();
+    let of_it = |request: &RequestRecord| request.path.as_deref() == Some(path);
+    requests.filter(|request| request.operation == operation && of_it(request)).count()
 }
 
 async fn transitions(stack: &Stack, path: &str) -> Vec<String> {

@@ -12,6 +12,7 @@ async fn a_running_step_is_left_alone_and_canceled_only_past_its_time() {
     repositories(&stack, &["group/slow", "group/last", "group/many-tags"]).await.unwrap();
     let registry = stack.registry().unwrap();
     registry.rules().add(Rule::new(Effect::Hold { at: Point::Work }).step(Step::Pre));
+    let echoes = registry.rules().add(Rule::new(Effect::Hold { at: Point::Notification }));
     sql(
         &stack,
         "UPDATE container_repositories SET retries_count = 2 WHERE path = 'group/last';
@@ -43,6 +44,7 @@ async fn a_running_step_is_left_alone_and_canceled_only_past_its_time() {
     assert_eq!(state(&stack, "group/many-tags").await.unwrap(), "pre_importing");
 
     // The echo of our own cancelation comes when the import notices it, and changes nothing any more.
+    assert!(registry.rules().remove(echoes));
     let echo = "pre_import_canceled import_aborted>import_aborted (already_over)".to_owned();
     until("the echo has come", || async { Ok(history(&stack, "group/slow").await?.contains(&echo)) })
         .await
@@ -61,8 +63,10 @@ async fn the_slot_of_a_step_that_was_canceled_is_filled_at_once() {
     let stack = stack().await;
     sql(&stack, "UPDATE migration_settings SET capacity = 1").await.unwrap();
     repositories(&stack, &["group/slow", "group/next"]).await.unwrap();
-    let hold = Rule::new(Effect::Hold { at: Point::Work }).repository("group/slow");
-    stack.registry().unwrap().rules().add(hold);
+    // A notification that is faster would fill the slot itself.
+    for at in [Point::Work, Point::Notification] {
+        stack.registry().unwrap().rules().add(Rule::new(Effect::Hold { at }).repository("group/slow"));
+    }
     start(&stack, "group/slow").await;
     minutes_pass(&stack, 31).await;
 
