@@ -155,6 +155,15 @@ impl Stack {
         &self.data_api.0
     }
 
+    /// A further Data API before the same servers, for functions whose calls are to meet faults of their own. It is
+    /// the caller's to stop.
+    ///
+    /// # Errors
+    /// When there is no port for it.
+    pub async fn further_data_api(&self) -> anyhow::Result<DataApi> {
+        data_api(&self.pair).await
+    }
+
     /// The registry, if it is our own: its journals and its rules.
     pub fn registry(&self) -> anyhow::Result<&Registry> {
         self.registry.as_ref().context("the registry is not ours")

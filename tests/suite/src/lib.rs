@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use aws_config::{Region, SdkConfig};
 use aws_sdk_rdsdata::config::{Credentials, SharedCredentialsProvider};
 use local::{
-    DATABASE, READER_ARN, READER_SECRET_ARN, Stack, StackOptions, WRITER_ARN, WRITER_SECRET_ARN,
+    DATABASE, Function, READER_ARN, READER_SECRET_ARN, Stack, StackOptions, WRITER_ARN, WRITER_SECRET_ARN,
     local_registry::storage::{ImageOptions, Storage},
 };
 use serde_json::Value;
@@ -18,7 +18,7 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 /// How long anything is waited for. Far more than it takes: a test that waits this long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A stack with room for many repositories and few processes.
 #[must_use]
@@ -96,42 +96,43 @@ pub async fn history(stack: &Stack, path: &str) -> anyhow::Result<Vec<String>> {
     Ok(primary(stack).await?.query(query, &[&path]).await?.iter().map(|row| row.get(0)).collect())
 }
 
-/// Registers a repository and puts it into `state` as if it had come there, with `attempt` as its attempt and
-/// its slot taken where the state holds one. Aborted rows were aborted while importing.
+/// Registers a repository in `state` as if it had come there, with `attempt` as its attempt and its slot taken where
+/// the state holds one. Aborted rows were aborted while importing. Nobody sees it in another state: a claim under way
+/// would take it.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn given(stack: &Stack, path: &str, state: &str, attempt: Option<Uuid>) -> anyhow::Result<()> {
-    stack.register(&[path.to_owned()]).await?;
     let mut client = primary(stack).await?;
     let transaction = client.transaction().await?;
     // Two at once would find the same slot free.
     transaction.batch_execute("LOCK TABLE migration_slots IN EXCLUSIVE MODE").await?;
     let sql = "WITH free AS (
             SELECT min(slot) AS slot FROM migration_slots WHERE repository_id IS NULL
-        ), changed AS (
-            UPDATE container_repositories AS c SET
-                migration_state = $2,
-                version = 2,
-                attempt = $3::text::uuid,
-                slot = CASE WHEN $2 IN ('pre_importing', 'pre_import_done', 'importing') THEN free.slot END,
-                pre_import_started_at = now(),
-                pre_import_done_at = CASE WHEN $2 IN ('pre_import_done', 'importing') THEN now() END,
-                import_started_at = CASE WHEN $2 IN ('importing', 'import_done') THEN now() END,
-                import_done_at = CASE WHEN $2 = 'import_done' THEN now() END,
-                aborted_at = CASE WHEN $2 = 'import_aborted' THEN now() END,
-                aborted_in_state = CASE WHEN $2 = 'import_aborted' THEN 'importing' END,
-                skipped_at = CASE WHEN $2 = 'import_skipped' THEN now() END,
-                skipped_reason = CASE WHEN $2 = 'import_skipped' THEN 2 END
-            FROM free WHERE c.path = $1
-            RETURNING c.*
+        ), added AS (
+            INSERT INTO container_repositories (
+                path, migration_state, version, attempt, slot, pre_import_started_at, pre_import_done_at,
+                import_started_at, import_done_at, aborted_at, aborted_in_state, skipped_at, skipped_reason
+            )
+            SELECT
+                $1, $2, 2, $3::text::uuid,
+                CASE WHEN $2 IN ('pre_importing', 'pre_import_done', 'importing') THEN free.slot END,
+                now(),
+                CASE WHEN $2 IN ('pre_import_done', 'importing') THEN now() END,
+                CASE WHEN $2 IN ('importing', 'import_done') THEN now() END,
+                CASE WHEN $2 = 'import_done' THEN now() END,
+                CASE WHEN $2 = 'import_aborted' THEN now() END,
+                CASE WHEN $2 = 'import_aborted' THEN 'importing' END,
+                CASE WHEN $2 = 'import_skipped' THEN now() END,
+                CASE WHEN $2 = 'import_skipped' THEN 2 END
+            FROM free
+            RETURNING *
         ), taken AS (
-            UPDATE migration_slots AS s SET repository_id = changed.id FROM changed WHERE s.slot = changed.slot
+            UPDATE migration_slots AS s SET repository_id = added.id FROM added WHERE s.slot = added.slot
         )
         INSERT INTO migration_transitions
             (repository_id, version, event, from_state, to_state, cause, attempt, slot)
-        SELECT id, version, 'given', 'default', migration_state, 'test', attempt, slot FROM changed";
-    let state = state.to_owned();
+        SELECT id, version, 'given', 'default', migration_state, 'test', attempt, slot FROM added";
     transaction.execute(sql, &[&path, &state, &attempt.map(|id| id.to_string())]).await?;
     Ok(transaction.commit().await?)
 }
@@ -172,6 +173,17 @@ pub async fn until_state(stack: &Stack, path: &str, wanted: &str) -> anyhow::Res
     let reached = || async { Ok(state(stack, path).await? == wanted) };
     let Err(error) = until(&format!("{path} is {wanted}"), reached).await else { return Ok(()) };
     bail!("{error}; it is {}, after {:?}", state(stack, path).await?, history(stack, path).await?)
+}
+
+/// Waits until the work that follows the answer to a notification has dealt with so many freed slots in all. It may
+/// give them to whatever a test registers next.
+///
+/// # Errors
+/// When it does not.
+pub async fn until_freed_slots_are_dealt_with(stack: &Stack, times: usize) -> anyhow::Result<()> {
+    let log = || stack.functions().log(Function::RegistryNotification);
+    let dealt_with = || async { Ok(log().matches("a slot was freed").count() >= times) };
+    until("freed slots are dealt with", dealt_with).await
 }
 
 /// How many calls the Data API has had so far.

@@ -16,7 +16,8 @@ pub struct Case {
     /// What of it nobody could confirm without an AWS account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unconfirmed: Option<String>,
-    /// `aws` (its limits), `small` (small ones), `aged` (transactions live briefly), `late` (nobody listens yet).
+    /// `aws` (its limits), `small` (small ones), `brief` (little time for a call), `aged` (transactions
+    /// live briefly), `late` (nobody listens yet).
     #[serde(default = "aws")]
     pub server: String,
     /// `once` (no retries), `hasty` (short timeout), `default` (three attempts).

@@ -16,7 +16,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 OPERATIONS = {
     "ExecuteStatement": "execute_statement",
     "BatchExecuteStatement": "batch_execute_statement",

@@ -8,7 +8,7 @@ use postgres_pair::{Pair, PairOptions};
 use crate::rust_sdk::client;
 use crate::stage::{DATABASE, cluster_arn, config, connect, secret_arn, shared_pair};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server in front of the shared pair, and a database that only this test uses.
 struct Stand {
@@ -101,10 +101,15 @@ async fn a_statement_that_is_terminated_says_why() {
 async fn a_statement_goes_on_when_its_caller_hangs_up() {
     let stand = Stand::set("hung_up").await;
     stand.execute("create table done (a int)").await.unwrap();
+    // It cannot end before its caller has gone.
+    let pair = shared_pair().await;
+    let holder = connect(&pair.writer().dsn().replace(DATABASE, stand.database)).await;
+    holder.batch_execute("BEGIN; LOCK TABLE done").await.unwrap();
     tokio::select! {
-        told = stand.execute("insert into done select 1 from pg_sleep(1)") => panic!("{told:?}"),
-        () = stand.until_connections(1, "state = 'active' AND query LIKE 'insert%'") => {}
+        told = stand.execute("insert into done values (1)") => panic!("{told:?}"),
+        () = stand.until_connections(1, "wait_event_type = 'Lock' AND query LIKE 'insert%'") => {}
     }
+    holder.batch_execute("COMMIT").await.unwrap();
     eventually("the row is there", async || stand.execute("select count(*) from done").await == Ok(1)).await;
     stand.server.stop().await;
 }

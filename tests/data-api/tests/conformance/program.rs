@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use crate::rust_sdk::client;
 use crate::stage::{DATABASE, cluster_arn, secret_arn, shared_pair};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_local-data-api"));

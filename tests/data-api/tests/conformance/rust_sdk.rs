@@ -20,7 +20,7 @@ use crate::cases::{Case, all};
 use crate::sdk_values::{Members, executed};
 use crate::stage::{DATABASE, Stage, cluster_arn, names, secret_arn};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Members of a step that are not sent.
 const CONTROL: [&str; 5] = ["do", "gives", "lacks", "fails", "keep"];

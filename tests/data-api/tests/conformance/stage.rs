@@ -52,7 +52,9 @@ impl Stage {
         owner.batch_execute(FIXTURE).await.unwrap();
         pair.wait_until_replayed().await.unwrap();
         let mut servers = Vec::new();
-        for (name, limits) in [("aws", Limits::default()), ("small", small()), ("aged", aged())] {
+        for (name, limits) in
+            [("aws", Limits::default()), ("small", small()), ("brief", brief()), ("aged", aged())]
+        {
             servers.push((name, DataApi::start(config(&pair, limits)).await.unwrap()));
         }
         Self { pair, servers, late: Late::bind() }
@@ -159,10 +161,13 @@ fn small() -> Limits {
         response_bytes: 1000,
         row_bytes: 400,
         formatted_bytes: 500,
-        call: Duration::from_millis(400),
-        transaction_idle: Duration::from_millis(300),
+        transaction_idle: Duration::from_secs(2),
         ..Limits::default()
     }
+}
+
+fn brief() -> Limits {
+    Limits { call: Duration::from_millis(400), ..Limits::default() }
 }
 
 fn aged() -> Limits {

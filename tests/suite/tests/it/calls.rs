@@ -2,7 +2,7 @@
 
 use local::{
     Stack,
-    local_registry::{Effect, Operation, Rule, When},
+    local_registry::{Effect, Operation, Point, Rule, When},
 };
 use reqwest::{Method, StatusCode};
 use suite::{data_api_calls, given, push_image, repositories, sql, stack, state, until, until_state};
@@ -119,7 +119,7 @@ async fn a_sweep_stops_at_the_first_sign_that_the_registry_is_full() {
     let stack = stack().await.unwrap();
     repositories(&stack, &["group/a", "group/b", "group/c"]).await.unwrap();
     stack.registry().unwrap().set_max_concurrent_imports(1);
-    stack.registry().unwrap().rules().add(Rule::new(Effect::Slow { milliseconds: 60_000 }));
+    stack.registry().unwrap().rules().add(Rule::new(Effect::Hold { at: Point::Work }));
     let summary = stack.functions().tick().await.unwrap();
     assert_eq!(
         summary,

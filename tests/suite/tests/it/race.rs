@@ -12,12 +12,12 @@ use shared::{
     store::Store,
 };
 use suite::{history, reader, repositories, row, stack, state};
-use tokio::time::{Duration, Instant};
+use tokio::time::Instant;
 
 /// The handler as it was before: it reads `migration_state` where reads go, and then checks it.
 async fn notified_by_a_read_on_the_reader(reader: Reader, path: &str) -> (u16, String) {
     let path = RepositoryPath::parse(path).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + suite::PATIENCE;
     let row = Store::<Status>::new(reader).status(&path, deadline).await.unwrap().unwrap();
     if row.migration_state.is_active() {
         (200, "OK".to_owned())

@@ -1,7 +1,7 @@
 //! How an attempt ended, where its notification was lost.
 
 use local::{
-    Function, Stack,
+    Stack,
     local_registry::{Effect, Point, Rule, Status, Step, storage::verify},
 };
 use serde_json::json;
@@ -9,7 +9,9 @@ use shared::{
     migration::AttemptId,
     store::{Claimed, Store},
 };
-use suite::{PATIENCE, history, repositories, row, sql, state, until, until_state, writer};
+use suite::{
+    PATIENCE, history, repositories, row, sql, state, until_freed_slots_are_dealt_with, until_state, writer,
+};
 use uuid::Uuid;
 
 use super::{found, guard, just, minutes_pass, retries, stack, start, starts};
@@ -115,9 +117,7 @@ async fn failed_claimed_and_never_asked(stack: &Stack, path: &str) -> AttemptId 
     assert!(rules.remove(hold));
     until_state(stack, path, "import_aborted").await.unwrap();
     assert_eq!(retries(stack, path).await, 1);
-    let filled =
-        || async { Ok(stack.functions().log(Function::RegistryNotification).contains("a slot was freed")) };
-    until("the freed slot was to be filled", filled).await.unwrap();
+    until_freed_slots_are_dealt_with(stack, 1).await.unwrap();
     sql(stack, "UPDATE migration_settings SET capacity = 1").await.unwrap();
     let change = AttemptId::new(Uuid::new_v4());
     let deadline = tokio::time::Instant::now() + PATIENCE;

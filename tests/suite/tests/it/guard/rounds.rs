@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use aws_config::{Region, SdkConfig};
 use aws_sdk_rdsdata::config::{Credentials, SharedCredentialsProvider};
 use local::{
-    Function, Stack,
-    local_registry::{Effect, Operation, Restart, Rule, Step, When},
+    Environment, Function, Stack,
+    local_data_api::Fault,
+    local_registry::{Effect, Operation, Rule, Step, When},
 };
 use shared::{
     config::{RegistrySettings, from_source, secrets::SecretReader},
@@ -91,18 +92,16 @@ async fn a_reader_that_is_down_skips_the_scan_and_changes_nothing() {
 async fn a_registry_that_is_down_leaves_the_rows_and_counts_them() {
     let stack = stack().await;
     let paths = never_started(&stack, 2).await;
-    let registry = stack.registry().unwrap();
-    let while_down = async {
-        let unreachable = || async { Ok(reqwest::get(registry.url()).await.is_err()) };
-        until("the registry is down", unreachable).await.unwrap();
-        let summary = guard(&stack).await;
-        assert_eq!((&summary["unanswered"], found(&summary).len()), (&2.into(), 0));
-        for path in &paths {
-            assert_eq!(state(&stack, path).await.unwrap(), "pre_importing");
-        }
+    let nowhere = |_, environment: &mut Environment| {
+        environment.insert("REGISTRY_URL".to_owned(), "http://127.0.0.1:1".to_owned());
     };
-    let (restarted, ()) = tokio::join!(registry.restart(Restart::Crash, Duration::from_secs(3)), while_down);
-    restarted.unwrap();
+    let cut_off = stack.run_functions(&[Function::GuardMigrations], nowhere).await.unwrap();
+    let summary = cut_off.invoke_on_schedule(Function::GuardMigrations).await.unwrap();
+    assert_eq!((&summary["unanswered"], found(&summary).len()), (&2.into(), 0));
+    for path in &paths {
+        assert_eq!(state(&stack, path).await.unwrap(), "pre_importing");
+    }
+    cut_off.stop();
     minutes_pass(&stack, 6).await;
     assert_eq!(found(&guard(&stack).await), just("restarted", 2));
     stack.stop().await.unwrap();
@@ -197,17 +196,27 @@ async fn fifty_stuck_rows_are_worked_off_over_rounds_too_short_for_them_and_none
 async fn a_decision_on_a_row_that_has_moved_on_is_void() {
     let stack = stack().await;
     let paths = never_started(&stack, 1).await;
-    let slow = Effect::Hang { milliseconds: 1_000, when: When::Before };
-    stack.registry().unwrap().rules().add(Rule::new(slow).operation(Operation::Status));
+    // The guard's way to the database is its own, and takes no decision until the notification has come.
+    let way = stack.further_data_api().await.unwrap();
+    way.inject(Fault::resuming(u32::MAX).sql_contains("planned AS MATERIALIZED"));
+    let its_own = |_, environment: &mut Environment| {
+        environment.insert("AWS_ENDPOINT_URL_RDS_DATA".to_owned(), way.url());
+    };
+    let guard = stack.run_functions(&[Function::GuardMigrations], its_own).await.unwrap();
     let moves_on = async {
-        let asked = |journal: &local::local_registry::Journal| !journal.requests().is_empty();
-        assert!(stack.registry().unwrap().journal().wait_until(suite::PATIENCE, asked).await);
+        let decides =
+            || async { Ok(way.journal().iter().any(|call| call.outcome.as_ref().is_some_and(|o| o.fault))) };
+        until("the guard has decided", decides).await.unwrap();
         let answer = stack.client().notify(&paths[0], "import_complete", None).await.unwrap();
         assert_eq!(answer.status(), 200);
+        way.clear_faults();
     };
-    let (summary, ()) = tokio::join!(guard(&stack), moves_on);
+    let (summary, ()) = tokio::join!(guard.invoke_on_schedule(Function::GuardMigrations), moves_on);
+    let summary = summary.unwrap();
     assert_eq!((&summary["moved_on"], found(&summary).len()), (&1.into(), 0));
     assert_eq!(state(&stack, &paths[0]).await.unwrap(), "import_done");
     assert!(starts(&stack, &paths[0], Step::Pre).is_empty());
+    guard.stop();
+    way.stop().await;
     stack.stop().await.unwrap();
 }

@@ -1,9 +1,9 @@
 //! Repositories given up: what runs is canceled at the registry first.
 
 use local::{
-    Stack,
-    local_data_api::{self, Fault},
-    local_registry::{Effect, Operation, Point, Rule, Status, Step},
+    Environment, Function, Stack,
+    local_data_api::Fault,
+    local_registry::{Effect, Operation, Point, Rule, RuleId, Status, Step},
 };
 use serde_json::{Value, json};
 use suite::{PATIENCE, given, history, repositories, row, sql, state, until, until_state};
@@ -11,11 +11,15 @@ use uuid::Uuid;
 
 use super::{post, stack, without_registry};
 
-/// A repository whose pre step runs until it is canceled.
-async fn running(stack: &Stack, path: &str) {
+/// A repository whose pre step runs until it is canceled. That it was, the registry tells once the rule is removed
+/// that is returned: not before the driver has recorded it.
+async fn running(stack: &Stack, path: &str) -> RuleId {
     repositories(stack, &[path]).await.unwrap();
-    stack.registry().unwrap().rules().add(Rule::new(Effect::Hold { at: Point::Work }).repository(path));
+    let rules = stack.registry().unwrap().rules();
+    let hold = |at| rules.add(Rule::new(Effect::Hold { at }).repository(path));
+    let (_, notification) = (hold(Point::Work), hold(Point::Notification));
     assert_eq!(stack.client().start(path).await.unwrap().status().as_u16(), 202);
+    notification
 }
 
 fn cancelations(stack: &Stack) -> usize {
@@ -27,7 +31,7 @@ fn cancelations(stack: &Stack) -> usize {
 async fn a_running_step_is_canceled_at_the_registry_and_its_slot_given_to_the_next() {
     let stack = stack().await;
     sql(&stack, "UPDATE migration_settings SET capacity = 1").await.unwrap();
-    running(&stack, "group/image").await;
+    let echoes = running(&stack, "group/image").await;
     repositories(&stack, &["group/next"]).await.unwrap();
 
     let (status, told) = post(&stack, "/migrations/cancel/group/image", Value::Null).await;
@@ -37,6 +41,7 @@ async fn a_running_step_is_canceled_at_the_registry_and_its_slot_given_to_the_ne
     assert_eq!(cancelations(&stack), 1);
     until_state(&stack, "group/next", "import_done").await.unwrap();
     // The registry tells of the cancelation when the import notices it: recorded, and nothing else.
+    assert!(stack.registry().unwrap().rules().remove(echoes));
     let echo = "pre_import_canceled import_skipped>import_skipped (already_over)".to_owned();
     until("the echo has come", || async { Ok(history(&stack, "group/image").await?.contains(&echo)) })
         .await
@@ -114,18 +119,30 @@ async fn a_registry_that_does_not_answer_cancels_nothing() {
 async fn a_notification_that_is_faster_than_the_record_of_its_cancelation_changes_nothing_about_the_end() {
     let stack = stack().await;
     running(&stack, "group/image").await;
-    // The first change is that of the cancelation. It waits until the notification has stopped the row.
-    stack.data_api().inject(Fault {
-        arn: None,
-        operation: None,
-        sql_contains: Some("planned AS MATERIALIZED".to_owned()),
-        skip: 0,
-        times: Some(1),
-        effect: local_data_api::Effect::Slow { milliseconds: 5500 },
-    });
+    let attempt = row(&stack, "group/image").await.unwrap()["attempt"].as_str().unwrap().to_owned();
+    // The operator's way to the database is its own, and takes no change until the notification has come.
+    let way = stack.further_data_api().await.unwrap();
+    way.inject(Fault::resuming(u32::MAX).sql_contains("planned AS MATERIALIZED"));
+    let its_own = |_, environment: &mut Environment| {
+        environment.insert("AWS_ENDPOINT_URL_RDS_DATA".to_owned(), way.url());
+    };
+    let manage = stack.run_functions(&[Function::ManageMigrations], its_own).await.unwrap();
+    let is_faster = async {
+        let records =
+            || async { Ok(way.journal().iter().any(|call| call.outcome.as_ref().is_some_and(|o| o.fault))) };
+        until("the cancelation is to be recorded", records).await.unwrap();
+        let told = stack.client().notify("group/image", "pre_import_canceled", Some(&attempt)).await.unwrap();
+        assert_eq!(told.status(), 200);
+        way.clear_faults();
+    };
+    let cancel =
+        stack.client_of(&manage).as_operator(reqwest::Method::POST, "/migrations/cancel/group/image").send();
 
-    let (status, told) = post(&stack, "/migrations/cancel/group/image", Value::Null).await;
+    let (answer, ()) = tokio::join!(cancel, is_faster);
 
+    let answer = answer.unwrap();
+    let status = answer.status().as_u16();
+    let told: Value = answer.json().await.unwrap();
     assert_eq!((status, &told["skipped_reason"]), (200, &json!("migration_canceled")), "{told}");
     let lines = history(&stack, "group/image").await.unwrap();
     let expected = [
@@ -135,6 +152,8 @@ async fn a_notification_that_is_faster_than_the_record_of_its_cancelation_change
     ];
     assert_eq!(lines, expected);
     assert_eq!(cancelations(&stack), 1);
+    manage.stop();
+    way.stop().await;
     stack.stop().await.unwrap();
 }
 
