@@ -2,3 +2,6 @@
 
 pub mod config;
 pub mod handler;
+mod list;
+mod one;
+mod summary;

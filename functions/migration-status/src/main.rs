@@ -28,7 +28,9 @@ async fn run() -> Result<(), Error> {
     let reader = config.reader.connect(&sdk);
     let deps = Arc::new(Deps {
         statuses: Store::new(reader.clone()),
-        lists: Store::new(reader),
+        histories: Store::new(reader.clone()),
+        lists: Store::new(reader.clone()),
+        summaries: Store::new(reader),
         writer: config.writer.connect_with_the_role_of(&config.reader, &sdk),
         token: SharedSecret::load(SecretReader::new(&sdk), config.operator.token_secret_arn).await?,
     });

@@ -28,7 +28,7 @@ pub use manage::{
 };
 pub use notify::{FollowUp, Notified, follow_up, notified};
 pub use start::{StartOutcome, start};
-pub use status::{Served, StatusAnswer, status};
+pub use status::{Answer, Served, history, status};
 pub use sweep::{Sweep, sweep};
 
 /// A new id for a change, and for the attempt the change may begin.

@@ -136,7 +136,7 @@ purposes! {
     /// Counting repositories by state.
     Summary ["migration-status"] => Reader, Any;
     /// Showing one repository's transitions.
-    History ["migration-status"] => Reader, Any;
+    History ["migration-status"] => Reader, AtLeastSeen;
     /// Everything the dashboard shows at once.
     Dashboard ["migration-status"] => Reader, Any;
     /// Looking for what seems stuck.

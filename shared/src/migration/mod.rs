@@ -7,6 +7,7 @@ mod guard;
 mod manage;
 mod path;
 mod plan;
+mod prefix;
 mod repository;
 mod resumption;
 mod settings;
@@ -27,6 +28,7 @@ pub use guard::{
 pub use manage::{Explanation, InvalidSetting, Next, SettingsChange, Surroundings, explanation};
 pub use path::{InvalidPath, RepositoryPath};
 pub use plan::{AFTER_CANCEL, Limits, Outcome, Plan, PlannedStep, TimestampChange};
+pub use prefix::PathPrefix;
 pub use repository::ContainerRepository;
 pub use resumption::{Resumption, resumption};
 pub use settings::Settings;

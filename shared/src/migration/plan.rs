@@ -151,6 +151,9 @@ impl Outcome {
         let Some(to) = self.to() else { return row.clone() };
         let mut after = row.clone();
         after.migration_state = to;
+        if to != row.migration_state {
+            after.state_since = now;
+        }
         after.version += i64::try_from(self.steps.len()).unwrap_or(i64::MAX);
         for timestamp in Timestamp::ALL {
             match self.timestamps.get(timestamp.column()) {

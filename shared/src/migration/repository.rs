@@ -46,6 +46,8 @@ pub struct ContainerRepository {
     pub plan: Option<String>,
     /// The higher, the earlier.
     pub priority: i32,
+    /// Since when it is in its state; a step that is begun again leaves it there.
+    pub state_since: Instant,
     /// When it was registered.
     pub created_at: Instant,
 }

@@ -56,7 +56,7 @@ mod tests {
         serde_json::from_value(serde_json::json!({
             "path": "a/b", "migration_state": step.running_state(), "version": 4,
             "attempt": "6f0f2f0e-0000-4000-8000-000000000001", "slot": 1, "retries_count": 1,
-            "resume_state": "import_aborted", "priority": 0, "created_at": "2026-01-01T00:00:00Z",
+            "resume_state": "import_aborted", "priority": 0, "created_at": "2026-01-01T00:00:00Z", "state_since": "2026-01-01T00:00:00Z",
             "pre_import_started_at": "2026-01-01T00:00:00Z", "import_started_at": "2026-01-01T00:00:00Z",
         }))
         .unwrap()

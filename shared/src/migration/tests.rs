@@ -31,6 +31,7 @@ fn row(state: State) -> ContainerRepository {
         tags_count: None,
         plan: None,
         priority: 0,
+        state_since: now,
         created_at: now,
     }
 }

@@ -26,18 +26,22 @@
 //! Statements are one file each beside this one. Every one answers with one JSON document per row, so the
 //! rows of every transport are the same. Casts are explicit: the Data API binds text as `text`.
 
+mod census;
 mod change;
 mod claim;
 mod guard;
+mod history;
 mod manage;
 mod read;
 pub mod schema;
 
 use crate::endpoint::Purpose;
 
+pub use census::{Census, Count, Retries, Slots};
 pub use change::{Changed, Verdict};
 pub use claim::{Claimed, Started};
 pub use guard::{AskingAgain, Noted};
+pub use history::{History, HistoryPage, Transition};
 pub use manage::{Registration, Removed, ReopenFilter, Reopened, SettingsChanged};
 pub use read::ListFilter;
 

@@ -1,9 +1,11 @@
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::Store;
 use crate::{
-    endpoint::{EndpointError, List, ReadOnlyWriter, Statement, Status},
-    migration::{ContainerRepository, RepositoryPath, State},
+    endpoint::{EndpointError, List, Read, ReadOnlyWriter, Statement, Status},
+    migration::{ContainerRepository, PathPrefix, RepositoryPath, State},
 };
 
 const STATUS: &str = include_str!("sql/status.sql");
@@ -14,6 +16,10 @@ const LIST: &str = include_str!("sql/list.sql");
 pub struct ListFilter {
     /// Only rows in this state.
     pub state: Option<State>,
+    /// Only rows whose path begins so.
+    pub prefix: PathPrefix,
+    /// Only rows that are in their state for at least so long, in whole seconds.
+    pub older_than: Option<Duration>,
     /// Only rows whose path comes after this one.
     pub after: Option<RepositoryPath>,
     /// This many rows at most.
@@ -47,12 +53,12 @@ impl Store<Status> {
     }
 }
 
-fn status_statement(path: &RepositoryPath) -> Statement<crate::endpoint::Read> {
+fn status_statement(path: &RepositoryPath) -> Statement<Read> {
     Statement::read("status", STATUS).bind("path", path)
 }
 
 impl Store<List> {
-    /// Rows in the order of their paths.
+    /// Rows in the order of their paths, byte by byte.
     ///
     /// # Errors
     /// [`EndpointError`] when the reader did not answer.
@@ -61,9 +67,16 @@ impl Store<List> {
         filter: &ListFilter,
         deadline: Instant,
     ) -> Result<Vec<ContainerRepository>, EndpointError> {
+        let states = filter.state.map_or_else(
+            || State::ALL.iter().map(|state| state.name()).collect::<Vec<_>>().join(","),
+            |state| state.name().to_owned(),
+        );
+        let older_than = filter.older_than.map(|age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
         let statement = Statement::read("list", LIST)
-            .bind("state", filter.state.map(State::name))
-            .bind("after", filter.after.as_ref().map(RepositoryPath::as_str))
+            .bind("states", states)
+            .bind("prefix", filter.prefix.as_str())
+            .bind("older_than", older_than)
+            .bind("after", filter.after.as_ref().map_or("", RepositoryPath::as_str))
             .bind("limit", filter.limit);
         self.endpoint.fetch(statement, deadline).await
     }

@@ -19,7 +19,7 @@ pub(super) fn stuck(situation: Situation) -> Stuck {
         "row": {
             "path": "group/image", "migration_state": situation.state, "version": 7,
             "attempt": "00000000-0000-0000-0000-000000000001", "slot": 1, "retries_count": 0,
-            "resume_state": resume, "priority": 0, "created_at": "1970-01-01T00:00:00Z",
+            "resume_state": resume, "priority": 0, "created_at": "1970-01-01T00:00:00Z", "state_since": "1970-01-01T00:00:00Z",
             "pre_import_started_at": since, "pre_import_done_at": since, "import_started_at": since,
         },
         "settings": {

@@ -206,7 +206,7 @@ mod tests {
         let mut value = json!({
             "row": {
                 "path": "group/image", "migration_state": state, "version": 2, "retries_count": 0, "priority": 0,
-                "created_at": "2025-01-01T00:00:00Z", "pre_import_started_at": "2026-01-01T11:59:00Z",
+                "created_at": "2025-01-01T00:00:00Z", "state_since": "2025-01-01T00:00:00Z", "pre_import_started_at": "2026-01-01T11:59:00Z",
                 "import_started_at": "2026-01-01T11:59:30Z", "tags_count": 7, "plan": "free",
             },
             "settings": {

@@ -5,5 +5,6 @@
 /// Every script with its name, in the order to apply them.
 pub const SCRIPTS: &[(&str, &str)] = &[
     ("0001_migrations", include_str!("0001_migrations.sql")),
+    ("0002_observation", include_str!("0002_observation.sql")),
     ("0003_registration", include_str!("0003_registration.sql")),
 ];

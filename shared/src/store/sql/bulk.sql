@@ -12,6 +12,7 @@ decided AS MATERIALIZED (
 changed AS (
     UPDATE container_repositories AS c SET
         migration_state = d.outcome -> 'steps' -> 0 ->> 'to',
+        state_since = now(),
         version = c.version + 1,
         change = gen_random_uuid(),
         attempt = CASE d.outcome ->> 'attempt' WHEN 'clear' THEN NULL ELSE c.attempt END,

@@ -61,6 +61,8 @@ steps AS (
 changed AS (
     UPDATE container_repositories AS c SET
         migration_state = d.outcome -> 'steps' -> -1 ->> 'to',
+        state_since = CASE c.migration_state
+            WHEN d.outcome -> 'steps' -> -1 ->> 'to' THEN c.state_since ELSE now() END,
         version = c.version + jsonb_array_length(d.outcome -> 'steps'),
         change = :change::uuid,
         attempt = CASE d.outcome ->> 'attempt'

@@ -3,6 +3,8 @@
 started AS (
     UPDATE container_repositories AS c SET
         migration_state = d.outcome -> 'steps' -> -1 ->> 'to',
+        -- Every start is from a state that is not active.
+        state_since = now(),
         version = c.version + jsonb_array_length(d.outcome -> 'steps'),
         change = :change::uuid,
         attempt = :change::uuid,

@@ -10,6 +10,10 @@ async fn get(stack: &local::Stack, url: &str) -> (StatusCode, Value) {
     (answer.status(), answer.json().await.unwrap())
 }
 
+fn paths(page: &Value) -> Vec<&str> {
+    page["repositories"].as_array().unwrap().iter().map(|row| row["path"].as_str().unwrap()).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_names_what_it_has_seen_is_never_shown_less() {
     let stack = stack().await.unwrap();
@@ -49,24 +53,13 @@ async fn a_list_is_read_on_the_reader_by_state_and_page() {
         given(&stack, path, state, None).await.unwrap();
     }
     stack.pair().wait_until_replayed().await.unwrap();
-    let paths = |page: &Value| -> Vec<String> {
-        page["repositories"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|row| row["path"].as_str().unwrap().to_owned())
-            .collect()
-    };
     let (_, all) = get(&stack, "/migrations").await;
     assert_eq!(paths(&all), ["a/one", "a/two", "b/three", "c/four"]);
     assert!(all["next"].is_null());
     let (_, first) = get(&stack, "/migrations?state=import_done&limit=2").await;
-    assert_eq!(
-        (paths(&first), first["next"].as_str()),
-        (vec!["a/two".to_owned(), "b/three".to_owned()], Some("b/three"))
-    );
+    assert_eq!((paths(&first), first["next"].as_str()), (vec!["a/two", "b/three"], Some("b/three")));
     let (_, second) = get(&stack, "/migrations?state=import_done&limit=2&after=b/three").await;
-    assert_eq!((paths(&second), second["next"].as_str()), (vec!["c/four".to_owned()], None));
+    assert_eq!((paths(&second), second["next"].as_str()), (vec!["c/four"], None));
     for wrong in [
         "state=done",
         "limit=0",
@@ -75,6 +68,9 @@ async fn a_list_is_read_on_the_reader_by_state_and_page() {
         "after=..",
         "min_version=3",
         "state=default&state=default",
+        "prefix=a%25",
+        "older_than_seconds=-1",
+        "older_than_seconds=1h",
     ] {
         let (status, problem) = get(&stack, &format!("/migrations?{wrong}")).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{wrong}");
@@ -89,13 +85,20 @@ async fn a_list_is_read_on_the_reader_by_state_and_page() {
 async fn only_operators_see_anything() {
     let stack = stack().await.unwrap();
     given(&stack, "group/image", "importing", None).await.unwrap();
-    for url in ["/migrations", "/migrations/status/group/image"] {
+    for url in [
+        "/migrations",
+        "/migrations/summary",
+        "/migrations/status/group/image",
+        "/migrations/history/group/image",
+    ] {
         let answer = stack.client().request(Method::GET, url).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
         assert!(answer.headers().contains_key("www-authenticate"));
     }
-    let (status, problem) = get(&stack, "/migrations/status/group/unknown").await;
-    assert_eq!((status, problem["status"].as_i64()), (StatusCode::NOT_FOUND, Some(404)));
+    for url in ["/migrations/status/group/unknown", "/migrations/history/group/unknown"] {
+        let (status, problem) = get(&stack, url).await;
+        assert_eq!((status, problem["status"].as_i64()), (StatusCode::NOT_FOUND, Some(404)), "{url}");
+    }
     stack.stop().await.unwrap();
 }
 

@@ -1,0 +1,50 @@
+//! `GET /migrations`: many repositories, a page at a time.
+
+use std::time::Duration;
+
+use lambda_http::{Body, Response, http::StatusCode};
+use serde::Serialize;
+use shared::{
+    driver::Served,
+    migration::{ContainerRepository, RepositoryPath, State},
+    store::ListFilter,
+    web::{Problem, Query, json},
+};
+
+use crate::handler::Call;
+
+pub(crate) const DEFAULT_LIMIT: u32 = 100;
+const MAX_LIMIT: u32 = 500;
+
+#[derive(Serialize)]
+struct Page {
+    served_by: Served,
+    repositories: Vec<ContainerRepository>,
+    /// Where the next page begins: to be sent as `after`. None on the last page.
+    next: Option<RepositoryPath>,
+}
+
+pub(crate) async fn page(call: &Call<'_>) -> Result<Response<Body>, Problem> {
+    let query = Query::of(call.request, &["state", "prefix", "older_than_seconds", "after", "limit"])?;
+    let limit = query.get("limit", limit)?.unwrap_or(DEFAULT_LIMIT);
+    let seconds = query.get("older_than_seconds", str::parse::<u32>)?;
+    let filter = ListFilter {
+        state: query.get("state", State::parse)?,
+        prefix: query.get("prefix", str::parse)?.unwrap_or_default(),
+        older_than: seconds.map(|seconds| Duration::from_secs(seconds.into())),
+        after: query.get("after", RepositoryPath::parse)?,
+        limit: limit + 1,
+    };
+    let mut repositories = call.deps.lists.list(&filter, call.budget.deadline()).await?;
+    let more = repositories.len() > limit as usize;
+    repositories.truncate(limit as usize);
+    let next = repositories.last().filter(|_| more).map(|row| row.path.clone());
+    tracing::info!(rows = repositories.len(), served_by = "reader", "list");
+    Ok(json(StatusCode::OK, &Page { served_by: Served::Reader, repositories, next }, call.id))
+}
+
+/// How many a page holds at most.
+pub(crate) fn limit(text: &str) -> Result<u32, String> {
+    let outside = || format!("a number from 1 to {MAX_LIMIT} is expected");
+    text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit)).ok_or_else(outside)
+}

@@ -1,0 +1,82 @@
+//! `GET /migrations/status/<path>` and `GET /migrations/history/<path>`: one repository.
+
+use std::fmt::Debug;
+
+use lambda_http::{Body, Response, http::StatusCode};
+use serde::Serialize;
+use shared::{
+    driver::{self, Answer, Served},
+    store::{History, HistoryPage},
+    web::{Problem, Query, json, repository_path},
+};
+
+use crate::{
+    handler::Call,
+    list::{DEFAULT_LIMIT, limit},
+};
+
+const STATUS: &str = "/migrations/status/";
+pub(crate) const HISTORY: &str = "/migrations/history/";
+
+#[derive(Serialize)]
+struct One<T> {
+    served_by: Served,
+    #[serde(flatten)]
+    found: T,
+}
+
+#[derive(Serialize)]
+struct Page {
+    #[serde(flatten)]
+    history: History,
+    /// Where the next page begins: to be sent as `after`. None on the last page.
+    next: Option<i64>,
+}
+
+pub(crate) async fn status(call: &Call<'_>) -> Result<Response<Body>, Problem> {
+    let path = repository_path(call.request, STATUS)?;
+    let floor = floor(&Query::of(call.request, &["min_version"])?)?;
+    let deps = call.deps;
+    let answer = driver::status(&deps.statuses, &deps.writer, &path, floor, call.budget.deadline()).await?;
+    let one = not_before(floor, answer, |row| row.version)?;
+    tracing::info!(%path, version = one.found.version, served_by = ?one.served_by, "status");
+    Ok(json(StatusCode::OK, &one, call.id))
+}
+
+pub(crate) async fn history(call: &Call<'_>) -> Result<Response<Body>, Problem> {
+    let path = repository_path(call.request, HISTORY)?;
+    let query = Query::of(call.request, &["min_version", "after", "limit"])?;
+    let floor = floor(&query)?;
+    let limit = query.get("limit", limit)?.unwrap_or(DEFAULT_LIMIT);
+    let page = HistoryPage { after: query.get("after", str::parse)?.unwrap_or(0), limit: limit + 1 };
+    let deps = call.deps;
+    let deadline = call.budget.deadline();
+    let answer = driver::history(&deps.histories, &deps.writer, &path, page, floor, deadline).await?;
+    let One { served_by, found: mut history } = not_before(floor, answer, |history| history.version)?;
+    let more = history.transitions.len() > limit as usize;
+    history.transitions.truncate(limit as usize);
+    let next = history.transitions.last().filter(|_| more).map(|transition| transition.id);
+    tracing::info!(%path, rows = history.transitions.len(), ?served_by, "history");
+    Ok(json(StatusCode::OK, &One { served_by, found: Page { history, next } }, call.id))
+}
+
+fn floor(query: &Query) -> Result<Option<i64>, Problem> {
+    query.get("min_version", str::parse::<i64>)
+}
+
+/// What was found, unless there is nothing, or even the writer has not seen what the caller says it has.
+fn not_before<T: Debug>(
+    floor: Option<i64>,
+    answer: Answer<T>,
+    version: impl Fn(&T) -> i64,
+) -> Result<One<T>, Problem> {
+    let Answer { found, served } = answer;
+    let found = found
+        .ok_or_else(|| Problem::not_found("no such container repository").of_kind("unknown-repository"))?;
+    let version = version(&found);
+    if floor.is_some_and(|floor| version < floor) {
+        let text = format!("the repository is at version {version}, which is before min_version");
+        return Err(Problem::bad_request(text).of_kind("version-from-the-future").with("version", version));
+    }
+    Ok(One { served_by: served, found })
+}

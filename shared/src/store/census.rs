@@ -1,0 +1,96 @@
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
+use tokio::time::Instant;
+
+use super::Store;
+use crate::{
+    endpoint::{EndpointError, Read, Statement, Summary},
+    migration::{SkipReason, State},
+};
+
+const CENSUS: &str = include_str!("sql/census.sql");
+
+/// How everything stands at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Census {
+    /// When, by the clock of the server that counted.
+    pub at: Timestamp,
+    /// The kill switch.
+    pub enabled: bool,
+    /// The rows in each state, every state among them; the age is that of the row longest in its state.
+    #[serde(deserialize_with = "every_state")]
+    pub states: BTreeMap<State, Count>,
+    /// How many repositories are in progress, of how many.
+    pub slots: Slots,
+    /// Failures that were the repositories' own.
+    pub retries: Retries,
+    /// The skipped rows, by reason; only the reasons that there are.
+    #[serde(deserialize_with = "by_reason")]
+    pub skips: BTreeMap<SkipReason, u64>,
+    /// Rows whose step runs for longer than `max_step_duration`, or that could go on for so long and did not;
+    /// the age is since the step began, or could have gone on.
+    pub stuck: Count,
+    /// How many transitions there were in the last minute.
+    pub transitions_per_minute: u64,
+    /// How many repositories in progress came to their end in the last hour.
+    pub ended_in_the_last_hour: u64,
+    /// How many are still to be migrated: neither done nor skipped, nor left out by the settings.
+    pub left: u64,
+    /// How long that takes at the pace of the last hour, in seconds. None: nothing has ended in it.
+    pub seconds_left: Option<f64>,
+}
+
+/// How many rows there are, and the age of the oldest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Count {
+    /// How many.
+    pub count: u64,
+    /// Its age in seconds; none where there is no row.
+    pub oldest_seconds: Option<f64>,
+}
+
+/// How many slots are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slots {
+    /// So many are.
+    pub used: u64,
+    /// So many may be.
+    pub capacity: u64,
+}
+
+/// Failures that were the repositories' own, and were counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retries {
+    /// How many repositories have failed at all.
+    pub repositories: u64,
+    /// How often, together.
+    pub counted: u64,
+}
+
+impl Store<Summary> {
+    /// Counts everything, as the reader has it. None: the schema's own rows are not there.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the reader did not answer.
+    pub async fn census(&self, deadline: Instant) -> Result<Option<Census>, EndpointError> {
+        Ok(self.endpoint.fetch(census_statement(), deadline).await?.pop())
+    }
+}
+
+pub(super) fn census_statement() -> Statement<Read> {
+    Statement::read("census", CENSUS)
+}
+
+fn every_state<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<State, Count>, D::Error> {
+    let mut counted = BTreeMap::<State, Count>::deserialize(deserializer)?;
+    for &state in State::ALL {
+        counted.entry(state).or_default();
+    }
+    Ok(counted)
+}
+
+fn by_reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<SkipReason, u64>, D::Error> {
+    Ok(Vec::<(SkipReason, u64)>::deserialize(deserializer)?.into_iter().collect())
+}

@@ -1,0 +1,94 @@
+-- How everything stands at one moment. Rows are counted in indexes; those in progress, which are few, are
+-- looked at.
+WITH settings AS MATERIALIZED (
+    SELECT * FROM migration_settings
+),
+states AS MATERIALIZED (
+    SELECT migration_state, count(*) AS count, min(state_since) AS since
+    FROM container_repositories
+    GROUP BY migration_state
+),
+stuck AS MATERIALIZED (
+    SELECT count(*) AS count, min(late.since) AS since
+    FROM settings
+    CROSS JOIN LATERAL (
+        SELECT CASE c.migration_state
+            WHEN 'pre_importing' THEN c.pre_import_started_at
+            WHEN 'importing' THEN c.import_started_at
+            -- Parked: late from when it may go on.
+            WHEN 'pre_import_done' THEN CASE WHEN settings.enabled THEN greatest(
+                c.pre_import_done_at, c.not_before,
+                (SELECT max(created_at) FROM migration_settings_changes WHERE changes -> 'enabled' = 'true')
+            ) END
+        END AS since
+        FROM container_repositories AS c
+        WHERE c.migration_state IN ('pre_importing', 'pre_import_done', 'importing')
+    ) AS late
+    WHERE late.since < now() - settings.max_step_duration_seconds * interval '1 second'
+),
+recent AS MATERIALIZED (
+    SELECT
+        count(*) FILTER (WHERE created_at > now() - interval '1 minute') AS last_minute,
+        count(*) FILTER (
+            WHERE from_state IN ('pre_importing', 'pre_import_done', 'importing')
+                AND to_state IN ('import_done', 'import_skipped')
+        ) AS ended,
+        extract(epoch FROM now() - min(created_at)) AS seconds
+    FROM migration_transitions
+    WHERE applied AND created_at > now() - interval '1 hour'
+),
+remaining AS MATERIALIZED (
+    SELECT
+        coalesce((
+            SELECT sum(count) FROM states WHERE migration_state NOT IN ('import_done', 'import_skipped')
+        ), 0) - CASE
+            WHEN created_before IS NULL AND target_plans = '{}' AND denied_root_namespaces = '{}' THEN 0
+            -- What the settings leave out is not going to be migrated.
+            ELSE (
+                SELECT count(*) FROM container_repositories AS c
+                WHERE c.migration_state IN ('default', 'import_aborted') AND (
+                    c.created_at < coalesce(settings.created_before, 'infinity')
+                    AND (settings.target_plans = '{}' OR c.plan = ANY (settings.target_plans))
+                    AND c.root_namespace <> ALL (settings.denied_root_namespaces)
+                ) IS NOT TRUE
+            )
+        END AS count
+    FROM settings
+)
+SELECT jsonb_build_object(
+    'at', now(),
+    'enabled', settings.enabled,
+    'states', (
+        SELECT coalesce(jsonb_object_agg(migration_state, jsonb_build_object(
+            'count', count, 'oldest_seconds', extract(epoch FROM now() - since)
+        )), '{}') FROM states
+    ),
+    'slots', jsonb_build_object(
+        'used', (SELECT count(*) FROM migration_slots WHERE repository_id IS NOT NULL),
+        'capacity', settings.capacity
+    ),
+    'retries', (
+        SELECT jsonb_build_object('repositories', count(*), 'counted', coalesce(sum(retries_count), 0))
+        FROM container_repositories WHERE retries_count > 0
+    ),
+    'skips', (
+        SELECT coalesce(jsonb_agg(jsonb_build_array(skipped_reason, count)), '[]') FROM (
+            SELECT skipped_reason, count(*) AS count FROM container_repositories
+            WHERE migration_state = 'import_skipped' AND skipped_reason IS NOT NULL
+            GROUP BY skipped_reason
+        ) AS by_reason
+    ),
+    'stuck', jsonb_build_object('count', stuck.count, 'oldest_seconds', extract(epoch FROM now() - stuck.since)),
+    'transitions_per_minute', recent.last_minute,
+    'ended_in_the_last_hour', recent.ended,
+    'left', remaining.count,
+    -- At the pace of the last hour, or since the first transition in it.
+    'seconds_left', CASE
+        WHEN remaining.count = 0 THEN 0
+        ELSE remaining.count * recent.seconds / nullif(recent.ended, 0)
+    END
+)::text
+FROM settings
+CROSS JOIN stuck
+CROSS JOIN recent
+CROSS JOIN remaining

@@ -1,0 +1,126 @@
+//! Which repositories a list shows: every filter, alone and with others, and page by page.
+
+use local::{Function, Stack, StackOptions};
+use reqwest::Method;
+use serde_json::Value;
+use suite::{given, options, row, sql};
+
+const STATES: [&str; 5] = ["default", "importing", "import_done", "import_aborted", "import_skipped"];
+/// In the order of their bytes, which is that of no language.
+const PREFIXES: [&str; 6] = ["a-b/", "a.b/", "a/", "a/b/", "a_b/", "ab/"];
+const PER_KIND: usize = 3;
+
+async fn get(stack: &Stack, query: &str) -> Value {
+    let answer =
+        stack.client().as_operator(Method::GET, &format!("/migrations?{query}")).send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{query}");
+    answer.json().await.unwrap()
+}
+
+/// Follows `next` to the end. Every page is full but the last.
+async fn all(stack: &Stack, query: &str, limit: usize) -> Vec<String> {
+    let mut paths = Vec::new();
+    let mut after = String::new();
+    loop {
+        let page = get(stack, &format!("{query}&limit={limit}{after}")).await;
+        assert_eq!(page["served_by"], "reader");
+        let rows = page["repositories"].as_array().unwrap();
+        paths.extend(rows.iter().map(|row| row["path"].as_str().unwrap().to_owned()));
+        match page["next"].as_str() {
+            Some(next) => {
+                assert_eq!(rows.len(), limit, "{query}");
+                after = format!("&after={next}");
+            }
+            None => return paths,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_filter_shows_all_that_matches_it_once_whatever_the_pages() {
+    let functions = vec![Function::MigrationStatus];
+    let stack = Stack::start(StackOptions { functions, instances: 1, ..options() }).await.unwrap();
+    let mut rows = Vec::new();
+    for prefix in PREFIXES {
+        for state in STATES {
+            for number in 0..PER_KIND {
+                let path = format!("{prefix}{}{number}", state.replace('_', "-"));
+                given(&stack, &path, state, None).await.unwrap();
+                rows.push((path, state, number));
+            }
+        }
+    }
+    // The first of each kind is an hour old, the second a minute.
+    sql(
+        &stack,
+        "UPDATE container_repositories SET state_since = now() - CASE right(path, 1)
+            WHEN '0' THEN interval '1 hour' WHEN '1' THEN interval '1 minute' ELSE interval '0' END",
+    )
+    .await
+    .unwrap();
+    stack.pair().wait_until_replayed().await.unwrap();
+    rows.sort();
+
+    for state in [None, Some("default"), Some("import_done"), Some("pre_importing")] {
+        for prefix in ["", "a", "a/", "A/b", "a_b/import", "b"] {
+            for (older, numbers) in
+                [("", 3), ("0", 3), ("30", 2), ("1800", 1), ("7200", 0), ("4294967295", 0)]
+            {
+                let wanted: Vec<&str> = rows
+                    .iter()
+                    .filter(|(path, in_state, number)| {
+                        state.is_none_or(|state| state == *in_state)
+                            && path.starts_with(&prefix.to_lowercase())
+                            && *number < numbers
+                    })
+                    .map(|(path, ..)| path.as_str())
+                    .collect();
+                let mut query = format!("prefix={prefix}");
+                if let Some(state) = state {
+                    query += &format!("&state={state}");
+                }
+                if !older.is_empty() {
+                    query += &format!("&older_than_seconds={older}");
+                }
+                // In one page; and where there is much to tell apart, in pages that end within a state's rows.
+                assert_eq!(all(&stack, &query, 500).await, wanted, "{query}");
+                if (2..30).contains(&wanted.len()) {
+                    assert_eq!(all(&stack, &query, 2).await, wanted, "{query} in pages");
+                }
+            }
+        }
+    }
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_is_in_its_state_since_it_came_into_it_and_not_since_its_step_was_begun_again() {
+    let stack = suite::stack().await.unwrap();
+    suite::repositories(&stack, &["group/image"]).await.unwrap();
+    let registered = row(&stack, "group/image").await.unwrap();
+    assert_eq!(registered["state_since"], registered["created_at"]);
+
+    assert_eq!(stack.client().start("group/image").await.unwrap().status(), 202);
+    suite::until_state(&stack, "group/image", "import_done").await.unwrap();
+    let done = row(&stack, "group/image").await.unwrap();
+    assert_eq!(done["state_since"], done["import_done_at"]);
+
+    // The registry knows nothing of the step: the guard begins it again.
+    suite::push_image(&stack.old_storage().unwrap(), "group/lost").unwrap();
+    given(&stack, "group/lost", "pre_importing", Some(uuid::Uuid::new_v4())).await.unwrap();
+    let hour = "UPDATE container_repositories SET state_since = now() - interval '1 hour',
+        pre_import_started_at = now() - interval '1 hour' WHERE path = 'group/lost'";
+    sql(&stack, hour).await.unwrap();
+    let hang = local::local_registry::Effect::LoseNotification;
+    stack.registry().unwrap().rules().add(local::local_registry::Rule::new(hang).repository("group/lost"));
+    stack.pair().wait_until_replayed().await.unwrap();
+    let before = row(&stack, "group/lost").await.unwrap();
+    stack.functions().invoke_on_schedule(Function::GuardMigrations).await.unwrap();
+    let after = row(&stack, "group/lost").await.unwrap();
+    assert_eq!(
+        (&after["migration_state"], &after["state_since"]),
+        (&before["migration_state"], &before["state_since"])
+    );
+    assert_ne!(after["pre_import_started_at"], before["pre_import_started_at"]);
+    stack.stop().await.unwrap();
+}

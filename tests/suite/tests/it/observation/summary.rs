@@ -1,0 +1,78 @@
+//! What `GET /migrations/summary` says of a database that is known.
+
+use local::{Function, READER_ARN, Stack, StackOptions};
+use reqwest::Method;
+use serde_json::{Value, json};
+use suite::{options, sql};
+
+use super::{about, known};
+
+async fn summary(stack: &Stack) -> Value {
+    stack.pair().wait_until_replayed().await.unwrap();
+    let answer = stack.client().as_operator(Method::GET, "/migrations/summary").send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    answer.json().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_summary_counts_what_there_is() {
+    let functions = vec![Function::MigrationStatus];
+    let stack = Stack::start(StackOptions { functions, instances: 1, ..options() }).await.unwrap();
+    let empty = summary(&stack).await;
+    assert_eq!(empty["states"]["importing"], json!({"count": 0, "oldest_seconds": null}));
+    assert_eq!((&empty["left"], empty["seconds_left"].as_f64()), (&json!(0), Some(0.0)));
+
+    known(&stack).await;
+    let told = summary(&stack).await;
+
+    for (state, count) in [
+        ("default", 4),
+        ("pre_importing", 3),
+        ("pre_import_done", 2),
+        ("importing", 1),
+        ("import_done", 5),
+        ("import_aborted", 2),
+        ("import_skipped", 3),
+    ] {
+        assert_eq!(told["states"][state]["count"], count, "{state}");
+        about(&told["states"][state]["oldest_seconds"], f64::from(count) * 3600.0);
+    }
+    assert_eq!(told["slots"], json!({"used": 6, "capacity": 9}));
+    assert_eq!(told["retries"], json!({"repositories": 3, "counted": 5}));
+    assert_eq!(told["skips"], json!({"too_many_retries": 1, "too_many_tags": 2}));
+    assert_eq!(told["stuck"]["count"], 3);
+    about(&told["stuck"]["oldest_seconds"], 900.0);
+    assert_eq!(told["transitions_per_minute"], 2);
+    assert_eq!((&told["ended_in_the_last_hour"], &told["left"]), (&json!(2), &json!(12)));
+    // Two in the 1000 s since the first transition of the hour, and twelve to go.
+    about(&told["seconds_left"], 6000.0);
+    assert_eq!((&told["served_by"], &told["enabled"]), (&json!("reader"), &json!(true)));
+
+    // What the settings leave out is not waited for. Switched off, what is parked is not late; switched on, it
+    // is not late yet.
+    sql(
+        &stack,
+        "UPDATE migration_settings SET target_plans = '{gold}', enabled = false;
+        UPDATE migration_transitions SET created_at = created_at - interval '2 hours'",
+    )
+    .await
+    .unwrap();
+    let told = summary(&stack).await;
+    // Two of the plan, and six in progress.
+    assert_eq!((&told["left"], &told["seconds_left"]), (&json!(8), &Value::Null));
+    assert_eq!(told["stuck"]["count"], 2);
+    sql(
+        &stack,
+        "UPDATE migration_settings SET target_plans = '{}', enabled = true;
+        INSERT INTO migration_settings_changes (version, changes) VALUES (2, '{\"enabled\": true}')",
+    )
+    .await
+    .unwrap();
+    assert_eq!(summary(&stack).await["stuck"]["count"], 2);
+
+    let journal = stack.data_api().journal();
+    assert!(journal.iter().all(|call| call.arn.as_deref() == Some(READER_ARN)), "the writer was not asked");
+    let url = "/migrations/summary?state=default";
+    assert_eq!(stack.client().as_operator(Method::GET, url).send().await.unwrap().status(), 400);
+    stack.stop().await.unwrap();
+}
