@@ -41,15 +41,20 @@ impl DataApi {
     /// A transport of its own client, on the credentials, region and HTTP client of `sdk`.
     #[must_use]
     pub fn new(sdk: &SdkConfig, config: EndpointConfig) -> Self {
-        let mut builder = aws_sdk_rdsdata::config::Builder::from(sdk)
-            .behavior_version(behavior_version())
-            // The SDK repeats a write after a 5xx, whether or not it ran.
-            .retry_config(RetryConfig::disabled());
-        if let Some(url) = &config.endpoint_url {
-            builder = builder.endpoint_url(url);
-        }
-        Self { client: Client::from_conf(builder.build()), config }
+        Self { client: client(sdk, &config), config }
     }
+}
+
+/// A client that sends everything once.
+pub(super) fn client(sdk: &SdkConfig, config: &EndpointConfig) -> Client {
+    let mut builder = aws_sdk_rdsdata::config::Builder::from(sdk)
+        .behavior_version(behavior_version())
+        // The SDK repeats a write after a 5xx, whether or not it ran.
+        .retry_config(RetryConfig::disabled());
+    if let Some(url) = &config.endpoint_url {
+        builder = builder.endpoint_url(url);
+    }
+    Client::from_conf(builder.build())
 }
 
 #[async_trait]
@@ -69,7 +74,7 @@ impl Transport for DataApi {
     }
 }
 
-fn parameter(name: &str, value: &Value) -> SqlParameter {
+pub(super) fn parameter(name: &str, value: &Value) -> SqlParameter {
     let field = match value {
         Value::Null => Field::IsNull(true),
         Value::Text(text) => Field::StringValue(text.clone()),
@@ -80,7 +85,7 @@ fn parameter(name: &str, value: &Value) -> SqlParameter {
 }
 
 /// The one text of a row.
-fn text_of((index, row): (usize, Vec<Field>)) -> Result<String, Failure> {
+pub(super) fn text_of((index, row): (usize, Vec<Field>)) -> Result<String, Failure> {
     let columns = row.len();
     match <[Field; 1]>::try_from(row) {
         Ok([Field::StringValue(text)]) => Ok(text),

@@ -1,17 +1,17 @@
 use std::error::Error;
 
-use aws_sdk_rdsdata::{
-    error::{ProvideErrorMetadata, SdkError},
-    operation::execute_statement::ExecuteStatementError,
-};
+use aws_sdk_rdsdata::error::{ProvideErrorMetadata, SdkError};
 
 use super::{ErrorClass, Failure, Outcome, SqlState};
 
 /// The longest part of a message that is kept, in characters.
 const MESSAGE: usize = 300;
 
-/// What the SDK's error says about the statement.
-pub(super) fn failure_of(error: &SdkError<ExecuteStatementError>) -> Failure {
+/// What the SDK's error says about the statement, or about the transaction's beginning or end.
+pub(super) fn failure_of<E>(error: &SdkError<E>) -> Failure
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
     match error {
         SdkError::ConstructionFailure(_) => unsendable(),
         SdkError::DispatchFailure(failure) => match http_error(error) {

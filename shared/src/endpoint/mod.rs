@@ -16,6 +16,7 @@ pub(crate) mod scripted_server;
 mod statement;
 #[cfg(test)]
 mod tests;
+mod transactions;
 mod transport;
 
 pub use data_api::{DataApi, EndpointConfig, behavior_version};
@@ -24,7 +25,8 @@ pub use failure::{ErrorClass, Failure, Outcome, SqlState};
 pub use handles::{Endpoints, ReadOnlyWriter, Reader, Writer};
 pub use purpose::{
     Claim, Consistency, Dashboard, EndpointKind, Guard, History, List, Manage, Notification, Observe,
-    PURPOSES, Purpose, PurposeRule, StaleScan, Start, Status, Summary, purposes_table,
+    PURPOSES, Purpose, PurposeRule, Schema, StaleScan, Start, Status, Summary, purposes_table,
 };
 pub use statement::{Effect, Read, Repeat, Statement, Value, Write};
+pub use transactions::{Transaction, Transactions};
 pub use transport::{Call, Transport};

@@ -1,6 +1,6 @@
 use std::fmt::{self, Write as _};
 
-use super::{Endpoints, Reader, Writer};
+use super::{Endpoints, Reader, Transactions, Writer};
 
 mod sealed {
     pub trait Sealed {}
@@ -82,6 +82,9 @@ macro_rules! endpoint_type {
     (Writer) => {
         Writer
     };
+    (Writer by Transactions) => {
+        Transactions
+    };
     (Reader) => {
         Reader
     };
@@ -92,7 +95,7 @@ macro_rules! endpoint_type {
 
 /// One line per purpose gives its type and its row of [`PURPOSES`], so that the two cannot disagree.
 macro_rules! purposes {
-    ($($(#[$doc:meta])+ $name:ident $functions:tt => $endpoint:ident, $consistency:ident;)+) => {
+    ($($(#[$doc:meta])+ $name:ident $functions:tt => $endpoint:ident $(by $handle:ident)?, $consistency:ident;)+) => {
         $(
             $(#[$doc])+
             #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +104,7 @@ macro_rules! purposes {
             impl sealed::Sealed for $name {}
 
             impl Purpose for $name {
-                type Endpoint = endpoint_type!($endpoint);
+                type Endpoint = endpoint_type!($endpoint $(by $handle)?);
 
                 const RULE: PurposeRule = PurposeRule {
                     name: stringify!($name),
@@ -143,6 +146,8 @@ purposes! {
     StaleScan ["guard-migrations"] => Reader, Hint;
     /// Measuring the replica against the primary.
     Observe ["observe-migrations"] => Both, Compared;
+    /// Bringing the schema and the roles to what this version expects.
+    Schema ["apply-schema"] => Writer by Transactions, Latest;
 }
 
 impl fmt::Display for EndpointKind {

@@ -5,6 +5,7 @@
 
 pub mod after_response;
 mod budget;
+mod custom_resource;
 mod guarded;
 mod http;
 mod layer;
@@ -13,6 +14,7 @@ mod schedule;
 mod servable;
 
 pub use budget::{Budget, Budgets};
+pub use custom_resource::{RequestType, ResourceError, ResourceRequest, run_custom_resource};
 pub use http::{run_http, run_http_within};
 pub use process::process;
 pub use schedule::{ScheduleError, run_schedule, run_schedule_within};

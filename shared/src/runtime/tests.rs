@@ -1,3 +1,4 @@
 mod api;
+mod custom_resource;
 mod http;
 mod schedule;

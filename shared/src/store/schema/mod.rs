@@ -1,8 +1,22 @@
-//! The database schema: numbered scripts, applied in order, each one in a transaction.
+//! The database schema: numbered scripts, each applied once, in order.
 //!
-//! They expect the roles `migration_driver` (reads and writes) and `migration_reader` (SELECT only) to exist.
+//! They expect the roles `migration_driver` (reads and writes) and `migration_reader` (SELECT only) to exist. A
+//! script that was released is never changed again: its checksum is in the databases that it was applied to.
 
-/// Every script with its name, in the order to apply them.
+mod apply;
+mod history;
+mod refusal;
+mod script;
+mod split;
+#[cfg(test)]
+mod tests;
+
+pub use apply::{Applied, Verifiers};
+pub use refusal::{SchemaError, Step};
+pub use script::{Script, newest, number, scripts};
+
+/// Every script with its name, in the order to apply them. `template.yaml` names the newest, so that it is applied
+/// when it is deployed.
 pub const SCRIPTS: &[(&str, &str)] = &[
     ("0001_migrations", include_str!("0001_migrations.sql")),
     ("0002_observation", include_str!("0002_observation.sql")),

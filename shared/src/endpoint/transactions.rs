@@ -1,0 +1,161 @@
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+use aws_sdk_rdsdata::{Client, types::Field};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Effect, EndpointConfig, ErrorClass, Failure, Outcome, Statement,
+    data_api::{client, parameter, text_of},
+    data_api_error::failure_of,
+};
+
+/// The writer, for what must happen in one transaction: the schema, and nothing else. Everything else is one
+/// statement that commits by itself.
+///
+/// A transaction lives on one connection to the writer instance of the cluster that its ARN names; there is none
+/// on a reader. The service ends one that has had no call for three minutes.
+#[derive(Clone)]
+pub struct Transactions {
+    service: Arc<Service>,
+}
+
+struct Service {
+    client: Client,
+    config: EndpointConfig,
+}
+
+impl Transactions {
+    /// Transactions through the Data API, on the credentials, region and HTTP client of `sdk`. That `config` leads
+    /// to the writer is the caller's promise.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, config: EndpointConfig) -> Self {
+        Self { service: Arc::new(Service { client: client(sdk, &config), config }) }
+    }
+
+    /// Begins a transaction. Sent once, as everything in it is.
+    ///
+    /// # Errors
+    /// A [`Failure`]; nothing has been changed then.
+    pub async fn begin(&self, deadline: Instant) -> Result<Transaction<'_>, Failure> {
+        let Service { client, config } = &*self.service;
+        let request = client
+            .begin_transaction()
+            .resource_arn(&config.arn)
+            .secret_arn(&config.secret_arn)
+            .database(&config.database);
+        let answer =
+            in_time(deadline, async { request.send().await.map_err(|error| failure_of(&error)) }).await?;
+        let id = answer.transaction_id.ok_or_else(|| {
+            Failure::new(Outcome::Unknown, ErrorClass::Undecodable).with_detail("a transaction without an id")
+        })?;
+        Ok(Transaction { service: &self.service, id })
+    }
+}
+
+impl std::fmt::Debug for Transactions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Transactions")
+    }
+}
+
+/// An open transaction. One that is dropped stays open until the service ends it: roll it back.
+#[must_use = "what is neither committed nor rolled back keeps its locks for minutes"]
+pub struct Transaction<'a> {
+    service: &'a Service,
+    id: String,
+}
+
+impl Transaction<'_> {
+    /// Runs a statement and gives the one text column of every row; none for a statement without rows. After a
+    /// failure the transaction is of no more use.
+    ///
+    /// # Errors
+    /// A [`Failure`]. Nothing of the transaction is kept unless it is committed, whatever the outcome says.
+    pub async fn fetch<E: Effect>(
+        &self,
+        statement: &Statement<E>,
+        deadline: Instant,
+    ) -> Result<Vec<String>, Failure> {
+        self.send(statement, deadline).await?.into_iter().enumerate().map(text_of).collect()
+    }
+
+    /// The same for a statement whose rows, if it has any, say nothing.
+    ///
+    /// # Errors
+    /// As [`Transaction::fetch`].
+    pub async fn run<E: Effect>(&self, statement: &Statement<E>, deadline: Instant) -> Result<(), Failure> {
+        self.send(statement, deadline).await.map(drop)
+    }
+
+    async fn send<E: Effect>(
+        &self,
+        statement: &Statement<E>,
+        deadline: Instant,
+    ) -> Result<Vec<Vec<Field>>, Failure> {
+        let Service { client, config } = self.service;
+        let parameters = statement.parameters().iter().map(|(name, value)| parameter(name, value)).collect();
+        let request = client
+            .execute_statement()
+            .resource_arn(&config.arn)
+            .secret_arn(&config.secret_arn)
+            .database(&config.database)
+            .transaction_id(&self.id)
+            .sql(statement.sql())
+            .set_parameters(Some(parameters));
+        let sent = async { request.send().await.map_err(|error| of_transaction(failure_of(&error))) };
+        Ok(in_time(deadline, sent).await?.records.unwrap_or_default())
+    }
+
+    /// Commits. Rolled back after a failure, it is surely over: what was committed stays so.
+    ///
+    /// # Errors
+    /// A [`Failure`] whose outcome tells whether it was committed: often nobody knows.
+    pub async fn commit(&self, deadline: Instant) -> Result<(), Failure> {
+        let Service { client, config } = self.service;
+        let request = client
+            .commit_transaction()
+            .resource_arn(&config.arn)
+            .secret_arn(&config.secret_arn)
+            .transaction_id(&self.id);
+        let sent = async { request.send().await.map_err(|error| of_transaction(failure_of(&error))) };
+        in_time(deadline, sent).await.map(drop)
+    }
+
+    /// Rolls back, so that its locks are not kept until the service ends it.
+    ///
+    /// # Errors
+    /// A [`Failure`]: the transaction may be gone already, or stays open until the service ends it.
+    pub async fn roll_back(self, deadline: Instant) -> Result<(), Failure> {
+        let Service { client, config } = self.service;
+        let request = client
+            .rollback_transaction()
+            .resource_arn(&config.arn)
+            .secret_arn(&config.secret_arn)
+            .transaction_id(&self.id);
+        let sent = async { request.send().await.map_err(|error| of_transaction(failure_of(&error))) };
+        in_time(deadline, sent).await.map(drop)
+    }
+}
+
+impl std::fmt::Debug for Transaction<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Transaction")
+    }
+}
+
+/// Neither the SDK nor the service ends a call in time by itself.
+async fn in_time<T>(deadline: Instant, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    timeout_at(deadline, call).await.unwrap_or(Err(Failure::new(Outcome::Unknown, ErrorClass::Timeout)))
+}
+
+/// A transaction that the service no longer knows was ended by its age, by an error or with its connection. Asked
+/// to commit it, the service says nothing about whether an earlier request did.
+fn of_transaction(failure: Failure) -> Failure {
+    match failure.code.as_deref() {
+        Some("TransactionNotFoundException" | "NotFoundException") => {
+            Failure { outcome: Outcome::Unknown, class: ErrorClass::ConnectionLost, ..failure }
+        }
+        _ => failure,
+    }
+}

@@ -1,0 +1,208 @@
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
+};
+
+use axum::{Router, body::Bytes, http::HeaderMap, http::StatusCode, routing::put};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, time::Instant};
+
+use super::api::{IN_1970, RuntimeApi};
+use crate::{
+    runtime::{
+        Budgets,
+        custom_resource::{RequestType, ResourceRequest, runtime},
+    },
+    telemetry::{LogLevel, capture::Capture},
+};
+
+const BUDGETS: Budgets = Budgets { handler: Duration::MAX, invocation: Duration::from_secs(20) };
+const ID: &str = "the-resource";
+
+type Run = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
+
+fn handle(request: ResourceRequest, _until: Instant) -> Run {
+    Box::pin(async move {
+        match request.properties["Do"].as_str() {
+            Some("panic") => panic!("with a secret in its text"),
+            Some("fail") => return Err(format!("no such thing {}", "ü".repeat(5000))),
+            Some("hang") => std::future::pending().await,
+            _ => {}
+        }
+        Ok(json!({"kind": format!("{:?}", request.kind), "old": request.old_properties}))
+    })
+}
+
+/// Where a stack waits: answers with the statuses it was given, then with 200.
+#[derive(Clone, Default)]
+struct Stack {
+    statuses: Arc<Mutex<VecDeque<u16>>>,
+    told: Arc<Mutex<Vec<(HeaderMap, Value)>>>,
+}
+
+impl Stack {
+    async fn listen(&self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/stack?Signature=a%2Fb", listener.local_addr().unwrap());
+        let stack = self.clone();
+        let answer = async move |headers: HeaderMap, body: Bytes| {
+            assert!(body.len() <= 4096, "{} bytes", body.len());
+            stack.told.lock().unwrap().push((headers, serde_json::from_slice(&body).unwrap()));
+            StatusCode::from_u16(stack.statuses.lock().unwrap().pop_front().unwrap_or(200)).unwrap()
+        };
+        // It ends with the test's runtime.
+        tokio::spawn(async move { axum::serve(listener, Router::new().route("/stack", put(answer))).await });
+        url
+    }
+
+    fn told(&self) -> Vec<Value> {
+        self.told.lock().unwrap().iter().map(|(_, told)| told.clone()).collect()
+    }
+}
+
+fn event(url: &str, kind: &str, properties: Value) -> Value {
+    json!({
+        "RequestType": kind,
+        "ResponseURL": url,
+        "StackId": "arn:aws:cloudformation:eu-central-1:1:stack/driver/1",
+        "RequestId": "request-1",
+        "ResourceType": "Custom::Schema",
+        "LogicalResourceId": "Schema",
+        "ResourceProperties": properties,
+    })
+}
+
+/// Everything the stack is told of one event whose invocation is answered.
+async fn told(event: impl FnOnce(&str) -> Value, deadline: u64) -> (Vec<Value>, Value) {
+    let (api, stack) = (RuntimeApi::start().await, Stack::default());
+    let event = event(&stack.listen().await);
+    let script = async {
+        api.invoke("one", deadline, event);
+        api.until_answered("one").await
+    };
+    let answer = api.serve(|| runtime(BUDGETS, ID, handle), script).await;
+    (stack.told(), answer)
+}
+
+#[tokio::test]
+async fn success_is_told_once_without_a_content_type_and_with_an_id_that_stays() {
+    let (api, stack) = (RuntimeApi::start().await, Stack::default());
+    let url = stack.listen().await;
+    let script = async {
+        api.invoke("create", IN_1970, event(&url, "Create", json!({})));
+        api.until_answered("create").await;
+        let mut update = event(&url, "Update", json!({}));
+        update["PhysicalResourceId"] = json!("as it was");
+        update["OldResourceProperties"] = json!({"Do": "less"});
+        api.invoke("update", IN_1970, update);
+        api.until_answered("update").await
+    };
+    let answer = api.serve(|| runtime(BUDGETS, ID, handle), script).await;
+    assert_eq!(answer, json!({"kind": "Update", "old": {"Do": "less"}}));
+    let expected = |id: &str| {
+        json!({
+            "Status": "SUCCESS",
+            "PhysicalResourceId": id,
+            "StackId": "arn:aws:cloudformation:eu-central-1:1:stack/driver/1",
+            "RequestId": "request-1",
+            "LogicalResourceId": "Schema",
+        })
+    };
+    assert_eq!(stack.told(), [expected(ID), expected("as it was")]);
+    assert!(stack.told.lock().unwrap().iter().all(|(headers, _)| !headers.contains_key("content-type")));
+}
+
+#[tokio::test]
+async fn a_failure_is_told_with_its_reason_cut_short() {
+    let (told, _) = told(|url| event(url, "Create", json!({"Do": "fail"})), IN_1970).await;
+    let [told] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((&told["Status"], &told["PhysicalResourceId"]), (&json!("FAILED"), &json!(ID)));
+    assert!(told["Reason"].as_str().unwrap().starts_with("no such thing ü"), "{told}");
+}
+
+#[tokio::test]
+async fn a_panic_is_told_without_its_text() {
+    let log = Capture::begin("test", LogLevel::default());
+    let (told, _) = told(|url| event(url, "Update", json!({"Do": "panic"})), IN_1970).await;
+    assert_eq!(told[0]["Status"], "FAILED");
+    assert_eq!(told[0]["Reason"], "a defect (panic): the function's log says more");
+    log.line("the resource failed");
+}
+
+#[tokio::test]
+async fn work_that_does_not_end_is_told_before_the_function_is_ended() {
+    let soon = SystemTime::now() + Duration::from_secs(4);
+    let deadline = soon.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
+    let (told, _) =
+        told(|url| event(url, "Create", json!({"Do": "hang"})), deadline.try_into().unwrap()).await;
+    assert!(SystemTime::now() < soon, "it was told too late");
+    assert_eq!(
+        (&told[0]["Status"], &told[0]["Reason"]),
+        (&json!("FAILED"), &json!("it was not done in time"))
+    );
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_is_told_as_well() {
+    for broken in [json!("Destroy"), json!(7), Value::Null] {
+        let make = |url: &str| {
+            let mut event = event(url, "", json!("no object"));
+            event["RequestType"] = broken.clone();
+            event["StackId"] = json!(["no text"]);
+            event
+        };
+        let (told, _) = told(make, IN_1970).await;
+        assert_eq!(told[0]["Status"], "FAILED", "{broken}");
+        assert_eq!(told[0]["Reason"], "RequestType is none of Create, Update and Delete", "{broken}");
+        assert_eq!((&told[0]["StackId"], &told[0]["RequestId"]), (&json!(""), &json!("request-1")));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_taken_is_sent_again() {
+    let (api, stack) = (RuntimeApi::start().await, Stack::default());
+    stack.statuses.lock().unwrap().extend([503, 500]);
+    let url = stack.listen().await;
+    let script = async {
+        api.invoke("one", IN_1970, event(&url, "Delete", json!({})));
+        api.until_answered("one").await
+    };
+    api.serve(|| runtime(BUDGETS, ID, handle), script).await;
+    assert_eq!(stack.told().len(), 3);
+}
+
+#[tokio::test]
+async fn a_stack_that_cannot_be_told_makes_the_platform_invoke_again_and_its_address_is_not_shown() {
+    let log = Capture::begin("test", LogLevel::default());
+    let (api, stack) = (RuntimeApi::start().await, Stack::default());
+    stack.statuses.lock().unwrap().extend([403]);
+    let url = stack.listen().await;
+    let script = async {
+        api.invoke("refused", IN_1970, event(&url, "Create", json!({})));
+        let refused = api.until_failed("refused").await;
+        api.invoke("nowhere", IN_1970, event("nowhere", "Create", json!({})));
+        (refused, api.until_failed("nowhere").await)
+    };
+    let (refused, nowhere) = api.serve(|| runtime(BUDGETS, ID, handle), script).await;
+    assert_eq!(refused["errorType"], "Unanswered");
+    assert_eq!(refused["errorMessage"], "the stack was not answered: refused with 403 Forbidden");
+    assert_eq!(nowhere["errorMessage"], "the stack was not answered: ResponseURL is no address");
+    assert!(log.text().contains("refused with 403") && !log.text().contains("Signature"), "{}", log.text());
+}
+
+#[tokio::test]
+async fn who_invokes_it_by_hand_is_answered() {
+    let api = RuntimeApi::start().await;
+    let script = async {
+        api.invoke("good", IN_1970, json!({}));
+        let good = api.until_answered("good").await;
+        api.invoke("bad", IN_1970, json!({"ResourceProperties": {"Do": "fail"}}));
+        (good, api.until_failed("bad").await)
+    };
+    let (good, bad) = api.serve(|| runtime(BUDGETS, ID, handle), script).await;
+    assert_eq!(good["kind"], format!("{:?}", RequestType::ByHand));
+    assert_eq!(bad["errorType"], "Failed");
+}

@@ -1,0 +1,107 @@
+use std::fmt;
+
+use crate::endpoint::{Failure, Outcome};
+
+/// The schema is not as it should be. Holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SchemaError {
+    /// A step failed.
+    #[error("{step}: {}{failure}", hint(failure))]
+    Failed {
+        /// Which.
+        step: Step,
+        /// What is known about it.
+        failure: Box<Failure>,
+    },
+    /// A script is not what it was when it was applied.
+    #[error(
+        "the script {name} is not the one that was applied to this database: its name or checksum differs"
+    )]
+    Changed {
+        /// The script.
+        name: &'static str,
+    },
+    /// The database was left by a newer version.
+    #[error(
+        "the database is newer than this version: it has {name}, this version knows scripts up to {newest}"
+    )]
+    Newer {
+        /// The first script that is not known here.
+        name: String,
+        /// The newest that is.
+        newest: &'static str,
+    },
+    /// A later script was applied and this one was not.
+    #[error("the database has later scripts without number {number}")]
+    Gap {
+        /// The script's number.
+        number: u16,
+    },
+}
+
+/// What was being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Beginning a transaction.
+    Begin,
+    /// Waiting for another run.
+    Lock,
+    /// Creating the roles or setting their passwords.
+    Roles,
+    /// Reading or writing which scripts were applied.
+    History,
+    /// Running a script.
+    Script {
+        /// Its name.
+        name: &'static str,
+        /// Which of its statements, counted from 1.
+        statement: usize,
+        /// How many it has.
+        of: usize,
+    },
+    /// Committing.
+    Commit,
+}
+
+impl SchemaError {
+    pub(super) fn failed(step: Step, failure: Failure) -> Self {
+        Self::Failed { step, failure: Box::new(failure) }
+    }
+
+    /// Whether another attempt may find it gone. A commit of which nobody knows is looked at again in any case.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Failed { step: Step::Commit, failure } if failure.outcome == Outcome::Unknown => true,
+            Self::Failed { failure, .. } => failure.class.is_unavailable(),
+            Self::Changed { .. } | Self::Newer { .. } | Self::Gap { .. } => false,
+        }
+    }
+}
+
+/// What the failures that somebody can do something about mean here.
+fn hint(failure: &Failure) -> &'static str {
+    let state = failure.sql_state.as_ref().map_or("", |state| state.as_str());
+    match (state, failure.code.as_deref().unwrap_or_default()) {
+        ("3D000", _) => "there is no such database; ",
+        (state, _) if state.starts_with("28") => {
+            "the user or the password of the owner's secret is refused; "
+        }
+        ("42501", _) => "the role of the owner's secret may not do this; ",
+        ("55P03", _) => "somebody else holds a lock; ",
+        (_, "HttpEndpointNotEnabledException") => "the cluster's HTTP endpoint is not enabled; ",
+        _ => "",
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Begin => f.write_str("beginning a transaction"),
+            Self::Lock => f.write_str("waiting for another run"),
+            Self::Roles => f.write_str("creating the roles"),
+            Self::History => f.write_str("looking at what was applied"),
+            Self::Script { name, statement, of } => write!(f, "script {name}, statement {statement} of {of}"),
+            Self::Commit => f.write_str("committing"),
+        }
+    }
+}

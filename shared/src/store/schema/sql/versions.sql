@@ -1,0 +1,3 @@
+SELECT json_build_object('number', number, 'name', name, 'checksum', checksum)::text
+FROM schema_versions
+ORDER BY number
