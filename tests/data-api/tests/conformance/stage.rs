@@ -39,7 +39,7 @@ impl Late {
     }
 
     fn listen(&self, config: Config) {
-        let socket = self.socket.lock().unwrap().take().expect("a case that lets it listen once");
+        let socket = self.socket.lock().unwrap().take().unwrap();
         let server = DataApi::start_on(socket.listen(64).unwrap(), config).unwrap();
         assert!(self.server.set(server).is_ok());
     }
