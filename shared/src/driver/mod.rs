@@ -10,6 +10,7 @@ mod fill;
 mod guard;
 mod manage;
 mod notify;
+mod observe;
 mod start;
 mod status;
 mod sweep;
@@ -27,6 +28,7 @@ pub use manage::{
     CatalogueEnd, CatalogueRegistered, Explained, GaveUp, GiveUp, explain, give_up, register_catalogue, retry,
 };
 pub use notify::{FollowUp, Notified, follow_up, notified};
+pub use observe::{Counted, Lag, Observation, Observer};
 pub use start::{StartOutcome, start};
 pub use status::{Answer, Served, history, status};
 pub use sweep::{Sweep, sweep};

@@ -32,6 +32,7 @@ mod claim;
 mod guard;
 mod history;
 mod manage;
+mod observe;
 mod read;
 pub mod schema;
 

@@ -1,5 +1,6 @@
-//! Logs: one JSON object a line on standard output.
+//! Logs and metrics: one JSON object a line on standard output.
 
+mod emf;
 mod level;
 mod lines;
 mod panic;
@@ -7,6 +8,7 @@ mod panic;
 use tracing::{Subscriber, subscriber::SetGlobalDefaultError};
 use tracing_subscriber::{Layer, filter::Targets, fmt::MakeWriter, layer::SubscriberExt};
 
+pub use emf::{Dimension, InvalidNamespace, Metric, MetricNamespace, Unit, embedded_metrics};
 pub use level::{InvalidLogLevel, LogLevel};
 use lines::JsonLines;
 

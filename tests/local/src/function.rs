@@ -22,17 +22,20 @@ pub enum Function {
     EnqueueMigrations,
     /// Looks after what seems stuck, on a schedule.
     GuardMigrations,
+    /// Counts, and measures the lag of the replica, on a schedule.
+    ObserveMigrations,
 }
 
 impl Function {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::StartMigration,
         Self::RegistryNotification,
         Self::MigrationStatus,
         Self::ManageMigrations,
         Self::EnqueueMigrations,
         Self::GuardMigrations,
+        Self::ObserveMigrations,
     ];
 
     /// The crate's, the binary's and the function's name.
@@ -44,6 +47,7 @@ impl Function {
             Self::ManageMigrations => "manage-migrations",
             Self::EnqueueMigrations => "enqueue-migrations",
             Self::GuardMigrations => "guard-migrations",
+            Self::ObserveMigrations => "observe-migrations",
         }
     }
 
@@ -57,7 +61,7 @@ impl Function {
             }
             Self::MigrationStatus => Some(("GET", "/migrations")),
             Self::ManageMigrations => Some(("POST", "/repositories")),
-            Self::EnqueueMigrations | Self::GuardMigrations => None,
+            Self::EnqueueMigrations | Self::GuardMigrations | Self::ObserveMigrations => None,
         }
     }
 
@@ -111,6 +115,11 @@ impl Function {
                 tell(&reader);
                 tell(&registry);
             }
+            Self::ObserveMigrations => {
+                tell(&writer);
+                tell(&reader);
+                tell(&[("METRIC_NAMESPACE", "local")]);
+            }
         }
         told
     }
@@ -140,7 +149,7 @@ mod tests {
 
     #[test]
     fn only_functions_that_may_read_what_is_old_are_told_where_the_reader_is() {
-        let may = [Function::MigrationStatus, Function::GuardMigrations];
+        let may = [Function::MigrationStatus, Function::GuardMigrations, Function::ObserveMigrations];
         for function in Function::ALL {
             let reader = told(function).keys().any(|name| name.starts_with("READER"));
             assert_eq!(reader, may.contains(&function), "{}", function.name());

@@ -10,7 +10,8 @@ use crate::function::Function;
 use crate::functions::FunctionSet;
 
 /// The functions that a schedule invokes.
-const SCHEDULED: [Function; 2] = [Function::EnqueueMigrations, Function::GuardMigrations];
+const SCHEDULED: [Function; 3] =
+    [Function::EnqueueMigrations, Function::GuardMigrations, Function::ObserveMigrations];
 
 /// Invokes those of a set's functions that have a schedule again and again, each for itself. Dropping it ends
 /// that.

@@ -1,5 +1,7 @@
 //! How everything stands: counted, and the replica's lag measured.
 
+mod emf;
+mod lines;
 mod summary;
 
 use local::Stack;

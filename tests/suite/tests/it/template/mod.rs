@@ -1,6 +1,7 @@
 //! `template.yaml` against the code that it deploys: what a function is told and may reach is what the code
 //! says, and not what somebody remembered to write down.
 
+mod dashboard;
 mod document;
 mod permissions;
 mod routes;
@@ -26,6 +27,7 @@ fn read_by_each_function() -> BTreeMap<&'static str, Vec<Variable>> {
         ("guard-migrations", variables::<guard_migrations::config::Config>()),
         ("manage-migrations", variables::<manage_migrations::config::Config>()),
         ("migration-status", variables::<migration_status::config::Config>()),
+        ("observe-migrations", variables::<observe_migrations::config::Config>()),
         ("registry-notification", variables::<registry_notification::config::Config>()),
         ("start-migration", variables::<start_migration::config::Config>()),
     ])
@@ -126,7 +128,7 @@ fn a_schedules_failed_run_is_tried_again_and_then_kept() {
     let scheduled: Vec<_> = functions.values().filter(|function| function.routes.is_empty()).collect();
     assert_eq!(
         scheduled.iter().map(|of| of.name.as_str()).collect::<Vec<_>>(),
-        ["enqueue-migrations", "guard-migrations"]
+        ["enqueue-migrations", "guard-migrations", "observe-migrations"]
     );
     for function in scheduled {
         let events = function.properties["Events"].as_object().unwrap();

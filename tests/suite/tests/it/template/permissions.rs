@@ -80,6 +80,7 @@ fn each_variable_holds_what_its_name_says() {
                 "NOTIFICATION_SECRET_ARN" => "NotificationSecret",
                 "OPERATOR_TOKEN_SECRET_ARN" => "OperatorToken",
                 "LOG_LEVEL" => "LogLevel",
+                "METRIC_NAMESPACE" => "AWS::StackName",
                 other => panic!("{name} is told {other}, which nobody knows"),
             };
             assert_eq!(value, expected, "{name}: {variable}");

@@ -1,0 +1,152 @@
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    endpoint::{EndpointError, Observe},
+    store::{Census, Store},
+};
+
+/// How long a mark is looked for. What lags for longer is told to lag for at least as long.
+const LOOK: Duration = Duration::from_secs(10);
+/// How long the writer may take to write a mark.
+const MARK: Duration = Duration::from_secs(5);
+/// How long an endpoint may take to count.
+const COUNT: Duration = Duration::from_secs(9);
+/// The pauses between two looks: each twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+
+/// What the observer works with.
+pub struct Observer {
+    /// Both endpoints.
+    pub store: Store<Observe>,
+}
+
+/// How everything stands, as far as it can be seen.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Observation {
+    /// The count, and who counted. None: neither endpoint did.
+    pub counted: Option<Counted>,
+    /// How far the reader is behind the writer.
+    pub lag: Lag,
+    /// The reader did not answer to something.
+    pub reader_failed: bool,
+    /// The writer did not answer to something.
+    pub writer_failed: bool,
+}
+
+/// A census and its source.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Counted {
+    /// `reader`, or `writer` where the reader cannot serve.
+    pub served_by: &'static str,
+    /// What was counted.
+    #[serde(flatten)]
+    pub census: Census,
+}
+
+/// How far the reader is behind the writer, measured by a mark that is written on the one and looked for on the
+/// other: the times that a replica tells say nothing while nothing arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "measured", rename_all = "snake_case")]
+pub enum Lag {
+    /// The mark was seen so many milliseconds after its commit was known, the time of the call that saw it
+    /// included.
+    Seen {
+        /// How many.
+        milliseconds: u64,
+    },
+    /// It had not been seen for so many milliseconds.
+    NotSeen {
+        /// How many.
+        milliseconds: u64,
+    },
+    /// An endpoint did not answer.
+    Unknown,
+}
+
+impl Observer {
+    /// Looks at everything until `deadline` at the latest. An endpoint that does not answer is a part of what
+    /// is seen.
+    pub async fn observe(&self, deadline: Instant) -> Observation {
+        let ((counted, count_failed), (lag, lag_failed)) =
+            tokio::join!(self.count(deadline), self.measure_lag(deadline));
+        Observation {
+            counted,
+            lag,
+            reader_failed: count_failed.reader || lag_failed.reader,
+            writer_failed: count_failed.writer || lag_failed.writer,
+        }
+    }
+
+    /// Counts on the reader, and on the writer where the reader cannot.
+    async fn count(&self, deadline: Instant) -> (Option<Counted>, Failed) {
+        let mut failed = Failed::default();
+        let until = || deadline.min(Instant::now() + COUNT);
+        if let Some(census) = failed.reader(self.store.census_on_reader(until()).await) {
+            return (Some(Counted { served_by: "reader", census }), failed);
+        }
+        let census = failed.writer(self.store.census_on_writer(until()).await);
+        (census.map(|census| Counted { served_by: "writer", census }), failed)
+    }
+
+    async fn measure_lag(&self, deadline: Instant) -> (Lag, Failed) {
+        let mut failed = Failed::default();
+        let until = deadline.min(Instant::now() + MARK);
+        let Some(mark) = failed.writer(self.store.mark(until).await) else { return (Lag::Unknown, failed) };
+        let committed = Instant::now();
+        let until = deadline.min(committed + LOOK);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let Some(seen) = failed.reader(self.store.seen_mark(until).await) else {
+                return (Lag::Unknown, failed);
+            };
+            let milliseconds = u64::try_from(committed.elapsed().as_millis()).unwrap_or(u64::MAX);
+            if seen >= mark {
+                return (Lag::Seen { milliseconds }, failed);
+            }
+            if Instant::now() + pause >= until {
+                return (Lag::NotSeen { milliseconds }, failed);
+            }
+            sleep(pause).await;
+            pause = LONGEST_PAUSE.min(pause * 2);
+        }
+    }
+}
+
+/// Which endpoints did not answer.
+#[derive(Clone, Copy, Default)]
+struct Failed {
+    reader: bool,
+    writer: bool,
+}
+
+impl Failed {
+    fn reader<T>(&mut self, result: Result<Option<T>, EndpointError>) -> Option<T> {
+        let answer = answer(result);
+        self.reader |= answer.is_none();
+        answer
+    }
+
+    fn writer<T>(&mut self, result: Result<Option<T>, EndpointError>) -> Option<T> {
+        let answer = answer(result);
+        self.writer |= answer.is_none();
+        answer
+    }
+}
+
+fn answer<T>(result: Result<Option<T>, EndpointError>) -> Option<T> {
+    match result {
+        Ok(Some(answer)) => Some(answer),
+        Ok(None) => {
+            tracing::error!("a row of the schema's own is not there");
+            None
+        }
+        Err(error) => {
+            tracing::warn!(%error, counter = "observe_failed", "an endpoint cannot be observed");
+            None
+        }
+    }
+}

@@ -1,0 +1,42 @@
+use tokio::time::Instant;
+
+use super::{Census, Store, census::census_statement};
+use crate::endpoint::{EndpointError, Observe, Statement};
+
+const MARK: &str = include_str!("sql/mark.sql");
+const SEEN_MARK: &str = include_str!("sql/seen_mark.sql");
+
+impl Store<Observe> {
+    /// Writes a mark that is higher than any before. None: the schema's own row is not there.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the writer did not answer.
+    pub async fn mark(&self, deadline: Instant) -> Result<Option<i64>, EndpointError> {
+        // Twice is as good as once: whoever looks for it looks for one at least as high.
+        Ok(self.endpoint.writer.fetch(Statement::repeatable_write("mark", MARK), deadline).await?.pop())
+    }
+
+    /// The highest mark that the reader has.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the reader did not answer.
+    pub async fn seen_mark(&self, deadline: Instant) -> Result<Option<i64>, EndpointError> {
+        Ok(self.endpoint.reader.fetch(Statement::read("seen_mark", SEEN_MARK), deadline).await?.pop())
+    }
+
+    /// Counts everything, as the reader has it.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the reader did not answer.
+    pub async fn census_on_reader(&self, deadline: Instant) -> Result<Option<Census>, EndpointError> {
+        Ok(self.endpoint.reader.fetch(census_statement(), deadline).await?.pop())
+    }
+
+    /// Counts everything, as the writer has it.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the writer did not answer.
+    pub async fn census_on_writer(&self, deadline: Instant) -> Result<Option<Census>, EndpointError> {
+        Ok(self.endpoint.writer.fetch(census_statement(), deadline).await?.pop())
+    }
+}

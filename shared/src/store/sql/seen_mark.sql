@@ -1,0 +1,1 @@
+SELECT to_jsonb(mark)::text FROM replica_mark
