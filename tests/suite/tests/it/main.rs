@@ -18,5 +18,6 @@ mod process;
 mod race;
 mod start;
 mod status;
+mod switch;
 mod template;
 mod unreliable;
