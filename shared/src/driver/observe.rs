@@ -11,9 +11,9 @@ use crate::{
 /// How long a mark is looked for. What lags for longer is told to lag for at least as long.
 const LOOK: Duration = Duration::from_secs(10);
 /// How long the writer may take to write a mark.
-const MARK: Duration = Duration::from_secs(5);
+const MARK: Duration = Duration::from_secs(4);
 /// How long an endpoint may take to count.
-const COUNT: Duration = Duration::from_secs(9);
+const COUNT: Duration = Duration::from_secs(6);
 /// The pauses between two looks: each twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);

@@ -3,7 +3,7 @@
 use local::{READER_ARN, Stack, WRITER_ARN};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use suite::{repositories, row, stack, until, until_state};
+use suite::{data_api_calls, repositories, row, stack, until, until_state};
 
 async fn get(stack: &Stack, query: &str) -> (StatusCode, Value) {
     let url = format!("/migrations/history/group/image{query}");
@@ -93,13 +93,16 @@ async fn a_history_is_never_older_than_what_its_caller_has_seen() {
     .await
     .unwrap();
 
+    let before = data_api_calls(&stack);
     let (_, old) = get(&stack, "").await;
+    assert_eq!(data_api_calls(&stack) - before, 1);
     assert_eq!((&old["served_by"], &old["version"], told(&old).len()), (&json!("reader"), &json!(1), 0));
     let (_, fresh) = get(&stack, "?min_version=5").await;
     assert_eq!(
         (&fresh["served_by"], &fresh["version"], told(&fresh).len()),
         (&json!("writer_behind_floor"), &json!(5), 4)
     );
+    assert_eq!(data_api_calls(&stack) - before, 3);
     let last = stack.data_api().journal().into_iter().next_back().unwrap();
     assert_eq!(last.arn.as_deref(), Some(WRITER_ARN));
     let (status, problem) = get(&stack, "?min_version=6").await;

@@ -3,7 +3,7 @@
 use local::{Function, READER_ARN, Stack, StackOptions};
 use reqwest::Method;
 use serde_json::{Value, json};
-use suite::{options, sql};
+use suite::{data_api_calls, options, sql};
 
 use super::{about, known};
 
@@ -23,7 +23,9 @@ async fn a_summary_counts_what_there_is() {
     assert_eq!((&empty["left"], empty["seconds_left"].as_f64()), (&json!(0), Some(0.0)));
 
     known(&stack).await;
+    let before = data_api_calls(&stack);
     let told = summary(&stack).await;
+    assert_eq!(data_api_calls(&stack) - before, 1);
 
     for (state, count) in [
         ("default", 4),
