@@ -65,7 +65,9 @@ async fn nothing_begins_after_the_switch_what_runs_finishes_and_all_goes_on_when
     assert_eq!(sweep(&stack).await["ended"], "disabled");
 
     // What runs finishes: the final step to its end, whose slot stays empty; the pre step no further.
-    held.map(|rule| rules.remove(rule));
+    for rule in held {
+        rules.remove(rule);
+    }
     until_state(&stack, "group/final", "import_done").await.unwrap();
     until_state(&stack, "group/pre", "pre_import_done").await.unwrap();
     assert!(registry.wait_until_idle(PATIENCE).await);
