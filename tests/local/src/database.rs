@@ -4,13 +4,16 @@ use anyhow::Context;
 use postgres_pair::Pair;
 use shared::store::schema::SCRIPTS;
 
-use crate::names::{READER_ROLE, WRITER_ROLE};
+use crate::names::{DATABASE, OWNER_ROLE, READER_ROLE, WRITER_ROLE};
 
-/// Creates the two roles, applies the schema, and sets the kill switch and the capacity.
+/// Creates the roles, applies the schema, and sets the kill switch and the capacity.
 pub(crate) async fn prepare(pair: &Pair, enabled: bool, capacity: i32) -> anyhow::Result<()> {
     let client = pair.writer().connect().await?;
     client
-        .batch_execute(&format!("CREATE ROLE {WRITER_ROLE} LOGIN; CREATE ROLE {READER_ROLE} LOGIN;"))
+        .batch_execute(&format!(
+            "CREATE ROLE {WRITER_ROLE} LOGIN; CREATE ROLE {READER_ROLE} LOGIN;
+             CREATE ROLE {OWNER_ROLE} LOGIN CREATEROLE; ALTER DATABASE {DATABASE} OWNER TO {OWNER_ROLE};"
+        ))
         .await?;
     for (name, script) in SCRIPTS {
         client

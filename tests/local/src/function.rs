@@ -24,10 +24,12 @@ pub enum Function {
     GuardMigrations,
     /// Counts, and measures the lag of the replica, on a schedule.
     ObserveMigrations,
+    /// Creates and upgrades the schema, when a stack is deployed.
+    ApplySchema,
 }
 
 impl Function {
-    /// All of them.
+    /// All that work on a database with its schema: apply-schema is started where it is the point.
     pub const ALL: [Self; 7] = [
         Self::StartMigration,
         Self::RegistryNotification,
@@ -48,6 +50,7 @@ impl Function {
             Self::EnqueueMigrations => "enqueue-migrations",
             Self::GuardMigrations => "guard-migrations",
             Self::ObserveMigrations => "observe-migrations",
+            Self::ApplySchema => "apply-schema",
         }
     }
 
@@ -61,7 +64,9 @@ impl Function {
             }
             Self::MigrationStatus => Some(("GET", "/migrations")),
             Self::ManageMigrations => Some(("POST", "/repositories")),
-            Self::EnqueueMigrations | Self::GuardMigrations | Self::ObserveMigrations => None,
+            Self::EnqueueMigrations | Self::GuardMigrations | Self::ObserveMigrations | Self::ApplySchema => {
+                None
+            }
         }
     }
 
@@ -119,6 +124,12 @@ impl Function {
                 tell(&writer);
                 tell(&reader);
                 tell(&[("METRIC_NAMESPACE", "local")]);
+            }
+            Self::ApplySchema => {
+                tell(&writer);
+                // Whose password it sets. Not where the reader is.
+                tell(&reader[1..]);
+                tell(&[("OWNER_SECRET_ARN", names::OWNER_SECRET_ARN)]);
             }
         }
         told

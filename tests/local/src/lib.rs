@@ -22,7 +22,9 @@ mod worker;
 pub use client::Client;
 pub use function::{Environment, Function};
 pub use functions::FunctionSet;
-pub use names::{DATABASE, READER_ARN, READER_SECRET_ARN, WRITER_ARN, WRITER_SECRET_ARN};
+pub use names::{
+    DATABASE, OWNER_ROLE, OWNER_SECRET_ARN, READER_ARN, READER_SECRET_ARN, WRITER_ARN, WRITER_SECRET_ARN,
+};
 pub use options::{RegistryChoice, StackOptions};
 pub use secrets::SecretStore;
 pub use stack::Stack;

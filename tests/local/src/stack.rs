@@ -325,6 +325,7 @@ async fn data_api(pair: &Pair) -> anyhow::Result<DataApi> {
         secrets: vec![
             secret(names::WRITER_SECRET_ARN, names::WRITER_ROLE),
             secret(names::READER_SECRET_ARN, names::READER_ROLE),
+            secret(names::OWNER_SECRET_ARN, names::OWNER_ROLE),
         ],
         default_database: names::DATABASE.to_owned(),
         ..local_data_api::Config::default()

@@ -2,6 +2,7 @@
 //! the Data API and a registry that copies real images.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod apply_schema;
 mod calls;
 mod chaos;
 mod claims;

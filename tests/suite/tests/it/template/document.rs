@@ -67,7 +67,7 @@ impl Template {
         merge(&mut whole, properties);
         let role = named(&whole["Role"]).strip_suffix(".Arn").unwrap().to_owned();
         let told = whole["Environment"]["Variables"].as_object().unwrap();
-        let events = whole["Events"].as_object().unwrap().values();
+        let events = whole["Events"].as_object().into_iter().flat_map(Map::values);
         Function {
             metadata: self.0["Resources"][id]["Metadata"].clone(),
             environment: told.iter().map(|(name, value)| (name.clone(), named(value))).collect(),
@@ -111,8 +111,12 @@ impl Template {
     }
 }
 
-/// What a value stands for, as one word: `WriterClusterArn` for a reference to it, `Queue.Arn` for an attribute.
+/// What a value stands for, as one word: `Api` for a reference to it, `Queue.Arn` for an attribute, `a|b` for one or
+/// the other.
 pub fn named(value: &Value) -> String {
+    if let Some(either) = value.get("Fn::If").and_then(Value::as_array) {
+        return either[1..].iter().map(named).collect::<Vec<_>>().join("|");
+    }
     let only = value.as_object().filter(|object| object.len() == 1).and_then(|object| object.iter().next());
     match (value, only) {
         (_, Some((key, Value::String(of)))) if key == "Ref" || key == "Fn::GetAtt" => of.clone(),

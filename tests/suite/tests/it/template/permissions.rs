@@ -8,6 +8,16 @@ use super::document::{Function, Template, list, named, objects};
 
 const CLUSTERS: &str = "rds-data:ExecuteStatement";
 const SECRETS: &str = "secretsmanager:GetSecretValue";
+/// What takes more than a statement that commits by itself.
+const TRANSACTIONS: [&str; 3] =
+    ["rds-data:BeginTransaction", "rds-data:CommitTransaction", "rds-data:RollbackTransaction"];
+
+/// The cluster that is created, or the one that is there.
+const WRITER: &str = "Database.DBClusterArn|WriterClusterArn";
+/// The second cluster, or the writer's.
+const READER: &str = "ReaderClusterArn|Database.DBClusterArn|WriterClusterArn";
+/// The secret of the role that owns the schema.
+const OWNER: &str = "Database.MasterUserSecret.SecretArn|OwnerSecretArn";
 
 fn reached<'a>(function: &'a Function, action: &str) -> BTreeSet<&'a str> {
     function.permissions.iter().filter(|(of, _)| of == action).map(|(_, on)| on.as_str()).collect()
@@ -18,21 +28,25 @@ fn needed(function: &str) -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
     let (mut clusters, mut secrets) = (BTreeSet::new(), BTreeSet::new());
     for rule in PURPOSES.iter().filter(|rule| rule.functions.contains(&function)) {
         if matches!(rule.endpoint, EndpointKind::Writer | EndpointKind::Both) {
-            clusters.insert("WriterClusterArn");
-            secrets.insert("WritingSecretArn");
+            clusters.insert(WRITER);
+            secrets.insert("WritingSecret");
         }
         if matches!(rule.endpoint, EndpointKind::Reader | EndpointKind::Both) {
-            clusters.insert("ReaderClusterArn");
-            secrets.insert("ReadingSecretArn");
+            clusters.insert(READER);
+            secrets.insert("ReadingSecret");
         }
         match rule.consistency {
             // What the reader has not replayed yet is read on the writer, with the reader's secret: such a
             // purpose has no other.
             Consistency::AtLeastSeen => {
-                clusters.insert("WriterClusterArn");
+                clusters.insert(WRITER);
             }
             Consistency::Latest | Consistency::Any | Consistency::Hint | Consistency::Compared => {}
         }
+    }
+    // It logs in as the owner, and gives the others their passwords.
+    if function == "apply-schema" {
+        secrets.extend(["ReadingSecret", OWNER]);
     }
     (clusters, secrets)
 }
@@ -45,7 +59,7 @@ fn each_function_may_reach_exactly_the_endpoints_that_its_purposes_name() {
         assert_eq!(reached(&function, CLUSTERS), clusters, "{name}");
         let of_the_database: BTreeSet<&str> = reached(&function, SECRETS)
             .into_iter()
-            .filter(|secret| ["WritingSecretArn", "ReadingSecretArn"].contains(secret))
+            .filter(|secret| ["WritingSecret", "ReadingSecret", OWNER].contains(secret))
             .collect();
         assert_eq!(of_the_database, secrets, "{name}");
     }
@@ -55,12 +69,23 @@ fn each_function_may_reach_exactly_the_endpoints_that_its_purposes_name() {
 fn the_notifications_function_reaches_the_writer_alone_and_status_has_no_secret_that_writes() {
     let functions = Template::read().functions();
     let notification = &functions["registry-notification"];
-    assert_eq!(reached(notification, CLUSTERS), BTreeSet::from(["WriterClusterArn"]));
-    assert!(!notification.permissions.iter().any(|(_, on)| on == "ReadingSecretArn"));
+    assert_eq!(reached(notification, CLUSTERS), BTreeSet::from([WRITER]));
+    assert!(!notification.permissions.iter().any(|(_, on)| on == "ReadingSecret"));
     assert!(!notification.environment.keys().any(|name| name.starts_with("READER")));
     let status = &functions["migration-status"];
-    assert!(!status.permissions.iter().any(|(_, on)| on == "WritingSecretArn"));
+    assert!(!status.permissions.iter().any(|(_, on)| on == "WritingSecret"));
     assert!(!status.environment.contains_key("WRITER_SECRET_ARN"));
+}
+
+#[test]
+fn the_owners_secret_and_transactions_are_apply_schemas_alone() {
+    for (name, function) in Template::read().functions() {
+        let mine = name == "apply-schema";
+        assert_eq!(function.permissions.iter().any(|(_, on)| on == OWNER), mine, "{name}");
+        for action in TRANSACTIONS {
+            assert_eq!(!reached(&function, action).is_empty(), mine, "{name}: {action}");
+        }
+    }
 }
 
 #[test]
@@ -68,10 +93,11 @@ fn each_variable_holds_what_its_name_says() {
     for (name, function) in Template::read().functions() {
         for (variable, value) in &function.environment {
             let expected = match variable.as_str() {
-                "WRITER_ARN" => "WriterClusterArn",
-                "WRITER_SECRET_ARN" => "WritingSecretArn",
-                "READER_ARN" => "ReaderClusterArn",
-                "READER_SECRET_ARN" => "ReadingSecretArn",
+                "WRITER_ARN" => WRITER,
+                "WRITER_SECRET_ARN" => "WritingSecret",
+                "READER_ARN" => READER,
+                "READER_SECRET_ARN" => "ReadingSecret",
+                "OWNER_SECRET_ARN" => OWNER,
                 "DATABASE_NAME" => "DatabaseName",
                 "REGISTRY_URL" => "RegistryUrl",
                 "REGISTRY_TOKEN_AUDIENCE" => "RegistryTokenAudience",
@@ -115,6 +141,9 @@ fn each_function_has_a_role_of_its_own_that_does_nothing_else() {
         for (action, on) in &function.permissions {
             match action.as_str() {
                 CLUSTERS | SECRETS => {}
+                action if TRANSACTIONS.contains(&action) => {
+                    assert_eq!((name.as_str(), on.as_str()), ("apply-schema", WRITER), "{action}");
+                }
                 "logs:CreateLogStream" | "logs:PutLogEvents" => assert_eq!(*on, log, "{name}"),
                 "sqs:SendMessage" => {
                     assert!(function.routes.is_empty(), "{name} has no schedule");

@@ -1,0 +1,130 @@
+//! The function as a process of its own, invoked as CloudFormation invokes it.
+
+use std::sync::{Arc, Mutex};
+
+use apply_schema::PHYSICAL_ID;
+use axum::{Router, body::Bytes, http::HeaderMap, routing::put};
+use local::{
+    DATABASE, Function, FunctionSet, OWNER_ROLE, READER_SECRET_ARN, Stack, StackOptions, WRITER_SECRET_ARN,
+};
+use serde_json::{Value, json};
+use shared::store::schema::{newest, scripts};
+use tokio::net::TcpListener;
+use tokio_postgres::NoTls;
+
+/// Where a stack waits for its answers.
+struct Waiting {
+    url: String,
+    told: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Waiting {
+    async fn listen() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/stack", listener.local_addr().unwrap());
+        let told: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let keep = Arc::clone(&told);
+        let answer = async move |headers: HeaderMap, body: Bytes| {
+            assert!(!headers.contains_key("content-type"));
+            keep.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+        };
+        tokio::spawn(async move { axum::serve(listener, Router::new().route("/stack", put(answer))).await });
+        Self { url, told }
+    }
+
+    /// Invokes the function and takes the one answer that the stack gets.
+    async fn ask(&self, functions: &FunctionSet, kind: &str, properties: Value) -> (String, String) {
+        let event = json!({
+            "RequestType": kind,
+            "ResponseURL": self.url,
+            "StackId": "arn:aws:cloudformation:eu-central-1:123456789012:stack/driver/1",
+            "RequestId": "request-1",
+            "ResourceType": "Custom::Schema",
+            "LogicalResourceId": "Schema",
+            "PhysicalResourceId": PHYSICAL_ID,
+            "ResourceProperties": properties,
+        });
+        functions.invoke(Function::ApplySchema, &event).await.unwrap();
+        let told = std::mem::take(&mut *self.told.lock().unwrap());
+        let [told] = &told[..] else { panic!("{kind}: told {told:?}") };
+        assert_eq!(told["PhysicalResourceId"], PHYSICAL_ID);
+        assert_eq!((&told["RequestId"], &told["LogicalResourceId"]), (&json!("request-1"), &json!("Schema")));
+        let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
+        (text("Status"), text("Reason"))
+    }
+}
+
+/// The database as a new cluster has it.
+async fn empty(stack: &Stack) {
+    let dsn = stack.pair().writer().dsn().replace(DATABASE, "postgres");
+    let (client, connection) = tokio_postgres::connect(&dsn, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute(&format!("DROP DATABASE {DATABASE} WITH (FORCE)")).await.unwrap();
+    client.batch_execute("DROP ROLE migration_driver, migration_reader").await.unwrap();
+    client.batch_execute(&format!("CREATE DATABASE {DATABASE} OWNER {OWNER_ROLE}")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_is_answered_whatever_it_asks_and_whatever_is_missing() {
+    let stack =
+        Stack::start(StackOptions { functions: Vec::new(), instances: 1, ..suite::options() }).await.unwrap();
+    empty(&stack).await;
+    let login = |role: &str, password: &str| json!({"username": role, "password": password}).to_string();
+    stack.secrets().put(WRITER_SECRET_ARN, login("migration_driver", "only-the-driver-knows"));
+    stack.secrets().put(READER_SECRET_ARN, login("migration_reader", "only-the-reader-knows"));
+    let functions = stack.run_functions(&[Function::ApplySchema], |_, _| ()).await.unwrap();
+    let waiting = Waiting::listen().await;
+    let properties = json!({"ServiceToken": "arn", "NewestScript": newest()});
+
+    let (status, reason) = waiting.ask(&functions, "Create", json!({"ServiceToken": "arn"})).await;
+    assert_eq!(status, "FAILED");
+    assert_eq!(reason, "the property NewestScript is missing or names no script");
+
+    let success = ("SUCCESS".to_owned(), String::new());
+    assert_eq!(waiting.ask(&functions, "Create", properties.clone()).await, success);
+    let client = stack.pair().writer().connect().await.unwrap();
+    let count = |table: &'static str| {
+        let client = &client;
+        async move {
+            let query = format!("SELECT count(*) FROM {table}");
+            client.query_one(&query, &[]).await.unwrap().get::<_, i64>(0)
+        }
+    };
+    assert_eq!(count("schema_versions").await, i64::try_from(scripts().len()).unwrap());
+    assert_eq!(waiting.ask(&functions, "Update", properties.clone()).await, success);
+    assert_eq!(waiting.ask(&functions, "Delete", json!("whatever it was")).await, success);
+    assert_eq!(count("migration_slots").await, 1000, "deleting leaves the data alone");
+
+    let by_hand = functions.invoke(Function::ApplySchema, &json!({})).await.unwrap();
+    assert_eq!(by_hand, json!({"applied": [], "newest": newest()}));
+
+    stack.secrets().put(READER_SECRET_ARN, login("migration_driver", "only-the-driver-knows"));
+    let (status, reason) = waiting.ask(&functions, "Update", properties.clone()).await;
+    assert_eq!(status, "FAILED");
+    assert!(reason.ends_with("is not that of the role migration_reader"), "{reason}");
+    stack.secrets().remove(READER_SECRET_ARN);
+    let (status, reason) = waiting.ask(&functions, "Update", properties.clone()).await;
+    assert_eq!(status, "FAILED");
+    assert!(reason.contains(READER_SECRET_ARN) && reason.contains("ResourceNotFoundException"), "{reason}");
+    let log = functions.log(Function::ApplySchema);
+    assert!(log.contains("the resource failed"), "{log}");
+    assert!(!log.contains("only-the-") && !log.contains("SCRAM-SHA-256"), "{log}");
+    functions.stop();
+
+    let untold = stack
+        .run_functions(&[Function::ApplySchema], |_, environment| {
+            environment.remove("OWNER_SECRET_ARN");
+            environment.insert("WRITER_ARN".to_owned(), "nothing".to_owned());
+        })
+        .await
+        .unwrap();
+    let (status, reason) = waiting.ask(&untold, "Create", properties).await;
+    assert_eq!(status, "FAILED");
+    assert!(
+        reason.contains("OWNER_SECRET_ARN is missing") && reason.contains("WRITER_ARN is wrong"),
+        "{reason}"
+    );
+    assert_eq!(waiting.ask(&untold, "Delete", json!({})).await.0, "SUCCESS", "a stack can always be removed");
+    untold.stop();
+    stack.stop().await.unwrap();
+}

@@ -1,0 +1,8 @@
+//! The schema and the roles, applied through the Data API to real databases by a role that is no superuser.
+
+mod bench;
+mod fresh;
+mod function;
+mod passing;
+mod refused;
+mod upgrade;

@@ -1,0 +1,96 @@
+//! The database, and what brings it to where the functions want it.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use shared::store::schema::newest;
+
+use super::document::{Template, list, named, text};
+
+#[test]
+fn the_newest_script_is_what_makes_the_schema_be_applied_and_no_other_function_is_there_before() {
+    let template = Template::read();
+    let resources = template.resources("AWS::CloudFormation::CustomResource");
+    let [schema] = resources.values().collect::<Vec<_>>()[..] else { panic!("{resources:?}") };
+    assert_eq!(schema["NewestScript"], newest(), "write it into template.yaml, so that it is applied");
+    assert_eq!(named(&schema["ServiceToken"]), "ApplySchema.Arn");
+    // The database has an instance by then, where it is created.
+    assert!(named(&schema["Instance"]).starts_with("DatabaseWriter|"));
+    let timeout = apply_schema::BUDGETS.invocation.as_secs();
+    assert!(schema["ServiceTimeout"].as_u64().unwrap() > 3 * timeout, "the platform tries three times");
+    for (id, function) in template.whole()["Resources"].as_object().unwrap() {
+        if function["Type"] == "AWS::Serverless::Function" && id != "ApplySchema" {
+            assert!(list(&function["DependsOn"]).iter().any(|on| *on == "Schema"), "{id}");
+        }
+    }
+}
+
+#[test]
+fn the_roles_secrets_are_theirs_and_generated() {
+    let template = Template::read();
+    let secrets = template.resources("AWS::SecretsManager::Secret");
+    for (id, role) in [("WritingSecret", "migration_driver"), ("ReadingSecret", "migration_reader")] {
+        let generated = &secrets[id]["GenerateSecretString"];
+        let fixed: Value = serde_json::from_str(&text(&generated["SecretStringTemplate"])).unwrap();
+        assert_eq!(fixed["username"], role);
+        assert_eq!(generated["GenerateStringKey"], "password");
+        assert!(generated["PasswordLength"].as_u64() >= Some(32));
+    }
+}
+
+#[test]
+fn a_created_database_answers_over_https_never_sleeps_and_is_not_lost() {
+    let template = Template::read();
+    let whole = &template.whole()["Resources"]["Database"];
+    assert_eq!(
+        (&whole["DeletionPolicy"], &whole["UpdateReplacePolicy"]),
+        (&"Snapshot".into(), &"Snapshot".into())
+    );
+    let cluster = &whole["Properties"];
+    for kept in ["EnableHttpEndpoint", "ManageMasterUserPassword", "StorageEncrypted"] {
+        assert_eq!(cluster[kept], true, "{kept}");
+    }
+    let parameters = &template.whole()["Parameters"];
+    assert_eq!(named(&cluster["DeletionProtection"]), "DatabaseDeletionProtection");
+    assert_eq!(parameters["DatabaseDeletionProtection"]["Default"], "true");
+    let capacity = named(&cluster["ServerlessV2ScalingConfiguration"]["MinCapacity"]);
+    assert!(parameters[&capacity]["MinValue"].as_f64() >= Some(0.5), "it would pause");
+    let instances = template.resources("AWS::RDS::DBInstance");
+    assert_eq!(instances.keys().copied().collect::<Vec<_>>(), ["DatabaseReader", "DatabaseWriter"]);
+    for (id, instance) in instances {
+        assert_eq!(
+            (&instance["DBInstanceClass"], &instance["PubliclyAccessible"]),
+            (&"db.serverless".into(), &false.into()),
+            "{id}"
+        );
+    }
+}
+
+#[test]
+fn everything_of_a_created_database_is_there_only_where_one_is_created() {
+    let template = Template::read();
+    let resources = template.whole()["Resources"].as_object().unwrap();
+    let created: BTreeSet<&str> = resources
+        .iter()
+        .filter(|(_, resource)| {
+            ["AWS::RDS::", "AWS::EC2::"].iter().any(|of| text(&resource["Type"]).starts_with(of))
+        })
+        .map(|(id, resource)| {
+            assert_eq!(resource["Condition"], "CreatesDatabase", "{id}");
+            id.as_str()
+        })
+        .collect();
+    assert!(created.contains("Database") && created.len() == 8, "{created:?}");
+}
+
+#[test]
+fn every_parameter_has_a_default_or_nobody_could_know_it() {
+    let template = Template::read();
+    let parameters = template.whole()["Parameters"].as_object().unwrap();
+    let asked: Vec<&str> = parameters
+        .iter()
+        .filter(|(_, of)| of.get("Default").is_none())
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(asked, ["RegistrySigningKey", "RegistryTokenAudience", "RegistryTokenIssuer", "RegistryUrl"]);
+}
