@@ -5,7 +5,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use local::{Function, Stack};
 use reqwest::Method;
 use serde_json::{Value, json};
-use suite::{given, stack, state};
+use suite::{given, repositories, stack, state, until_state};
 
 /// An event for a route whose greedy variable is `rest`.
 fn event(method: &str, route: &str, path: &str, authorization: &str) -> Value {
@@ -117,5 +117,105 @@ async fn an_operators_question_keeps_its_query() {
         let told: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
         assert_eq!(told["version"], 2, "{answer}");
     }
+    stack.stop().await.unwrap();
+}
+
+/// An operator's request to a function, with a body as the gateway may hand it over.
+async fn operate(
+    stack: &Stack,
+    function: Function,
+    (method, route, path): (&str, &str, &str),
+    body: Option<(Value, bool)>,
+) -> (u64, Value) {
+    let token = authorization(stack.client().as_operator(Method::GET, "/"));
+    let mut event = event(method, route, path, &token);
+    if let Some((body, base64)) = body {
+        let body = body.to_string();
+        event["body"] = if base64 { json!(STANDARD.encode(body)) } else { json!(body) };
+        event["isBase64Encoded"] = json!(base64);
+    }
+    let answer = stack.functions().invoke(function, &event).await.unwrap();
+    let told = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    (answer["statusCode"].as_u64().unwrap(), told)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_names_its_repository_decoded_encoded_and_in_any_case() {
+    let stack = stack().await.unwrap();
+    for (name, path) in [
+        ("group/decoded", "group/decoded"),
+        ("group/encoded", "group%2Fencoded"),
+        ("group/sub/capitals", "Group/Sub/Capitals"),
+    ] {
+        repositories(&stack, &[name]).await.unwrap();
+        let asked = ("POST", "/migrations/start/{path+}", format!("/migrations/start/{path}"));
+        let asked = (asked.0, asked.1, asked.2.as_str());
+        let (status, told) = operate(&stack, Function::StartMigration, asked, None).await;
+        assert_eq!((status, &told["path"]), (202, &json!(name)), "{path}: {told}");
+        until_state(&stack, name, "import_done").await.unwrap();
+    }
+    let nowhere = ("POST", "/migrations/start/{path+}", "/migrations/start/group//image");
+    assert_eq!(operate(&stack, Function::StartMigration, nowhere, None).await.0, 404);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_operators_change_is_understood_in_base64_and_with_encoded_paths() {
+    let stack = stack().await.unwrap();
+    let manage = async |asked, body| operate(&stack, Function::ManageMigrations, asked, body).await;
+    for (name, base64) in [("group/plain", false), ("group/base64", true)] {
+        let list = json!([{"path": name, "plan": "grün"}]);
+        let (status, told) = manage(("POST", "/repositories", "/repositories"), Some((list, base64))).await;
+        assert_eq!((status, &told["registered"]), (200, &json!(1)), "{told}");
+        assert_eq!(suite::row(&stack, name).await.unwrap()["plan"], "grün");
+    }
+    let settings = ("PATCH", "/settings", "/settings");
+    let (status, told) = manage(settings, Some((json!({"capacity": 7}), true))).await;
+    assert_eq!(status, 200, "{told}");
+    let skip = ("POST", "/migrations/skip/{path+}", "/migrations/skip/Group%2FPlain");
+    let (status, told) = manage(skip, Some((json!({"reason": "not_in_plan"}), true))).await;
+    assert_eq!(status, 200, "{told}");
+    assert_eq!(state(&stack, "group/plain").await.unwrap(), "import_skipped");
+    let remove = ("DELETE", "/repositories/{path+}", "/repositories/group/base64");
+    assert_eq!(manage(remove, None).await.0, 200);
+    assert_eq!(suite::row(&stack, "group/base64").await.unwrap(), Value::Null);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_that_came_twice_arrives_as_one_and_admits_nobody_by_half() {
+    let stack = stack().await.unwrap();
+    given(&stack, "group/image", "importing", None).await.unwrap();
+    let token = authorization(stack.client().as_operator(Method::GET, "/"));
+    let secret = authorization(stack.client().as_registry(Method::PUT, "/"));
+    let notified = "/api/v4/internal/registry/repositories/group/image/migration/status";
+    for (function, method, route, path, shown) in [
+        (
+            Function::StartMigration,
+            "POST",
+            "/migrations/start/{path+}",
+            "/migrations/start/group/image",
+            &token,
+        ),
+        (Function::ManageMigrations, "GET", "/settings", "/settings", &token),
+        (Function::MigrationStatus, "GET", "/migrations", "/migrations", &token),
+        (
+            Function::RegistryNotification,
+            "PUT",
+            "/api/v4/internal/registry/repositories/{rest+}",
+            notified,
+            &secret,
+        ),
+    ] {
+        let twice = event(method, route, path, &format!("{shown}, Bearer somebody-elses"));
+        let answer = stack.functions().invoke(function, &twice).await.unwrap();
+        assert_eq!(answer["statusCode"], 401, "{path}: {answer}");
+    }
+    // An id that a proxy doubled is nobody's: the state decides.
+    let mut doubled = event("PUT", "/api/v4/internal/registry/repositories/{rest+}", notified, &secret);
+    doubled["headers"]["x-request-id"] = json!("11111111-1111-4111-8111-111111111111, two");
+    doubled["body"] = json!(r#"{"status":"import_complete"}"#);
+    let answer = stack.functions().invoke(Function::RegistryNotification, &doubled).await.unwrap();
+    assert_eq!(answer["statusCode"], 200, "{answer}");
     stack.stop().await.unwrap();
 }
