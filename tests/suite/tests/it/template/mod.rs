@@ -1,6 +1,7 @@
 //! `template.yaml` against the code that it deploys: what a function is told and may reach is what the code
 //! says, and not what somebody remembered to write down.
 
+mod alarms;
 mod dashboard;
 mod database;
 mod document;
@@ -153,23 +154,5 @@ fn a_schedules_failed_run_is_tried_again_and_then_kept() {
         assert!(invoke["MaximumRetryAttempts"].as_u64() > Some(0));
         let may = ("sqs:SendMessage".to_owned(), failed);
         assert!(function.permissions.contains(&may), "{}", function.name);
-    }
-}
-
-#[test]
-fn the_alarms_over_all_functions_leave_none_out() {
-    let template = Template::read();
-    let ids: BTreeSet<&str> = template.resources("AWS::Serverless::Function").into_keys().collect();
-    let alarms = template.resources("AWS::CloudWatch::Alarm");
-    for name in ["FunctionErrorsAlarm", "FunctionThrottlesAlarm", "FunctionsSlowAlarm"] {
-        let watched: BTreeSet<String> = document::list(&alarms[name]["Metrics"])
-            .into_iter()
-            .filter_map(|metric| metric["MetricStat"]["Metric"]["Dimensions"].get(0))
-            .map(|dimension| document::named(&dimension["Value"]))
-            .collect();
-        // Nobody waits for apply-schema within seconds; that it had too little time is an event of the stack.
-        let slow = name == "FunctionsSlowAlarm";
-        let all: BTreeSet<&str> = ids.iter().copied().filter(|id| !(slow && *id == "ApplySchema")).collect();
-        assert_eq!(watched.iter().map(String::as_str).collect::<BTreeSet<_>>(), all, "{name}");
     }
 }
