@@ -134,11 +134,13 @@ async fn a_panic_is_told_without_its_text() {
 
 #[tokio::test]
 async fn work_that_does_not_end_is_told_before_the_function_is_ended() {
-    let soon = SystemTime::now() + Duration::from_secs(4);
+    let soon = SystemTime::now() + Duration::from_secs(8);
     let deadline = soon.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
     let (told, _) =
         told(|url| event(url, "Create", json!({"Do": "hang"})), deadline.try_into().unwrap()).await;
-    assert!(SystemTime::now() < soon, "it was told too late");
+    // The runtime itself keeps half a second; telling may take longer than that.
+    let left = soon.duration_since(SystemTime::now()).unwrap_or_default();
+    assert!(left > Duration::from_millis(1500), "{left:?} were left to tell it");
     assert_eq!(
         (&told[0]["Status"], &told[0]["Reason"]),
         (&json!("FAILED"), &json!("it was not done in time"))
