@@ -184,9 +184,16 @@ impl Outcome {
 
 impl Plan {
     /// One event, in every situation that allows it. A counted abort becomes a skip at the retry limit.
+    ///
+    /// Only a claim takes a slot. A row that has lost its slot meanwhile does not go on with a step, whatever the
+    /// registry has answered to the attempt that it had.
     #[must_use]
     pub fn event(event: Event) -> Self {
-        Self::in_situations(|_| true, |_| vec![event])
+        let wants_slot = |situation| Outcome::of(situation, &[event]).is_ok_and(|outcome| outcome.holds_slot);
+        Self::in_situations(
+            |situation| situation.state.is_in_progress() || !wants_slot(situation),
+            |_| vec![event],
+        )
     }
 
     /// What a notification does (its table stands in the README).

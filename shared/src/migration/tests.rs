@@ -181,3 +181,14 @@ fn a_plan_names_every_situation_once() {
     let keys: Vec<String> = Situation::all().into_iter().map(Situation::key).collect();
     assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len());
 }
+
+#[test]
+fn no_event_by_itself_gives_a_row_a_slot() {
+    for event in Event::ALL {
+        let json = Plan::event(event).to_json();
+        for situation in Situation::all() {
+            let takes = json[situation.key()]["otherwise"]["holds_slot"] == true;
+            assert!(situation.state.is_in_progress() || !takes, "{event} in {}", situation.key());
+        }
+    }
+}
