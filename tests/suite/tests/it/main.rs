@@ -13,6 +13,7 @@ mod history;
 mod hostile;
 mod listing;
 mod manage;
+mod model;
 mod notification;
 mod observation;
 mod process;

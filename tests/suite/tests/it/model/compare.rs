@@ -1,0 +1,237 @@
+//! What the store told about a step, held against what the core says of it.
+
+use anyhow::{Context, ensure};
+use shared::{
+    migration::{AttemptId, ContainerRepository, Plan, Remedy, RepositoryPath, Stuck},
+    store::{AskingAgain, Changed, Claimed, Noted, Registration, Started},
+};
+use suite::PATIENCE;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{
+    database::Play,
+    steps::{Doubts, Id},
+    world::{Due, Guard, Line, Row, World},
+};
+
+/// The rows, each with whether the slots say the same as it does.
+const ROWS: &str = "SELECT to_jsonb(c), c.slot IS NOT DISTINCT FROM s.slot FROM container_repositories AS c
+    LEFT JOIN migration_slots AS s ON s.repository_id = c.id ORDER BY c.id";
+
+const LINES: &str = "SELECT c.path, t.version, t.event, t.from_state, t.to_state, t.applied, t.verdict,
+        t.attempt::text, t.slot
+    FROM migration_transitions AS t JOIN container_repositories AS c ON c.id = t.repository_id
+    ORDER BY c.path, t.id";
+
+pub fn made_up() -> AttemptId {
+    AttemptId::new(Uuid::new_v4())
+}
+
+/// The attempt that is named.
+pub fn named(world: &World, one: usize, id: Id) -> Option<AttemptId> {
+    let current = world.rows[one].repository.attempt;
+    let path = world.rows[one].repository.path.as_str();
+    let attempts = world.lines.iter().filter(|line| line.path == path).filter_map(|line| line.attempt);
+    match id {
+        Id::None => None,
+        Id::Current => current,
+        Id::Earlier => attempts.map(AttemptId::new).find(|attempt| Some(*attempt) != current),
+        Id::MadeUp => Some(made_up()),
+    }
+}
+
+/// A change of one row, judged.
+pub fn changed(
+    world: &mut World,
+    one: usize,
+    plan: &Plan,
+    guard: Guard,
+    change: Option<AttemptId>,
+    detail: Option<&str>,
+    told: Option<Changed>,
+) -> anyhow::Result<Vec<Due>> {
+    let told = told.context("there is such a repository")?;
+    let before = world.rows[one].repository.migration_state;
+    let (verdict, due) = world.change(one, plan, guard, change, detail);
+    ensure!((told.verdict, told.before) == (verdict, before), "{told:?} instead of {verdict:?} in {before}");
+    Ok(due.into_iter().collect())
+}
+
+impl Play {
+    pub fn path(&self, world: &World, one: usize) -> RepositoryPath {
+        world.rows[one].repository.path.clone()
+    }
+
+    pub async fn rows(&self) -> anyhow::Result<Vec<ContainerRepository>> {
+        let rows = self.around.query(ROWS, &[]).await?;
+        let row = |row: &tokio_postgres::Row| {
+            ensure!(
+                row.get::<_, bool>(1),
+                "the slots say otherwise than {}",
+                row.get::<_, serde_json::Value>(0)
+            );
+            Ok(serde_json::from_value(row.get(0))?)
+        };
+        rows.iter().map(row).collect()
+    }
+
+    pub async fn lines(&self) -> anyhow::Result<Vec<Line>> {
+        let rows = self.around.query(LINES, &[]).await?;
+        let line = |row: &tokio_postgres::Row| Line {
+            path: row.get(0),
+            version: row.get(1),
+            event: row.get(2),
+            from: row.get(3),
+            to: row.get(4),
+            applied: row.get(5),
+            verdict: row.get(6),
+            attempt: row.get::<_, Option<String>>(7).map(|text| text.parse().unwrap()),
+            slot: row.get(8),
+        };
+        Ok(rows.iter().map(line).collect())
+    }
+
+    /// A start by name.
+    pub fn started(
+        &self,
+        world: &mut World,
+        one: usize,
+        plan: &Plan,
+        told: Started,
+        change: AttemptId,
+    ) -> anyhow::Result<Vec<Due>> {
+        let row = &world.rows[one];
+        let possible = plan.outcome(&row.repository, world.limits()).is_some();
+        let slot = world.free_slot().filter(|_| world.enabled);
+        let fits = match (&told, slot) {
+            (Started::Started(_), _) if row.change == Some(change) => return Ok(vec![]),
+            (Started::Started(_), Some(_)) => possible,
+            (Started::WrongState(found), _) => !possible && **found == row.repository,
+            (Started::Disabled, _) => possible && !world.enabled,
+            (Started::NoSlot, None) => possible && world.enabled,
+            (Started::Started(_) | Started::NoSlot | Started::NotFound, _) => false,
+        };
+        ensure!(fits, "{told:?}, with {slot:?} free");
+        let started = matches!(told, Started::Started(_));
+        Ok(started.then(|| world.started(one, plan, slot, change)).into_iter().collect())
+    }
+
+    /// A start of whatever is next; `nothing` where there is none.
+    pub fn claimed(
+        &self,
+        world: &mut World,
+        plan: &Plan,
+        next: Option<usize>,
+        nothing: Claimed,
+        told: Claimed,
+        change: AttemptId,
+    ) -> anyhow::Result<Vec<Due>> {
+        let known = world.rows.iter().position(|row| row.change == Some(change));
+        let expected = if world.enabled || known.is_some() { known.or(next) } else { None };
+        let Some(one) = expected else {
+            let nothing = if world.enabled { nothing } else { Claimed::Disabled };
+            ensure!(told == nothing, "{told:?} instead of {nothing:?}");
+            return Ok(vec![]);
+        };
+        let path = self.path(world, one);
+        ensure!(matches!(&told, Claimed::Started(row) if row.path == path), "{told:?} instead of {path}");
+        if known.is_some() {
+            return Ok(vec![]);
+        }
+        let slot = world.free_slot();
+        Ok(vec![world.started(one, plan, slot, change)])
+    }
+
+    /// A row as the guard takes it.
+    pub fn stuck(&self, world: &World, row: ContainerRepository, doubts: Doubts) -> Stuck {
+        let mut settings = self.settings.clone();
+        (settings.enabled, settings.max_retries) = (world.enabled, world.max_retries);
+        let begun = row.import_started_at.max(row.pre_import_started_at).unwrap_or_default();
+        let passed = if doubts.past_its_time { 3600 } else { 60 };
+        Stuck {
+            row,
+            settings,
+            now: begun + std::time::Duration::from_secs(passed),
+            asked_again_at: None,
+            asked_again: doubts.asked_again,
+            earlier_attempt: doubts.earlier_attempt,
+        }
+    }
+
+    /// What the guard does about a row.
+    pub async fn remedied(
+        &self,
+        world: &mut World,
+        one: usize,
+        row: &ContainerRepository,
+        remedy: &Remedy,
+        change: AttemptId,
+    ) -> anyhow::Result<Vec<Due>> {
+        let until = Instant::now() + PATIENCE;
+        match remedy {
+            Remedy::Leave(_) => Ok(vec![]),
+            Remedy::Record { plan, .. } => {
+                let detail = Some("as the guard found");
+                let told = self.guard.record_decision(row, plan, detail, change, until).await?;
+                changed(world, one, plan, Guard::Attempt(row.attempt), Some(change), detail, told)
+            }
+            Remedy::AskAgain => {
+                let noted = self.guard.note_asking_again(row, AskingAgain::Asking, until).await?;
+                let expected = if world.enabled { Noted::Noted } else { Noted::Disabled };
+                ensure!(noted == expected, "{noted:?}");
+                if noted == Noted::Noted {
+                    world.note(one, "ask_again", "asking");
+                }
+                Ok(vec![])
+            }
+        }
+    }
+
+    /// A row is removed unless it is in progress, and registered as the youngest.
+    pub async fn anew(&self, world: &mut World, one: usize) -> anyhow::Result<Vec<Due>> {
+        let until = Instant::now() + PATIENCE;
+        let path = self.path(world, one);
+        let told = self.manage.remove(&path, until).await?.context("there is such a repository")?;
+        let before = &world.rows[one].repository;
+        ensure!((told.removed, &told.row) == (!before.migration_state.is_in_progress(), before), "{told:?}");
+        if told.removed {
+            let again = Registration { path: path.clone(), tags_count: None, plan: None, priority: 0 };
+            ensure!(self.manage.register(&[again], Uuid::new_v4(), until).await? == 1);
+            let repository = self.rows().await?.pop().context("it is there")?;
+            ensure!((&repository.path, repository.version) == (&path, 1), "{repository:?}");
+            world.rows.remove(one);
+            world.rows.push(Row { repository, change: None, waits: false });
+            world.lines.retain(|line| line.path != path.as_str());
+        }
+        Ok(vec![])
+    }
+
+    pub async fn set(&self, setting: &str, value: &str) -> anyhow::Result<Vec<Due>> {
+        self.around.batch_execute(&format!("UPDATE migration_settings SET {setting} = {value}")).await?;
+        Ok(vec![])
+    }
+
+    /// Sets the end of a row's wait, if it has one, in both.
+    pub async fn set_wait(&self, world: &mut World, one: usize, until: &str) -> anyhow::Result<()> {
+        let set = format!(
+            "UPDATE container_repositories SET not_before = {until} WHERE not_before IS NOT NULL AND path = '{}'",
+            self.path(world, one)
+        );
+        self.around.batch_execute(&set).await?;
+        world.rows[one].repository.not_before = self.rows().await?[one].not_before;
+        Ok(())
+    }
+
+    /// A wait ends when the sequence says so, however slow the machine is.
+    pub async fn nothing_falls_due_by_itself(&self, world: &mut World) -> anyhow::Result<()> {
+        for one in 0..world.rows.len() {
+            let row = &world.rows[one];
+            let soon = jiff::Timestamp::now() + std::time::Duration::from_secs(1800);
+            if row.waits && row.repository.not_before.is_some_and(|until| until < soon) {
+                self.set_wait(world, one, "not_before + interval '1 day'").await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,243 @@
+//! Plays a sequence on the database and in the core, and compares after each step.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, ensure};
+use local::Stack;
+use shared::{
+    endpoint::{self, Claim, Manage, Notification, Start},
+    migration::{
+        AttemptId, GuardDecision, Plan, Resumption, Settings, canceled_decision, guard_decision, resumption,
+    },
+    store::{Claimed, ReopenFilter, Store},
+};
+use suite::{PATIENCE, primary, writer};
+use tokio::time::Instant;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use super::{
+    compare::{changed, made_up, named},
+    steps::{Happening, REPOSITORIES},
+    world::{Due, Guard, Row, World},
+};
+
+/// What the tables hold at the beginning of a sequence.
+const BEGINNING: &str = "
+    UPDATE migration_slots SET repository_id = NULL;
+    DELETE FROM container_repositories;
+    UPDATE migration_settings SET enabled = true, capacity = 2, max_tags_count = 0, max_retries = 3;
+    INSERT INTO container_repositories (path, tags_count, priority, created_at) VALUES
+        ('group/plain', NULL, 0, now() - interval '3 days'),
+        ('group/urgent', 5, 1, now() - interval '2 days'),
+        ('group/many-tags', 100, 0, now() - interval '1 day');";
+
+/// The store for each purpose, and a way around it.
+pub struct Play {
+    start: Store<Start>,
+    claim: Store<Claim>,
+    notification: Store<Notification>,
+    pub(super) guard: Store<endpoint::Guard>,
+    pub(super) manage: Store<Manage>,
+    pub(super) settings: Settings,
+    pub(super) around: Client,
+}
+
+impl Play {
+    pub async fn new(stack: &Stack) -> Self {
+        let writer = || writer(stack);
+        let manage = Store::new(writer());
+        let settings = manage.settings(Instant::now() + PATIENCE).await.unwrap().unwrap();
+        Self {
+            start: Store::new(writer()),
+            claim: Store::new(writer()),
+            notification: Store::new(writer()),
+            guard: Store::new(writer()),
+            manage,
+            settings,
+            around: primary(stack).await.unwrap(),
+        }
+    }
+
+    /// Plays a whole sequence. The situations that it has met, each with the event that led out of it.
+    pub async fn all(&self, happenings: &[Happening]) -> anyhow::Result<BTreeSet<(String, String)>> {
+        self.around.batch_execute(BEGINNING).await?;
+        let rows = self.rows().await?.into_iter();
+        let mut world = World {
+            rows: rows.map(|repository| Row { repository, change: None, waits: false }).collect(),
+            enabled: true,
+            capacity: 2,
+            max_tags: 0,
+            max_retries: 3,
+            lines: vec![],
+        };
+        ensure!(world.rows.len() == REPOSITORIES);
+        let mut met = BTreeSet::new();
+        let mut last: Option<(Happening, AttemptId)> = None;
+        for (number, happening) in happenings.iter().enumerate() {
+            let again = matches!(happening, Happening::Again);
+            let (happening, change) = match (again, last.take()) {
+                (true, Some(last)) => last,
+                (true, None) => continue,
+                (false, _) => (happening.clone(), AttemptId::new(Uuid::new_v4())),
+            };
+            let step = self.step(&mut world, &happening, change, &mut met).await;
+            step.with_context(|| format!("step {number}, {happening:?}, again: {again}"))?;
+            last = Some((happening, change));
+        }
+        // What one statement does to many rows has no order among them.
+        world.lines.sort_by(|one, other| one.path.cmp(&other.path));
+        let lines = self.lines().await?;
+        for (number, line) in world.lines.iter().enumerate() {
+            ensure!(
+                lines.get(number) == Some(line),
+                "line {number}: {:?} instead of {line:?}",
+                lines.get(number)
+            );
+        }
+        ensure!(lines.len() == world.lines.len(), "more lines than {}", world.lines.len());
+        Ok(met)
+    }
+
+    async fn step(
+        &self,
+        world: &mut World,
+        happening: &Happening,
+        change: AttemptId,
+        met: &mut BTreeSet<(String, String)>,
+    ) -> anyhow::Result<()> {
+        let before: Vec<_> = world.rows.iter().map(|row| row.repository.situation().key()).collect();
+        let known = world.lines.len();
+        let due = self.happens(world, happening, change).await?;
+        let rows = self.rows().await?;
+        for due in due {
+            let path = world.rows[due.row].repository.path.as_str();
+            let lines = world.lines[known..].iter().filter(|line| line.applied && line.path == path);
+            let from =
+                std::iter::once(before[due.row].clone()).chain(lines.clone().map(|line| line.to.clone()));
+            met.extend(from.zip(lines.map(|line| line.event.clone())));
+            let found = &rows[due.row];
+            world.apply(due, found);
+        }
+        for (row, found) in world.rows.iter().zip(&rows) {
+            ensure!(
+                row.repository == *found,
+                "the database has\n{found:?}\ninstead of\n{:?}",
+                row.repository
+            );
+        }
+        self.nothing_falls_due_by_itself(world).await
+    }
+
+    async fn happens(
+        &self,
+        world: &mut World,
+        happening: &Happening,
+        change: AttemptId,
+    ) -> anyhow::Result<Vec<Due>> {
+        let until = Instant::now() + PATIENCE;
+        let row = |number: usize| (self.path(world, number), world.rows[number].repository.clone());
+        match happening {
+            Happening::Start(one) => {
+                let told = self.start.start(&row(*one).0, change, until).await?;
+                self.started(world, *one, &Plan::claim(), told, change)
+            }
+            Happening::Retry(one) => {
+                let told = self.manage.retry(&row(*one).0, change, until).await?;
+                self.started(world, *one, &Plan::retry(), told, change)
+            }
+            Happening::Claim => {
+                let told = self.claim.claim_next(change, until).await?;
+                let (slot, next) = (world.free_slot(), world.next_due());
+                let nothing = if slot.is_none() { Claimed::NoSlot } else { Claimed::NoneDue };
+                self.claimed(world, &Plan::claim(), next.filter(|_| slot.is_some()), nothing, told, change)
+            }
+            Happening::Resume => {
+                let told = self.claim.resume_parked(change, until).await?;
+                let next = world.next_parked();
+                self.claimed(world, &Plan::resume(), next, Claimed::NoneDue, told, change)
+            }
+            Happening::Notify(one, status, id) => {
+                let (path, _) = row(*one);
+                let reported = named(world, *one, *id);
+                let detail = Some(status.name());
+                let told = self
+                    .notification
+                    .apply_notification(&path, *status, reported, detail, change, until)
+                    .await?;
+                let guard = Guard::Notification(reported, status.name());
+                changed(world, *one, &Plan::notification(*status), guard, Some(change), detail, told)
+            }
+            Happening::Answer(one, answer, id) => {
+                let (path, _) = row(*one);
+                let attempt = named(world, *one, *id).unwrap_or_else(made_up);
+                let (plan, guard) = (answer.plan(), Guard::Attempt(Some(attempt)));
+                let told = self.guard.record_answer(&path, attempt, &plan, None, change, until).await?;
+                changed(world, *one, &plan, guard, Some(change), None, told)
+            }
+            Happening::Resumption(one, step, view) => {
+                let (path, before) = row(*one);
+                let Some(attempt) = before.attempt else { return Ok(vec![]) };
+                let Resumption::Record(plan) = resumption(*step, *view) else { return Ok(vec![]) };
+                let detail = Some("as the registry says");
+                let told = self.claim.record_answer(&path, attempt, &plan, detail, change, until).await?;
+                changed(world, *one, &plan, Guard::Attempt(Some(attempt)), Some(change), detail, told)
+            }
+            Happening::Guard(one, view, cancelation, doubts) => {
+                let (_, before) = row(*one);
+                if !before.migration_state.is_in_progress() {
+                    return Ok(vec![]);
+                }
+                let stuck = self.stuck(world, before, *doubts);
+                let remedy = match guard_decision(&stuck, *view) {
+                    GuardDecision::Apply(remedy) => remedy,
+                    GuardDecision::Cancel => canceled_decision(&stuck, *cancelation),
+                };
+                self.remedied(world, *one, &stuck.row, &remedy, change).await
+            }
+            Happening::Skip(one, reason) => {
+                let (path, before) = row(*one);
+                let plan = Plan::skip_seen_in(before.migration_state, *reason);
+                let told = self.manage.operate(&path, before.attempt, &plan, until).await?;
+                changed(world, *one, &plan, Guard::Attempt(before.attempt), None, None, told)
+            }
+            Happening::Reopen(one) => {
+                let (path, before) = row(*one);
+                let told = self.manage.operate(&path, before.attempt, &Plan::reopen(), until).await?;
+                changed(world, *one, &Plan::reopen(), Guard::Attempt(before.attempt), None, None, told)
+            }
+            Happening::ReopenAll(state) => {
+                let filter = ReopenFilter { state: *state, reason: None, prefix: "group/".to_owned() };
+                let told = self.manage.reopen_many(&filter, until).await?.context("an answer")?;
+                let due = world.reopen_all(*state);
+                ensure!(told.reopened as usize == due.len(), "{told:?}");
+                Ok(due)
+            }
+            Happening::SkipManyTags => {
+                let told = self.claim.skip_many_tags(until).await?;
+                let due = world.skip_many_tags();
+                ensure!(told as usize == due.len(), "{told} are skipped");
+                Ok(due)
+            }
+            Happening::Anew(one) => self.anew(world, *one).await,
+            Happening::Again => Ok(vec![]),
+            Happening::WaitIsOver(one) => {
+                self.set_wait(world, *one, "now() - interval '1 second'").await?;
+                world.rows[*one].waits = false;
+                Ok(vec![])
+            }
+            Happening::Enabled(enabled) => {
+                world.enabled = *enabled;
+                self.set("enabled", &enabled.to_string()).await
+            }
+            Happening::Capacity(capacity) => {
+                world.capacity = *capacity;
+                self.set("capacity", &capacity.to_string()).await
+            }
+            Happening::MaxTags(tags) => {
+                world.max_tags = *tags;
+                self.set("max_tags_count", &tags.to_string()).await
+            }
+        }
+    }
+}

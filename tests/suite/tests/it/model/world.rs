@@ -1,0 +1,276 @@
+//! What the database must hold by the pure core alone.
+
+use shared::{
+    migration::{AttemptId, ContainerRepository, Limits, Outcome, Plan, SkipReason, State},
+    store::Verdict,
+};
+use uuid::Uuid;
+
+/// One line of the history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    pub path: String,
+    pub version: i64,
+    pub event: String,
+    pub from: String,
+    pub to: String,
+    pub applied: bool,
+    pub verdict: Option<String>,
+    pub attempt: Option<Uuid>,
+    pub slot: Option<i32>,
+}
+
+/// A row, the change that last made it what it is, and whether it has to wait.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub repository: ContainerRepository,
+    pub change: Option<AttemptId>,
+    pub waits: bool,
+}
+
+/// What a statement is to do to a row. The time is the database's, so it is applied once that is known.
+#[derive(Clone, Debug)]
+pub struct Due {
+    pub row: usize,
+    outcome: Outcome,
+    change: AttemptId,
+    /// None: nobody knows the id of the change.
+    known_as: Option<AttemptId>,
+    adopted: Option<AttemptId>,
+    slot: Option<i32>,
+    detail: Option<String>,
+}
+
+/// What a change of one row compares besides the state.
+#[derive(Clone, Copy, Debug)]
+pub enum Guard {
+    Attempt(Option<AttemptId>),
+    Notification(Option<AttemptId>, &'static str),
+}
+
+/// All rows, in the order of their registration, the settings, and the history.
+#[derive(Clone, Debug)]
+pub struct World {
+    pub rows: Vec<Row>,
+    pub enabled: bool,
+    pub capacity: i32,
+    pub max_tags: i32,
+    pub max_retries: i32,
+    pub lines: Vec<Line>,
+}
+
+impl World {
+    pub fn limits(&self) -> Limits {
+        Limits { enabled: self.enabled, max_retries: self.max_retries }
+    }
+
+    pub fn free_slot(&self) -> Option<i32> {
+        (1..=self.capacity).find(|slot| self.rows.iter().all(|row| row.repository.slot != Some(*slot)))
+    }
+
+    /// The row that a claim takes: retries first, then priority and age.
+    pub fn next_due(&self) -> Option<usize> {
+        let due = |row: &Row| match row.repository.migration_state {
+            State::ImportAborted => !row.waits,
+            State::Default => {
+                let few =
+                    row.repository.tags_count.is_none_or(|tags| self.max_tags == 0 || tags <= self.max_tags);
+                !row.waits && few
+            }
+            State::PreImporting
+            | State::PreImportDone
+            | State::Importing
+            | State::ImportDone
+            | State::ImportSkipped => false,
+        };
+        let rank = |row: &Row| {
+            (
+                row.repository.migration_state != State::ImportAborted,
+                std::cmp::Reverse(row.repository.priority),
+            )
+        };
+        let due = self.rows.iter().enumerate().filter(|(_, row)| due(row));
+        due.min_by_key(|(number, row)| (rank(row), *number)).map(|(number, _)| number)
+    }
+
+    /// The parked row that goes on: those that never had to wait first, then by the end of their wait.
+    pub fn next_parked(&self) -> Option<usize> {
+        let parked = |row: &Row| row.repository.migration_state == State::PreImportDone && !row.waits;
+        let rows = self.rows.iter().enumerate().filter(|(_, row)| parked(row));
+        rows.min_by_key(|(number, row)| (row.repository.not_before, *number)).map(|(number, _)| number)
+    }
+
+    /// A start of any kind, in `slot` where the row has none.
+    pub fn started(&mut self, row: usize, plan: &Plan, slot: Option<i32>, change: AttemptId) -> Due {
+        let outcome =
+            plan.outcome(&self.rows[row].repository, self.limits()).expect("it can be started").clone();
+        let slot = self.rows[row].repository.slot.or(slot);
+        self.note_steps(row, &outcome, Some(change), slot);
+        Due { row, outcome, change, known_as: Some(change), adopted: None, slot, detail: None }
+    }
+
+    /// A change of one row, and how it must be judged.
+    pub fn change(
+        &mut self,
+        row: usize,
+        plan: &Plan,
+        guard: Guard,
+        change: Option<AttemptId>,
+        detail: Option<&str>,
+    ) -> (Verdict, Option<Due>) {
+        let before = self.rows[row].repository.clone();
+        let outcome = plan.outcome(&before, self.limits()).cloned();
+        let verdict = self.verdict(row, outcome.as_ref(), guard, change);
+        if let (
+            Guard::Notification(_, event),
+            Verdict::EarlierAttempt | Verdict::AlreadyOver | Verdict::Nothing,
+        ) = (guard, verdict)
+        {
+            let name = serde_json::to_value(verdict).unwrap().as_str().unwrap().to_owned();
+            self.note(row, event, &name);
+        }
+        let (Verdict::Applied, Some(outcome)) = (verdict, outcome) else { return (verdict, None) };
+        let made_by = change.unwrap_or_else(|| AttemptId::new(Uuid::nil()));
+        let adopted = outcome.to().and_then(|to| self.adopted(row, to));
+        let slot = before.slot;
+        let after = outcome.apply(&before, jiff::Timestamp::UNIX_EPOCH, made_by, adopted, None);
+        self.note_steps(row, &outcome, after.attempt, slot);
+        let detail = detail.map(str::to_owned);
+        (verdict, Some(Due { row, outcome, change: made_by, known_as: change, adopted, slot, detail }))
+    }
+
+    fn verdict(
+        &self,
+        row: usize,
+        outcome: Option<&Outcome>,
+        guard: Guard,
+        change: Option<AttemptId>,
+    ) -> Verdict {
+        let Row { repository, change: last, .. } = &self.rows[row];
+        if change.is_some() && *last == change {
+            return Verdict::Repeat;
+        }
+        match guard {
+            Guard::Attempt(seen) if seen != repository.attempt => return Verdict::Superseded,
+            Guard::Notification(Some(reported), _) if repository.attempt != Some(reported) => {
+                let of_it = |line: &&Line| line.path == repository.path.as_str();
+                if self.lines.iter().filter(of_it).any(|line| line.attempt == Some(reported.uuid())) {
+                    return Verdict::EarlierAttempt;
+                }
+            }
+            Guard::Notification(Some(_), _) if !repository.migration_state.is_active() => {
+                return Verdict::AlreadyOver;
+            }
+            Guard::Attempt(_) | Guard::Notification(..) => {}
+        }
+        match outcome {
+            None => Verdict::Refused,
+            Some(outcome) if outcome.steps.is_empty() => Verdict::Nothing,
+            Some(_) => Verdict::Applied,
+        }
+    }
+
+    /// The last attempt but the row's own that went over to this state and was not surely refused.
+    fn adopted(&self, row: usize, to: State) -> Option<AttemptId> {
+        let Row { repository, .. } = &self.rows[row];
+        let own = repository.attempt.map(AttemptId::uuid);
+        let of_it = || self.lines.iter().filter(|line| line.path == repository.path.as_str());
+        let refused = |attempt| {
+            of_it().any(|line| {
+                line.attempt.is_some() && line.attempt == attempt && line.event == "start_refused"
+            })
+        };
+        let asked = of_it().filter(|line| line.applied && line.attempt != own && line.from != line.to);
+        let last = asked.filter(|line| line.to == to.name() && !refused(line.attempt)).last();
+        last.and_then(|line| line.attempt).map(AttemptId::new)
+    }
+
+    /// Every row that has too many tags is skipped.
+    pub fn skip_many_tags(&mut self) -> Vec<Due> {
+        let plan = Plan::skip_seen_in(State::Default, SkipReason::TooManyTags);
+        let many = |row: &Row| {
+            row.repository.migration_state == State::Default
+                && row.repository.tags_count.is_some_and(|tags| self.max_tags > 0 && tags > self.max_tags)
+        };
+        let rows: Vec<usize> =
+            (0..self.rows.len()).filter(|row| self.enabled && many(&self.rows[*row])).collect();
+        self.all(&rows, &plan)
+    }
+
+    /// Every row in this state is reopened.
+    pub fn reopen_all(&mut self, state: State) -> Vec<Due> {
+        let rows = 0..self.rows.len();
+        let rows: Vec<usize> =
+            rows.filter(|row| self.rows[*row].repository.migration_state == state).collect();
+        self.all(&rows, &Plan::reopen())
+    }
+
+    fn all(&mut self, rows: &[usize], plan: &Plan) -> Vec<Due> {
+        let changed = rows.iter().map(|&row| {
+            let guard = Guard::Attempt(self.rows[row].repository.attempt);
+            self.change(row, plan, guard, None, None).1.expect("it holds for this state")
+        });
+        changed.collect()
+    }
+
+    /// A line about what changed nothing.
+    pub fn note(&mut self, row: usize, event: &str, verdict: &str) {
+        let repository = &self.rows[row].repository;
+        let state = repository.migration_state.to_string();
+        self.lines.push(Line {
+            path: repository.path.to_string(),
+            version: repository.version,
+            event: event.to_owned(),
+            from: state.clone(),
+            to: state,
+            applied: false,
+            verdict: Some(verdict.to_owned()),
+            attempt: repository.attempt.map(AttemptId::uuid),
+            slot: repository.slot,
+        });
+    }
+
+    fn note_steps(&mut self, row: usize, outcome: &Outcome, attempt: Option<AttemptId>, slot: Option<i32>) {
+        let repository = &self.rows[row].repository;
+        let (path, mut version) = (repository.path.to_string(), repository.version);
+        let mut from = repository.migration_state.to_string();
+        for step in &outcome.steps {
+            version += 1;
+            let to = step.to.to_string();
+            self.lines.push(Line {
+                path: path.clone(),
+                version,
+                event: step.event.to_owned(),
+                from: std::mem::replace(&mut from, to.clone()),
+                to,
+                applied: true,
+                verdict: None,
+                attempt: attempt.map(AttemptId::uuid),
+                slot,
+            });
+        }
+    }
+
+    /// Applies what is due, at the time that the database's own row tells.
+    pub fn apply(&mut self, due: Due, found: &ContainerRepository) {
+        let Due { row, outcome, change, known_as, adopted, slot, detail } = due;
+        let now = now_of(&outcome, found);
+        let row = &mut self.rows[row];
+        let mut after = outcome.apply(&row.repository, now, change, adopted, slot);
+        after.detail = detail.or_else(|| row.repository.detail.clone());
+        row.waits = after.not_before.is_some();
+        row.change = known_as;
+        row.repository = after;
+    }
+}
+
+/// The time at which the database made a change, as far as the change shows it.
+fn now_of(outcome: &Outcome, found: &ContainerRepository) -> jiff::Timestamp {
+    use shared::migration::{Timestamp, TimestampChange};
+    let mut found = found.clone();
+    let now =
+        |timestamp: &Timestamp| outcome.timestamps.get(timestamp.column()) == Some(&TimestampChange::Now);
+    let column = Timestamp::ALL.into_iter().find(now).and_then(|timestamp| *found.timestamp_mut(timestamp));
+    let waited = std::time::Duration::from_millis(outcome.not_before_ms.unwrap_or_default());
+    column.or_else(|| found.not_before.map(|until| until - waited)).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+}
