@@ -170,7 +170,13 @@ where
 /// # Errors
 /// When it does not get there.
 pub async fn until_state(stack: &Stack, path: &str, wanted: &str) -> anyhow::Result<()> {
-    let reached = || async { Ok(state(stack, path).await? == wanted) };
+    // One connection for all of the wait: making them is what would keep a machine busy.
+    let client = primary(stack).await?;
+    let query = "SELECT migration_state = $2 FROM container_repositories WHERE path = $1";
+    let reached = || async {
+        let row = client.query_opt(query, &[&path, &wanted]).await?;
+        Ok(row.with_context(|| format!("no repository {path}"))?.get(0))
+    };
     let Err(error) = until(&format!("{path} is {wanted}"), reached).await else { return Ok(()) };
     bail!("{error}; it is {}, after {:?}", state(stack, path).await?, history(stack, path).await?)
 }
