@@ -180,8 +180,8 @@ impl World {
                 line.attempt.is_some() && line.attempt == attempt && line.event == "start_refused"
             })
         };
-        let asked = of_it().filter(|line| line.applied && line.attempt != own && line.from != line.to);
-        let last = asked.filter(|line| line.to == to.name() && !refused(line.attempt)).last();
+        let mut asked = of_it().filter(|line| line.applied && line.attempt != own && line.from != line.to);
+        let last = asked.rfind(|line| line.to == to.name() && !refused(line.attempt));
         last.and_then(|line| line.attempt).map(AttemptId::new)
     }
 
