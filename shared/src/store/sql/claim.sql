@@ -20,7 +20,9 @@ free_slot AS MATERIALIZED (
     SELECT s.slot FROM migration_slots AS s
     CROSS JOIN settings
     WHERE settings.enabled AND s.slot <= settings.capacity AND s.repository_id IS NULL
-        AND (s.freed_at IS NULL OR s.freed_at + settings.waiting_time_seconds * interval '1 second' <= now())
+        -- Without a waiting time the clocks do not matter: a slot may be freed by a statement later than this one.
+        AND (settings.waiting_time_seconds = 0 OR s.freed_at IS NULL
+            OR s.freed_at + settings.waiting_time_seconds * interval '1 second' <= now())
         AND NOT EXISTS (SELECT FROM repeated)
     ORDER BY s.slot
     FOR UPDATE OF s SKIP LOCKED

@@ -6,6 +6,7 @@ SELECT jsonb_build_object(
         WHEN NOT EXISTS (SELECT FROM free_slot) THEN CASE
             WHEN EXISTS (
                 SELECT FROM migration_slots AS s WHERE s.slot <= settings.capacity AND s.repository_id IS NULL
+                    AND settings.waiting_time_seconds > 0
                     AND s.freed_at + settings.waiting_time_seconds * interval '1 second' > now()
             ) THEN 'slot_waits'
             ELSE 'no_slot'
