@@ -7,6 +7,7 @@ mod calls;
 mod chaos;
 mod claims;
 mod faults;
+mod fleet;
 mod gateway;
 mod guard;
 mod history;
