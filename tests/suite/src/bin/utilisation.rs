@@ -142,6 +142,17 @@ async fn report(stack: &Stack, capacity: f64, drawn: Duration) -> anyhow::Result
         WHERE taken",
     )
     .await?;
+    // A slot that was never taken was empty for all of the time.
+    let filling = seconds(
+        &client,
+        &format!(
+            "SELECT extract(epoch FROM sum(coalesce(first.taken, ended) - began))
+            FROM span, generate_series(1, {capacity}) AS slots (slot)
+            LEFT JOIN (SELECT slot, min(created_at) AS taken FROM occupancy WHERE taken GROUP BY slot) AS first
+                ON first.slot = slots.slot"
+        ),
+    )
+    .await?;
     let registry = stack.registry()?;
     let busy = busy(registry, began, began + span)?;
     let (refused, starts) = (
@@ -153,6 +164,11 @@ async fn report(stack: &Stack, capacity: f64, drawn: Duration) -> anyhow::Result
     println!("\nFrom the first start to the last, while repositories waited {span:17.2} s");
     println!("  the imports by themselves, over all slots {:34.2} s", drawn.as_secs_f64() / capacity);
     println!("  slots held {:67.1} %", 100.0 * held / (capacity * span));
+    println!("    empty before their first repository {:40.1} %", 100.0 * filling / (capacity * span));
+    println!(
+        "    empty between two repositories {:45.1} %",
+        100.0 * (capacity * span - held - filling) / (capacity * span)
+    );
     println!("  the registry at work {:57.1} %", 100.0 * busy / (capacity * span));
     println!("Starts asked of the registry {starts:49}");
     println!("Starts it had no room for, parked {refused:44}");
