@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use crate::binaries;
 use crate::function::{Environment, Function};
 use crate::gateway::Gateway;
-use crate::worker::{Recipe, end, platform_environment, tail};
+use crate::worker::{Recipe, end, platform_environment, tail, tell};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const ROUND: Duration = Duration::from_millis(100);
@@ -161,6 +161,10 @@ impl FunctionSet {
         self.watcher.abort();
         let mut workers = lock(&self.workers);
         workers.ended = true;
+        // All are told before the first is waited for.
+        for (_, child) in &mut workers.processes {
+            tell(child, Signal::SIGTERM);
+        }
         for (_, child) in workers.processes.drain(..) {
             end(child, Signal::SIGTERM, &self.keeper);
         }

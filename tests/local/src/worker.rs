@@ -51,6 +51,16 @@ pub(crate) fn platform_environment(function: Function, runtime_api: String) -> E
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
+/// Sends a process a signal, if it still runs.
+pub(crate) fn tell(child: &mut Child, signal: Signal) {
+    // What has ended is not told: its number may be another's by now.
+    let runs = child.try_wait().is_ok_and(|ended| ended.is_none());
+    if let (true, Ok(pid)) = (runs, child.id().try_into()) {
+        // It may end just now.
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
+}
+
 /// Ends a process: `signal`, and SIGKILL after 3 s. Blocks until it is gone.
 pub(crate) fn end(mut child: Child, signal: Signal, keeper: &Keeper) {
     let pid = child.id();
