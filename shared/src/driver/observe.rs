@@ -10,7 +10,7 @@ use crate::{
 
 /// How long a mark is looked for. What lags for longer is told to lag for at least as long.
 const LOOK: Duration = Duration::from_secs(10);
-/// How long the writer may take to write a mark.
+/// How long an endpoint may take to write a mark, or to say which it has.
 const MARK: Duration = Duration::from_secs(4);
 /// How long an endpoint may take to count.
 const COUNT: Duration = Duration::from_secs(6);
@@ -94,13 +94,16 @@ impl Observer {
 
     async fn measure_lag(&self, deadline: Instant) -> (Lag, Failed) {
         let mut failed = Failed::default();
-        let until = deadline.min(Instant::now() + MARK);
-        let Some(mark) = failed.writer(self.store.mark(until).await) else { return (Lag::Unknown, failed) };
+        let in_time = || deadline.min(Instant::now() + MARK);
+        let Some(mark) = failed.writer(self.store.mark(in_time()).await) else {
+            return (Lag::Unknown, failed);
+        };
         let committed = Instant::now();
         let until = deadline.min(committed + LOOK);
         let mut pause = FIRST_PAUSE;
         loop {
-            let Some(seen) = failed.reader(self.store.seen_mark(until).await) else {
+            // The last look has its time too: a reader that answers has not failed.
+            let Some(seen) = failed.reader(self.store.seen_mark(in_time()).await) else {
                 return (Lag::Unknown, failed);
             };
             let milliseconds = u64::try_from(committed.elapsed().as_millis()).unwrap_or(u64::MAX);

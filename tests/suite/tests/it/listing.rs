@@ -44,27 +44,34 @@ async fn every_filter_shows_all_that_matches_it_once_whatever_the_pages() {
     for prefix in PREFIXES {
         for state in STATES {
             for number in 0..PER_KIND {
-                let path = format!("{prefix}{}{number}", state.replace('_', "-"));
-                given(&stack, &path, state, None).await.unwrap();
-                rows.push((path, state, number));
+                rows.push((format!("{prefix}{}{number}", state.replace('_', "-")), state, number));
             }
         }
     }
-    // The first of each kind is an hour old, the second a minute.
-    sql(
-        &stack,
-        "UPDATE container_repositories SET state_since = now() - CASE right(path, 1)
-            WHEN '0' THEN interval '1 hour' WHEN '1' THEN interval '1 minute' ELSE interval '0' END",
-    )
-    .await
-    .unwrap();
+    // The first of each kind is two days old, the second an hour.
+    let values: Vec<String> = rows.iter().map(|(path, state, _)| format!("('{path}', '{state}')")).collect();
+    let insert = format!(
+        "INSERT INTO container_repositories
+            (path, migration_state, slot, import_started_at, import_done_at, aborted_at, aborted_in_state,
+            skipped_at, skipped_reason, state_since)
+        SELECT path, state, CASE WHEN state = 'importing' THEN row_number() OVER () END,
+            now(), CASE WHEN state = 'import_done' THEN now() END,
+            CASE WHEN state = 'import_aborted' THEN now() END,
+            CASE WHEN state = 'import_aborted' THEN 'importing' END,
+            CASE WHEN state = 'import_skipped' THEN now() END, CASE WHEN state = 'import_skipped' THEN 2 END,
+            now() - CASE right(path, 1)
+                WHEN '0' THEN interval '2 days' WHEN '1' THEN interval '1 hour' ELSE interval '0' END
+        FROM (VALUES {}) AS given (path, state)",
+        values.join(", ")
+    );
+    sql(&stack, &insert).await.unwrap();
     stack.pair().wait_until_replayed().await.unwrap();
     rows.sort();
 
     for state in [None, Some("default"), Some("import_done"), Some("pre_importing")] {
         for prefix in ["", "a", "a/", "A/b", "a_b/import", "b"] {
             for (older, numbers) in
-                [("", 3), ("0", 3), ("30", 2), ("1800", 1), ("7200", 0), ("4294967295", 0)]
+                [("", 3), ("0", 3), ("1800", 2), ("86400", 1), ("604800", 0), ("4294967295", 0)]
             {
                 let wanted: Vec<&str> = rows
                     .iter()
