@@ -103,19 +103,22 @@ async fn what_is_refused_is_refused_in_the_form_that_the_registry_logs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operators_question_keeps_its_query() {
+async fn an_operators_question_keeps_its_query_and_names_its_repository_in_any_form() {
     let stack = stack().await.unwrap();
     given(&stack, "group/image", "importing", None).await.unwrap();
     stack.pair().wait_until_replayed().await.unwrap();
     let token = authorization(stack.client().as_operator(Method::GET, "/"));
-    let mut event = event("GET", "/migrations/status/{path+}", "/migrations/status/group/image", &token);
-    for (version, status) in [(2, 200), (3, 400)] {
+    for (path, version, status) in
+        [("group/image", 2, 200), ("group/image", 3, 400), ("group%2Fimage", 2, 200), ("Group/Image", 2, 200)]
+    {
+        let path = format!("/migrations/status/{path}");
+        let mut event = event("GET", "/migrations/status/{path+}", &path, &token);
         event["rawQueryString"] = json!(format!("min_version={version}"));
         event["queryStringParameters"] = json!({"min_version": version.to_string()});
         let answer = stack.functions().invoke(Function::MigrationStatus, &event).await.unwrap();
-        assert_eq!(answer["statusCode"], status, "{answer}");
+        assert_eq!(answer["statusCode"], status, "{path}: {answer}");
         let told: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-        assert_eq!(told["version"], 2, "{answer}");
+        assert_eq!(told["version"], 2, "{path}: {answer}");
     }
     stack.stop().await.unwrap();
 }
