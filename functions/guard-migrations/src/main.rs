@@ -2,6 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
+use direct_endpoint::connect_reader;
 use guard_migrations::{config::Config, handler::handle};
 use lambda_http::Error;
 use shared::{
@@ -19,12 +20,13 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Error> {
     let config: Config = from_process()?;
     let sdk = sdk_config().await;
+    let secrets = SecretReader::new(&sdk);
     let writer = config.writer.connect(&sdk);
     let guardian = Arc::new(Guardian {
-        scan: Store::new(config.reader.connect(&sdk)),
+        scan: Store::new(connect_reader(&config.reader, &sdk, &secrets)?),
         store: Store::new(writer.clone()),
         claims: Store::new(writer),
-        registry: config.registry.connect(&SecretReader::new(&sdk)).await?,
+        registry: config.registry.connect(&secrets).await?,
     });
     run_schedule(move |_event, budget| handle(Arc::clone(&guardian), budget)).await
 }

@@ -2,6 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
+use direct_endpoint::connect_reader;
 use lambda_http::Error;
 use migration_status::{
     config::Config,
@@ -25,14 +26,15 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Error> {
     let config: Config = from_process()?;
     let sdk = sdk_config().await;
-    let reader = config.reader.connect(&sdk);
+    let secrets = SecretReader::new(&sdk);
+    let reader = connect_reader(&config.reader, &sdk, &secrets)?;
     let deps = Arc::new(Deps {
         statuses: Store::new(reader.clone()),
         histories: Store::new(reader.clone()),
         lists: Store::new(reader.clone()),
         summaries: Store::new(reader),
         writer: config.writer.connect_with_the_role_of(&config.reader, &sdk),
-        token: SharedSecret::load(SecretReader::new(&sdk), config.operator.token_secret_arn).await?,
+        token: SharedSecret::load(secrets, config.operator.token_secret_arn).await?,
     });
     run_http(move |request, budget| handle(Arc::clone(&deps), request, budget)).await
 }

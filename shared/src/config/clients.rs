@@ -7,7 +7,7 @@ use super::{
     secrets::{SecretError, SecretReader},
 };
 use crate::{
-    endpoint::{DataApi, ReadOnlyWriter, Reader, Writer},
+    endpoint::{DataApi, ReadOnlyWriter, Writer},
     registry::{RegistryClient, RegistryConfig, RegistryConfigError},
 };
 
@@ -22,14 +22,6 @@ impl WriterConfig {
     #[must_use]
     pub fn connect(&self, sdk: &SdkConfig) -> Writer {
         Writer::new(DataApi::new(sdk, self.endpoint()))
-    }
-}
-
-impl ReaderConfig {
-    /// The reader, through the Data API.
-    #[must_use]
-    pub fn connect(&self, sdk: &SdkConfig) -> Reader {
-        Reader::new(DataApi::new(sdk, self.endpoint()))
     }
 }
 

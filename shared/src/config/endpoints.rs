@@ -1,6 +1,6 @@
 use url::Url;
 
-use super::{ReaderConfig, WriterAddress, WriterConfig};
+use super::{ClusterArn, ReaderConfig, WriterAddress, WriterConfig};
 use crate::endpoint::EndpointConfig;
 
 impl WriterConfig {
@@ -17,14 +17,14 @@ impl WriterConfig {
 }
 
 impl ReaderConfig {
-    /// The endpoint that reads.
+    /// The endpoint that reads, behind the Data API of the cluster `arn`.
     #[must_use]
-    pub fn endpoint(&self) -> EndpointConfig {
+    pub fn behind_the_data_api(&self, arn: &ClusterArn, endpoint_url: Option<&Url>) -> EndpointConfig {
         EndpointConfig {
-            arn: self.arn.to_string(),
+            arn: arn.to_string(),
             secret_arn: self.secret_arn.to_string(),
             database: self.database.clone(),
-            endpoint_url: text(self.endpoint_url.as_ref()),
+            endpoint_url: text(endpoint_url),
         }
     }
 }

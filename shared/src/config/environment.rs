@@ -65,6 +65,16 @@ impl Environment<'_> {
         }
     }
 
+    /// Says that a variable is missing after all.
+    pub fn miss(&mut self, name: &'static str) {
+        self.faults.push(Fault::Missing(name));
+    }
+
+    /// Says that a variable is wrong after all. The reason must not hold its value.
+    pub fn refuse(&mut self, name: &'static str, reason: impl Display) {
+        self.faults.push(Fault::Wrong { name, reason: reason.to_string() });
+    }
+
     fn take(&mut self, variable: Variable) -> Option<String> {
         self.asked.push(variable);
         (self.source)(variable.name).filter(|text| !text.is_empty())

@@ -18,20 +18,6 @@ settings! {
 }
 
 settings! {
-    /// The reader, with the role that can only SELECT.
-    pub struct ReaderConfig {
-        /// The cluster.
-        pub arn: ClusterArn = required "READER_ARN",
-        /// The secret of the role that can only SELECT.
-        pub secret_arn: SecretArn = required "READER_SECRET_ARN",
-        /// Where the Data API is, if not where the SDK looks.
-        pub endpoint_url: Option<Url> = optional "READER_ENDPOINT_URL",
-        /// The database.
-        pub database: String = required "DATABASE_NAME",
-    }
-}
-
-settings! {
     /// Where the writer is, for a function that reads there when the reader is behind or away. It has no secret
     /// of its own: such a function uses the reader's, whose role can only SELECT.
     pub struct WriterAddress {
@@ -74,7 +60,7 @@ settings! {
 
 #[cfg(test)]
 mod tests {
-    use super::{ReaderConfig, RegistrySettings, WriterConfig};
+    use super::{NotificationSettings, RegistrySettings, WriterAddress, WriterConfig};
     use crate::config::{ConfigError, Fault, Variable, from_source, variables};
 
     crate::settings! {
@@ -83,7 +69,9 @@ mod tests {
             /// One.
             pub writer: WriterConfig = all,
             /// The other.
-            pub reader: ReaderConfig = all,
+            pub address: WriterAddress = all,
+            /// A third.
+            pub notification: NotificationSettings = all,
             /// A number.
             pub batch: Option<u64> = optional "BATCH",
         }
@@ -94,11 +82,10 @@ mod tests {
 
     fn value(name: &str) -> Option<String> {
         let value = match name {
-            "WRITER_ARN" | "READER_ARN" => CLUSTER,
-            "WRITER_SECRET_ARN" | "READER_SECRET_ARN" => SECRET,
+            "WRITER_ARN" => CLUSTER,
+            "WRITER_SECRET_ARN" | "NOTIFICATION_SECRET_ARN" => SECRET,
             "DATABASE_NAME" => "migrations",
             "WRITER_ENDPOINT_URL" => "http://127.0.0.1:4000",
-            "READER_ENDPOINT_URL" => "",
             _ => return None,
         };
         Some(value.to_owned())
@@ -109,15 +96,16 @@ mod tests {
         let both: Both = from_source(&value).unwrap();
         assert_eq!(both.writer.arn.as_str(), CLUSTER);
         assert_eq!(both.writer.endpoint_url.unwrap().as_str(), "http://127.0.0.1:4000/");
-        assert_eq!((both.reader.endpoint_url, both.batch), (None, None));
-        assert_eq!(both.reader.database, "migrations");
+        assert_eq!(both.notification.secret_arn.as_str(), SECRET);
+        assert_eq!((both.address.arn.as_str(), both.batch), (CLUSTER, None));
+        assert_eq!(both.writer.database, "migrations");
     }
 
     #[test]
     fn everything_that_is_missing_or_wrong_is_named_at_once_and_once() {
         let source = |name: &str| match name {
             "WRITER_ARN" => Some("hunter2".to_owned()),
-            "READER_ARN" => Some(String::new()),
+            "NOTIFICATION_SECRET_ARN" => Some(String::new()),
             "DATABASE_NAME" => None,
             "BATCH" => Some("many".to_owned()),
             other => value(other),
@@ -125,7 +113,8 @@ mod tests {
         let error = from_source::<Both>(&source).unwrap_err();
         let text = error.to_string();
         assert_eq!(text.matches("DATABASE_NAME is missing").count(), 1, "{text}");
-        assert!(text.contains("READER_ARN is missing"), "{text}");
+        assert_eq!(text.matches("WRITER_ARN is wrong").count(), 1, "{text}");
+        assert!(text.contains("NOTIFICATION_SECRET_ARN is missing"), "{text}");
         assert!(text.contains("WRITER_ARN is wrong: not an ARN of the service rds"), "{text}");
         assert!(text.contains("BATCH is wrong: invalid digit"), "{text}");
         assert!(!text.contains("hunter2"), "a wrong value may be a secret in the wrong place: {text}");
@@ -152,9 +141,7 @@ mod tests {
             [
                 optional("BATCH"),
                 required("DATABASE_NAME"),
-                required("READER_ARN"),
-                optional("READER_ENDPOINT_URL"),
-                required("READER_SECRET_ARN"),
+                required("NOTIFICATION_SECRET_ARN"),
                 required("WRITER_ARN"),
                 optional("WRITER_ENDPOINT_URL"),
                 required("WRITER_SECRET_ARN"),

@@ -8,12 +8,14 @@ mod endpoints;
 mod environment;
 mod groups;
 pub mod secrets;
+mod topology;
 
 pub use arn::{ClusterArn, InvalidArn, SecretArn};
 pub use clients::RegistryClientError;
 pub use environment::{
     ConfigError, Environment, Fault, Settings, Variable, from_process, from_source, variables,
 };
-pub use groups::{
-    NotificationSettings, OperatorSettings, ReaderConfig, RegistrySettings, WriterAddress, WriterConfig,
+pub use groups::{NotificationSettings, OperatorSettings, RegistrySettings, WriterAddress, WriterConfig};
+pub use topology::{
+    ReaderAuth, ReaderConfig, ReaderPlace, ReaderServer, Topology, UnknownAuth, UnknownTopology,
 };

@@ -2,10 +2,7 @@ use std::error::Error;
 
 use aws_sdk_rdsdata::error::{ProvideErrorMetadata, SdkError};
 
-use super::{ErrorClass, Failure, Outcome, SqlState};
-
-/// The longest part of a message that is kept, in characters.
-const MESSAGE: usize = 300;
+use super::{ErrorClass, Failure, Outcome, SqlState, failure::cut};
 
 /// What the SDK's error says about the statement, or about the transaction's beginning or end.
 pub(super) fn failure_of<E>(error: &SdkError<E>) -> Failure
@@ -101,12 +98,7 @@ fn database_failure(code: &str, message: &str) -> Failure {
     let Some(state) = sql_state(message) else {
         return Failure::new(Outcome::RanAndFailed, ErrorClass::Defect).with_code(code);
     };
-    let (outcome, class) = state.meaning();
-    let failure = Failure { sql_state: Some(state), ..Failure::new(outcome, class).with_code(code) };
-    match shown(&state, message) {
-        Some(detail) => failure.with_detail(detail),
-        None => failure,
-    }
+    Failure::of_postgres(state, message).with_code(code)
 }
 
 /// A name that covers much: only its message tells what happened.
@@ -129,19 +121,4 @@ fn bad_request(code: &str, message: &str) -> Failure {
 fn sql_state(message: &str) -> Option<SqlState> {
     let (_, code) = message.rsplit_once("SQLState: ")?;
     SqlState::parse(code.get(..5)?)
-}
-
-/// The part of PostgreSQL's message that may be shown. Messages of class 42 speak of the statement's text,
-/// which is a constant; of the others only a constraint's name is taken, since they quote values.
-fn shown(state: &SqlState, message: &str) -> Option<String> {
-    if state.as_str().starts_with("42") {
-        return Some(cut(message));
-    }
-    let (_, rest) = message.split_once("constraint \"")?;
-    let (name, _) = rest.split_once('"')?;
-    Some(format!("constraint {}", cut(name)))
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(MESSAGE).collect()
 }

@@ -1,5 +1,8 @@
 use std::fmt;
 
+/// The longest part of a message that is kept, in characters.
+const MESSAGE: usize = 300;
+
 /// What is known about a statement that gave no rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -142,6 +145,20 @@ impl Failure {
         Self { outcome, class, sql_state: None, code: None, detail: None }
     }
 
+    /// PostgreSQL refused a statement: the state says why. Of `message` only what may be shown is kept: those
+    /// of class 42 speak of the statement's text, which is a constant; of the others only a constraint's name
+    /// is taken, since they quote values.
+    #[must_use]
+    pub fn of_postgres(state: SqlState, message: &str) -> Self {
+        let (outcome, class) = state.meaning();
+        let detail = if state.as_str().starts_with("42") {
+            Some(cut(message))
+        } else {
+            constraint(message).map(|name| format!("constraint {}", cut(name)))
+        };
+        Self { sql_state: Some(state), detail, ..Self::new(outcome, class) }
+    }
+
     /// Adds the service's name for the error.
     #[must_use]
     pub fn with_code(mut self, code: &str) -> Self {
@@ -155,6 +172,17 @@ impl Failure {
         self.detail = Some(detail.into());
         self
     }
+}
+
+/// The constraint's name in a message of class 23.
+fn constraint(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("constraint \"")?;
+    Some(rest.split_once('"')?.0)
+}
+
+/// The longest part of a foreign text that is kept.
+pub(super) fn cut(text: &str) -> String {
+    text.chars().take(MESSAGE).collect()
 }
 
 impl fmt::Display for Failure {

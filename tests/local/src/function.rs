@@ -1,8 +1,10 @@
 //! The functions, and what each is told: its own environment and nothing besides.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::names;
+use crate::options::Topology;
 
 /// Environment variables by name.
 pub type Environment = BTreeMap<String, String>;
@@ -92,7 +94,8 @@ impl Function {
             ("REGISTRY_TOKEN_ISSUER", names::TOKEN_ISSUER),
             ("REGISTRY_SIGNING_KEY_SECRET_ARN", names::SIGNING_KEY_SECRET_ARN),
         ];
-        let reader = [("READER_ARN", names::READER_ARN), ("READER_SECRET_ARN", names::READER_SECRET_ARN)];
+        let reader: Vec<(&str, &str)> =
+            surroundings.reader.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let operator = [("OPERATOR_TOKEN_SECRET_ARN", names::OPERATOR_TOKEN_SECRET_ARN)];
         match self {
             Self::StartMigration | Self::ManageMigrations => {
@@ -128,7 +131,7 @@ impl Function {
             Self::ApplySchema => {
                 tell(&writer);
                 // Whose password it sets. Not where the reader is.
-                tell(&reader[1..]);
+                tell(&reader[..1]);
                 tell(&[("OWNER_SECRET_ARN", names::OWNER_SECRET_ARN)]);
             }
         }
@@ -143,11 +146,37 @@ pub(crate) struct Surroundings {
     pub(crate) secrets_url: String,
     pub(crate) registry_url: String,
     pub(crate) log_level: String,
+    /// What is said about the reader, to those who are told.
+    pub(crate) reader: Vec<(&'static str, String)>,
+}
+
+/// What a function that reads is told in a topology. `server` is where a reader over TCP listens, and the file
+/// with the authority of its certificate.
+pub(crate) fn reader(topology: Topology, server: (u16, &Path)) -> Vec<(&'static str, String)> {
+    let (port, certificates) = server;
+    let mut told = vec![("READER_SECRET_ARN", names::READER_SECRET_ARN.to_owned())];
+    told.extend(match topology {
+        Topology::Single => vec![("TOPOLOGY", "single".to_owned())],
+        Topology::StandbyCluster | Topology::ReplicaCluster => {
+            vec![("TOPOLOGY", "replica-cluster".to_owned()), ("READER_ARN", names::READER_ARN.to_owned())]
+        }
+        Topology::DirectReader => vec![
+            ("TOPOLOGY", "direct-reader".to_owned()),
+            ("READER_HOST", "localhost".to_owned()),
+            ("READER_PORT", port.to_string()),
+            ("READER_CA_FILE", certificates.display().to_string()),
+            ("READER_AUTH", "secret".to_owned()),
+        ],
+    });
+    told
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Function, Surroundings};
+    use std::path::Path;
+
+    use super::{Function, Surroundings, reader};
+    use crate::options::Topology;
 
     fn told(function: Function) -> super::Environment {
         function.environment(&Surroundings {
@@ -155,6 +184,7 @@ mod tests {
             secrets_url: "http://127.0.0.1:2".to_owned(),
             registry_url: "http://127.0.0.1:3".to_owned(),
             log_level: "info".to_owned(),
+            reader: reader(Topology::DirectReader, (5432, Path::new("/authority.pem"))),
         })
     }
 

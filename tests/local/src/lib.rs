@@ -1,8 +1,7 @@
 //! Brings the whole local stack up: the PostgreSQL pair, the Data API, the secrets, the registry and the
 //! functions under cargo lambda.
 //!
-//! [`Stack`] owns all of it and ends all of it. A primary and its streaming standby behind two ARNs stand in
-//! for a reader that AWS offers only over TCP: the Data API itself always runs on a cluster's writer.
+//! [`Stack`] owns all of it and ends all of it. Which reader it has is its [`Topology`].
 
 mod binaries;
 mod client;
@@ -25,9 +24,9 @@ pub use functions::FunctionSet;
 pub use names::{
     DATABASE, OWNER_ROLE, OWNER_SECRET_ARN, READER_ARN, READER_SECRET_ARN, WRITER_ARN, WRITER_SECRET_ARN,
 };
-pub use options::{RegistryChoice, StackOptions};
+pub use options::{RegistryChoice, StackOptions, Topology};
 pub use secrets::SecretStore;
-pub use stack::Stack;
+pub use stack::{Proxies, Stack};
 pub use stack_file::{Announcement, StackFile};
 pub use ticker::Ticker;
 pub use witness::{Row, Sighting, Witness};

@@ -10,6 +10,9 @@ pub(crate) const READER_ROLE: &str = "migration_reader";
 /// superuser: nobody is one there.
 pub const OWNER_ROLE: &str = "migration_owner";
 
+/// The password of both, where one is asked for.
+pub(crate) const PASSWORD: &str = "local";
+
 pub(crate) const REGION: &str = "eu-central-1";
 
 /// The cluster whose Data API runs on the primary.

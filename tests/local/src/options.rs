@@ -10,6 +10,10 @@ use crate::function::Function;
 /// What a stack is started with. Start from the default and change what differs.
 #[derive(Debug, Clone)]
 pub struct StackOptions {
+    /// What the reader is.
+    pub topology: Topology,
+    /// Puts a proxy that can be broken in front of each database, for everything that the functions send there.
+    pub proxies: bool,
     /// Whose registry does the copying.
     pub registry: RegistryChoice,
     /// The host under which the registry reaches the functions. Anything but a loopback address makes them
@@ -31,6 +35,20 @@ pub struct StackOptions {
     pub capacity: i32,
     /// How much later than the writer the reader shows a commit.
     pub lag: Duration,
+}
+
+/// What the reader is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Topology {
+    /// A streaming standby, behind an ARN of its own. AWS has no Data API on a standby: a stand-in for
+    /// `replica-cluster` whose lag can be set exactly. The functions are told TOPOLOGY=replica-cluster.
+    StandbyCluster,
+    /// The writer's cluster, with the secret that can only SELECT.
+    Single,
+    /// A streaming standby, reached over TCP and TLS.
+    DirectReader,
+    /// A logical replica behind an ARN of its own: not in recovery, accepts writes, can be paused and not delayed.
+    ReplicaCluster,
 }
 
 /// Whose registry does the copying.
@@ -58,6 +76,8 @@ pub enum RegistryChoice {
 impl Default for StackOptions {
     fn default() -> Self {
         Self {
+            topology: Topology::StandbyCluster,
+            proxies: false,
             registry: RegistryChoice::default(),
             notification_host: None,
             notification_timeout: Duration::from_secs(10),

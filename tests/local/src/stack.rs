@@ -12,17 +12,18 @@ use local_registry::storage::Storage;
 use local_registry::{Notification, Registry, SigningKeys, TokenCheck};
 use nix::sys::signal::Signal;
 use postgres_pair::keeper::Keeper;
-use postgres_pair::{Pair, PairOptions};
+use postgres_pair::proxy::Proxy;
+use postgres_pair::{Pair, PairOptions, Replica};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::client::Client;
-use crate::function::{Environment, Function, Surroundings};
+use crate::function::{Environment, Function, Surroundings, reader};
 use crate::functions::{FunctionSet, SetPlan};
 use crate::gateway::free_port;
 use crate::names;
-use crate::options::{RegistryChoice, StackOptions};
+use crate::options::{RegistryChoice, StackOptions, Topology};
 use crate::secrets::SecretStore;
 use crate::ticker::Ticker;
 use crate::witness::Witness;
@@ -38,6 +39,9 @@ pub struct Stack {
     registry: Option<Registry>,
     secrets: SecretStore,
     data_api: DataApiHandle,
+    proxies: Option<Proxies>,
+    /// Where writer and reader are reached.
+    ports: (u16, u16),
     pair: Pair,
     surroundings: Surroundings,
     access: Access,
@@ -54,6 +58,15 @@ pub struct Stack {
 pub(crate) struct Access {
     pub(crate) notification_secret: SecretString,
     pub(crate) operator_token: SecretString,
+}
+
+/// A proxy in front of each database.
+#[derive(Debug)]
+pub struct Proxies {
+    /// In front of the writer.
+    pub writer: Proxy,
+    /// In front of the reader.
+    pub reader: Proxy,
 }
 
 /// The Data API has no Debug of its own.
@@ -74,12 +87,28 @@ impl Stack {
         let folder = tempfile::Builder::new().prefix("registry-migration-").tempdir()?.keep();
         let keeper = Arc::new(Keeper::start(Signal::SIGTERM, Some(&folder))?);
 
-        let pair = Pair::start(PairOptions::default()).await.context("the PostgreSQL pair")?;
+        let replica = match options.topology {
+            Topology::ReplicaCluster => Replica::Logical,
+            Topology::StandbyCluster | Topology::Single | Topology::DirectReader => Replica::Streaming,
+        };
+        let pair = Pair::start(PairOptions { replica, ..PairOptions::default() })
+            .await
+            .context("the PostgreSQL pair")?;
         database::prepare(&pair, options.enabled, options.capacity).await.context("the schema")?;
+        if replica == Replica::Logical {
+            database::subscribe(&pair).await.context("the logical replica")?;
+        }
         pair.wait_until_replayed().await?;
         pair.set_lag(options.lag).await?;
 
-        let data_api = data_api(&pair).await.context("the Data API")?;
+        let mut ports = (pair.writer().port, pair.reader().port);
+        let mut proxies = None;
+        if options.proxies {
+            let (writer, reader) = (Proxy::start(ports.0).await?, Proxy::start(ports.1).await?);
+            ports = (writer.port(), reader.port());
+            proxies = Some(Proxies { writer, reader });
+        }
+        let data_api = data_api(&pair, ports).await.context("the Data API")?;
         let keys = tokio::task::spawn_blocking(SigningKeys::generate).await??;
         let access = Access { notification_secret: random_secret(), operator_token: random_secret() };
         let secrets = secrets(&keys, &access).await.context("the secret store")?;
@@ -114,6 +143,7 @@ impl Stack {
             secrets_url: secrets.url(),
             registry_url,
             log_level: options.log_level.clone(),
+            reader: reader(options.topology, (ports.1, &pair.certificates())),
         };
         let told = |function: Function| (function, function.environment(&surroundings));
         let functions = FunctionSet::start(SetPlan {
@@ -133,6 +163,8 @@ impl Stack {
             registry,
             secrets,
             data_api: DataApiHandle(data_api),
+            proxies,
+            ports,
             pair,
             surroundings,
             access,
@@ -150,6 +182,14 @@ impl Stack {
         &self.pair
     }
 
+    /// The proxies in front of the databases.
+    ///
+    /// # Errors
+    /// When the options asked for none.
+    pub fn proxies(&self) -> anyhow::Result<&Proxies> {
+        self.proxies.as_ref().context("the stack has no proxies")
+    }
+
     /// The Data API: its journal and its faults.
     pub fn data_api(&self) -> &DataApi {
         &self.data_api.0
@@ -161,7 +201,7 @@ impl Stack {
     /// # Errors
     /// When there is no port for it.
     pub async fn further_data_api(&self) -> anyhow::Result<DataApi> {
-        data_api(&self.pair).await
+        data_api(&self.pair, self.ports).await
     }
 
     /// The registry, if it is our own: its journals and its rules.
@@ -296,7 +336,7 @@ impl Stack {
 
     /// Ends everything and removes the folder. Dropping does the same, without telling of an error.
     pub async fn stop(self) -> anyhow::Result<()> {
-        let Self { functions, witness, registry, secrets, data_api, pair, keeper, .. } = self;
+        let Self { functions, witness, registry, secrets, data_api, proxies, pair, keeper, .. } = self;
         // A ticker may still hold the set.
         functions.end();
         drop(functions);
@@ -305,22 +345,23 @@ impl Stack {
         }
         drop((witness, secrets));
         data_api.0.stop().await;
+        drop(proxies);
         pair.stop().await?;
         keeper.finish()
     }
 }
 
-async fn data_api(pair: &Pair) -> anyhow::Result<DataApi> {
+async fn data_api(pair: &Pair, (writer_port, reader_port): (u16, u16)) -> anyhow::Result<DataApi> {
     let (writer, reader) = (pair.writer(), pair.reader());
     let secret = |arn: &str, role: &str| Secret {
         arn: arn.to_owned(),
         username: role.to_owned(),
-        password: "local".to_owned(),
+        password: names::PASSWORD.to_owned(),
     };
     DataApi::start(local_data_api::Config {
         clusters: vec![
-            Cluster::new(names::WRITER_ARN, &writer.host, writer.port),
-            Cluster::new(names::READER_ARN, &reader.host, reader.port),
+            Cluster::new(names::WRITER_ARN, &writer.host, writer_port),
+            Cluster::new(names::READER_ARN, &reader.host, reader_port),
         ],
         secrets: vec![
             secret(names::WRITER_SECRET_ARN, names::WRITER_ROLE),
@@ -335,7 +376,7 @@ async fn data_api(pair: &Pair) -> anyhow::Result<DataApi> {
 
 async fn secrets(keys: &SigningKeys, access: &Access) -> anyhow::Result<SecretStore> {
     let store = SecretStore::start().await?;
-    let login = |role: &str| json!({"username": role, "password": "local"}).to_string();
+    let login = |role: &str| json!({"username": role, "password": names::PASSWORD}).to_string();
     store.put(names::WRITER_SECRET_ARN, login(names::WRITER_ROLE));
     store.put(names::READER_SECRET_ARN, login(names::READER_ROLE));
     store.put(names::SIGNING_KEY_SECRET_ARN, keys.private_key_pem.clone());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use local::local_registry::StepTime;
-use local::{Announcement, RegistryChoice, Stack, StackOptions};
+use local::{Announcement, RegistryChoice, Stack, StackOptions, Topology};
 
 use crate::signals::Signals;
 
@@ -15,6 +15,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// Start the stack, print one JSON line when it is ready, run until stopped.
 #[derive(Args)]
 pub(crate) struct Up {
+    /// What the reader is.
+    #[arg(long, value_enum, default_value_t = Topology::StandbyCluster)]
+    topology: Topology,
     /// An outside registry to use instead of our own.
     #[arg(long, value_name = "URL", conflicts_with = "storage")]
     registry_url: Option<String>,
@@ -50,6 +53,7 @@ impl Up {
             },
         };
         let mut options = StackOptions {
+            topology: self.topology,
             registry,
             notification_host: self.notification_host.clone(),
             ..StackOptions::default()

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 
 use crate::binaries::Binaries;
 use crate::server::Server;
-use crate::{PASSWORD_GROUP, PairOptions};
+use crate::{PASSWORD_GROUP, PairOptions, Replica};
 
 /// Makes both data folders. The copy is a replica because it is told so; it needs no backup of a running
 /// primary since nothing has run yet.
@@ -19,24 +19,42 @@ pub(crate) fn create(
     reader: &Server,
     options: &PairOptions,
 ) -> anyhow::Result<()> {
-    run(binaries
-        .command("initdb")
-        .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"])
-        .arg("-D")
-        .arg(writer.data()))?;
+    initdb(binaries, writer)?;
     append(writer, &settings(writer, options))?;
     ask_for_passwords(writer)?;
 
+    if options.replica == Replica::Logical {
+        initdb(binaries, reader)?;
+        append(reader, &settings(reader, options))?;
+        return ask_for_passwords(reader);
+    }
     run(Command::new("cp").arg("-a").arg(writer.data()).arg(reader.data()))?;
     append(reader, &settings(reader, options))?;
     append(
         reader,
-        &format!("primary_conninfo = 'host={} port={} user=postgres'\n", writer.host, writer.port),
+        &format!(
+            "primary_conninfo = 'host={} port={} user=postgres sslmode=disable'\n",
+            writer.host, writer.port
+        ),
     )?;
-    let signal = reader.data().join("standby.signal");
-    fs::write(&signal, "")?;
-    let owner = fs::metadata(reader.data())?;
-    chown(&signal, Some(owner.uid()), Some(owner.gid()))?;
+    write(reader, "standby.signal", "")
+}
+
+fn initdb(binaries: &Binaries, server: &Server) -> anyhow::Result<()> {
+    run(binaries
+        .command("initdb")
+        .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"])
+        .arg("-D")
+        .arg(server.data()))
+}
+
+/// Writes a file into the data folder, as its owner and readable to nobody else.
+pub(crate) fn write(server: &Server, name: &str, text: &str) -> anyhow::Result<()> {
+    let path = server.data().join(name);
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+    let owner = fs::metadata(server.data())?;
+    chown(&path, Some(owner.uid()), Some(owner.gid()))?;
     Ok(())
 }
 
@@ -58,7 +76,9 @@ fn settings(server: &Server, options: &PairOptions) -> String {
          max_replication_slots = 10\n\
          wal_keep_size = 512MB\n\
          wal_retrieve_retry_interval = 100ms\n\
-         hot_standby = on\n",
+         hot_standby = on\n\
+         ssl = on\n\
+         log_connections = on\n",
         host = server.host,
         port = server.port,
         connections = options.max_connections,

@@ -6,8 +6,11 @@
 mod binaries;
 pub mod keeper;
 mod layout;
+mod logical;
+pub mod proxy;
 pub mod replay;
 mod server;
+mod tls;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -34,11 +37,23 @@ pub const PASSWORD_GROUP: &str = "asked_for_password";
 pub struct PairOptions {
     /// How many connections each server takes.
     pub max_connections: u16,
+    /// What feeds the reader.
+    pub replica: Replica,
+}
+
+/// What feeds the reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replica {
+    /// A streaming standby: in recovery, byte for byte the primary's.
+    Streaming,
+    /// A server of its own that subscribes to the primary's tables, once [`Pair::subscribe`] is called. It is not
+    /// in recovery and accepts writes.
+    Logical,
 }
 
 impl Default for PairOptions {
     fn default() -> Self {
-        Self { max_connections: 200 }
+        Self { max_connections: 200, replica: Replica::Streaming }
     }
 }
 
@@ -47,6 +62,7 @@ impl Default for PairOptions {
 pub struct Pair {
     writer: Server,
     reader: Server,
+    replica: Replica,
     folder: PathBuf,
     keeper: Arc<Keeper>,
 }
@@ -73,14 +89,22 @@ impl Pair {
         let pair = Self {
             writer: Server::new(folder.join("writer"), writer_port, &binaries, &keeper),
             reader: Server::new(folder.join("reader"), reader_port, &binaries, &keeper),
+            replica: options.replica,
             folder,
             keeper,
         };
         layout::create(&binaries, &pair.writer, &pair.reader, options)?;
+        tls::certify(&[&pair.writer, &pair.reader], &pair.certificates())?;
         tokio::try_join!(pair.writer.start(), pair.reader.start())?;
         let client = pair.writer.connect_to("postgres").await?;
         client.batch_execute(&format!("CREATE DATABASE {DATABASE}")).await?;
-        pair.wait_until_replayed().await?;
+        match options.replica {
+            Replica::Streaming => pair.wait_until_replayed().await?,
+            Replica::Logical => {
+                let reader = pair.reader.connect_to("postgres").await?;
+                reader.batch_execute(&format!("CREATE DATABASE {DATABASE}")).await?;
+            }
+        }
         Ok(pair)
     }
 
@@ -99,19 +123,35 @@ impl Pair {
         &self.folder
     }
 
+    /// The authority (PEM) behind both servers' certificates, which are for `localhost` and for nothing else.
+    pub fn certificates(&self) -> PathBuf {
+        self.folder.join("authority.pem")
+    }
+
     /// Stops replay. When this returns nothing committed from now on is seen by the reader until
     /// [`Self::resume_replay`]. A restart of the reader resumes it as well.
     pub async fn pause_replay(&self) -> anyhow::Result<()> {
-        replay::pause(&self.reader.dsn()).await
+        match self.replica {
+            Replica::Streaming => replay::pause(&self.reader.dsn()).await,
+            Replica::Logical => logical::pause(self).await,
+        }
     }
 
     /// Lets replay go on. It catches up by itself: see [`Self::wait_until_replayed`].
     pub async fn resume_replay(&self) -> anyhow::Result<()> {
-        replay::resume(&self.reader.dsn()).await
+        match self.replica {
+            Replica::Streaming => replay::resume(&self.reader.dsn()).await,
+            Replica::Logical => logical::resume(self).await,
+        }
     }
 
-    /// Has the reader show each commit `lag` (to the millisecond) after it was made; zero ends that.
+    /// Has the reader show each commit `lag` (to the millisecond) after it was made; zero ends that. A logical
+    /// replica knows no such delay.
     pub async fn set_lag(&self, lag: Duration) -> anyhow::Result<()> {
+        if self.replica == Replica::Logical {
+            anyhow::ensure!(lag.is_zero(), "a logical replica can be paused, not delayed");
+            return Ok(());
+        }
         replay::delay(&self.reader.dsn(), lag).await
     }
 
@@ -119,12 +159,21 @@ impl Pair {
     pub async fn wait_until_replayed(&self) -> anyhow::Result<()> {
         let writer = self.writer.connect_to("postgres").await?;
         let position: String = writer.query_one("SELECT pg_current_wal_flush_lsn()::text", &[]).await?.get(0);
+        if self.replica == Replica::Logical {
+            return logical::wait_until_replayed(&writer, &position).await;
+        }
         let reader = self.reader.connect_to("postgres").await?;
         let query = "SELECT coalesce(pg_last_wal_replay_lsn() >= $1::text::pg_lsn, false)";
         wait_until("the replica has replayed the primary's position", async || {
             Ok(reader.query_one(query, &[&position]).await?.get(0))
         })
         .await
+    }
+
+    /// Feeds `tables` of the database [`DATABASE`] to a logical replica, which must have them already, and empty.
+    /// The replica has their rows when this returns.
+    pub async fn subscribe(&self, tables: &[&str]) -> anyhow::Result<()> {
+        logical::subscribe(self, tables).await
     }
 
     /// Stops the primary in an orderly way; connections are cut.

@@ -8,12 +8,16 @@ use std::{
 use anyhow::{Context, bail};
 use aws_config::{Region, SdkConfig};
 use aws_sdk_rdsdata::config::{Credentials, SharedCredentialsProvider};
+use direct_endpoint::{Login, Server};
 use local::{
     DATABASE, Function, READER_ARN, READER_SECRET_ARN, Stack, StackOptions, WRITER_ARN, WRITER_SECRET_ARN,
     local_registry::storage::{ImageOptions, Storage},
 };
 use serde_json::Value;
-use shared::endpoint::{DataApi, EndpointConfig, Reader, Writer, behavior_version};
+use shared::{
+    config::secrets::SecretReader,
+    endpoint::{DataApi, EndpointConfig, Reader, Writer, behavior_version},
+};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -211,17 +215,47 @@ pub fn reader(stack: &Stack) -> Reader {
 }
 
 fn endpoint(stack: &Stack, arn: &str, secret_arn: &str) -> DataApi {
-    let credentials = Credentials::new("local", "local", None, None, "the local stack takes any");
-    let sdk = SdkConfig::builder()
-        .behavior_version(behavior_version())
-        .region(Region::new("eu-central-1"))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .build();
+    data_api(stack, arn, secret_arn, DATABASE)
+}
+
+/// A database of the stack, through the Data API.
+#[must_use]
+pub fn data_api(stack: &Stack, arn: &str, secret_arn: &str, database: &str) -> DataApi {
     let config = EndpointConfig {
         arn: arn.to_owned(),
         secret_arn: secret_arn.to_owned(),
-        database: DATABASE.to_owned(),
+        database: database.to_owned(),
         endpoint_url: Some(stack.data_api().url()),
     };
-    DataApi::new(&sdk, config)
+    DataApi::new(&sdk(None), config)
+}
+
+/// What reads the stack's secrets.
+#[must_use]
+pub fn secrets(stack: &Stack) -> SecretReader {
+    SecretReader::new(&sdk(Some(stack.secrets().url())))
+}
+
+/// A server of the stack, to be connected to with one of the stack's secrets.
+///
+/// # Errors
+/// When the secret's ARN is none.
+pub fn server(stack: &Stack, port: u16, secret_arn: &str) -> anyhow::Result<Server> {
+    Ok(Server {
+        host: "localhost".to_owned(),
+        port,
+        database: DATABASE.to_owned(),
+        certificates: stack.pair().certificates(),
+        login: Login::Secret { secrets: secrets(stack), arn: secret_arn.parse()? },
+    })
+}
+
+fn sdk(endpoint_url: Option<String>) -> SdkConfig {
+    let credentials = Credentials::new("local", "local", None, None, "the local stack takes any");
+    let mut builder = SdkConfig::builder()
+        .behavior_version(behavior_version())
+        .region(Region::new("eu-central-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials));
+    builder.set_endpoint_url(endpoint_url);
+    builder.build()
 }

@@ -7,6 +7,8 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
+use super::conditions;
+
 /// The template, its tags in their long form (`!Ref X` is `{"Ref": "X"}`).
 pub struct Template(Value);
 
@@ -52,6 +54,17 @@ impl Template {
         let all = self.0["Resources"].as_object().unwrap();
         let of_it = all.iter().filter(|(_, resource)| resource["Type"] == kind);
         of_it.map(|(name, resource)| (name.as_str(), &resource["Properties"])).collect()
+    }
+
+    /// The same with these parameters: what depends on a condition is decided.
+    pub fn with(parameters: &[(&str, &str)]) -> Self {
+        let Self(mut whole) = Self::read();
+        let conditions = whole["Conditions"].clone();
+        for part in ["Globals", "Resources"] {
+            let decided = conditions::decide(&whole[part], &conditions, parameters);
+            whole[part] = decided.unwrap_or_default();
+        }
+        Self(whole)
     }
 
     /// The functions by name.

@@ -2,6 +2,7 @@
 //! says, and not what somebody remembered to write down.
 
 mod alarms;
+mod conditions;
 mod dashboard;
 mod database;
 mod document;
@@ -17,7 +18,7 @@ use document::{Template, text, workspace};
 use local::local_registry::SigningKeys;
 use secrecy::ExposeSecret;
 use shared::{
-    config::{Variable, variables},
+    config::{Settings, Variable, from_source, variables},
     registry::{RegistryClient, RegistryConfig},
     runtime::Budgets,
 };
@@ -55,16 +56,65 @@ fn every_function_there_is_is_deployed() {
     }
 }
 
-#[test]
-fn each_function_is_told_exactly_what_it_requires() {
-    let functions = Template::read().functions();
-    for (name, read) in read_by_each_function() {
-        let mut required: BTreeSet<&str> = read.iter().filter(|of| of.required).map(|of| of.name).collect();
-        // Read before the configuration, by every function.
-        required.insert("LOG_LEVEL");
-        let told: BTreeSet<&str> = functions[name].environment.keys().map(String::as_str).collect();
-        assert_eq!(told, required, "{name}");
+/// The parameters that the topologies differ in.
+fn topologies() -> Vec<Vec<(&'static str, &'static str)>> {
+    let mut all = Vec::new();
+    for topology in ["single", "replica-cluster"] {
+        for created in ["true", "false"] {
+            all.push(vec![("Topology", topology), ("CreateDatabase", created)]);
+        }
     }
+    all
+}
+
+#[test]
+fn in_every_topology_each_function_is_told_what_it_needs_and_nothing_that_it_refuses() {
+    for parameters in topologies() {
+        let functions = Template::with(&parameters).functions();
+        for (name, read) in read_by_each_function() {
+            let told = &functions[name].environment;
+            // LOG_LEVEL is read before the configuration, by every function.
+            let known: BTreeSet<&str> = read.iter().map(|of| of.name).chain(["LOG_LEVEL"]).collect();
+            let unknown: Vec<_> = told.keys().filter(|of| !known.contains(of.as_str())).collect();
+            assert!(unknown.is_empty(), "{name} is told {unknown:?}");
+            let value = |variable: &str| told.get(variable).map(|of| value_of(variable, of, &parameters));
+            let refused = (REFUSALS.iter().find(|(of, _)| *of == name).unwrap().1)(&value);
+            assert_eq!(refused, None, "{name} with {parameters:?}");
+            assert!(told.contains_key("LOG_LEVEL"), "{name}");
+        }
+    }
+}
+
+/// What a function would read from its environment, where the template only names it.
+fn value_of(variable: &str, named: &str, parameters: &[(&str, &str)]) -> String {
+    if let Some((_, value)) = parameters.iter().find(|(parameter, _)| *parameter == named) {
+        return (*value).to_owned();
+    }
+    match variable {
+        _ if variable.ends_with("SECRET_ARN") => format!("arn:aws:secretsmanager:r:1:secret:{named}"),
+        _ if variable.ends_with("_ARN") => format!("arn:aws:rds:r:1:cluster:{named}"),
+        _ if variable.ends_with("_URL") => "https://host/".to_owned(),
+        _ if variable.ends_with("_PORT") => "5432".to_owned(),
+        _ => named.to_owned(),
+    }
+}
+
+type Refusal = fn(&dyn Fn(&str) -> Option<String>) -> Option<String>;
+
+/// What each function has against an environment.
+const REFUSALS: [(&str, Refusal); 8] = [
+    ("apply-schema", |of| refusal::<apply_schema::config::Config>(of)),
+    ("observe-migrations", |of| refusal::<observe_migrations::config::Config>(of)),
+    ("enqueue-migrations", |of| refusal::<enqueue_migrations::config::Config>(of)),
+    ("guard-migrations", |of| refusal::<guard_migrations::config::Config>(of)),
+    ("manage-migrations", |of| refusal::<manage_migrations::config::Config>(of)),
+    ("migration-status", |of| refusal::<migration_status::config::Config>(of)),
+    ("registry-notification", |of| refusal::<registry_notification::config::Config>(of)),
+    ("start-migration", |of| refusal::<start_migration::config::Config>(of)),
+];
+
+fn refusal<C: Settings>(source: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    from_source::<C>(source).err().map(|error| error.to_string())
 }
 
 #[test]

@@ -19,6 +19,16 @@ const READER: &str = "ReaderClusterArn|Database.DBClusterArn|WriterClusterArn";
 /// The secret of the role that owns the schema.
 const OWNER: &str = "Database.MasterUserSecret.SecretArn|OwnerSecretArn";
 
+/// With two clusters each ARN is told under its own name: the parameters, the writer and the owner's secret.
+const WITH_TWO_CLUSTERS: [([(&str, &str); 2], &str, &str); 2] = [
+    (
+        [("Topology", "replica-cluster"), ("CreateDatabase", "true")],
+        "Database.DBClusterArn",
+        "Database.MasterUserSecret.SecretArn",
+    ),
+    ([("Topology", "replica-cluster"), ("CreateDatabase", "false")], "WriterClusterArn", "OwnerSecretArn"),
+];
+
 fn reached<'a>(function: &'a Function, action: &str) -> BTreeSet<&'a str> {
     function.permissions.iter().filter(|(of, _)| of == action).map(|(_, on)| on.as_str()).collect()
 }
@@ -90,14 +100,21 @@ fn the_owners_secret_and_transactions_are_apply_schemas_alone() {
 
 #[test]
 fn each_variable_holds_what_its_name_says() {
-    for (name, function) in Template::read().functions() {
+    for (parameters, writer, owner) in &WITH_TWO_CLUSTERS {
+        is_told_what_the_names_say(&Template::with(parameters), writer, owner);
+    }
+}
+
+fn is_told_what_the_names_say(template: &Template, writer: &str, owner: &str) {
+    for (name, function) in template.functions() {
         for (variable, value) in &function.environment {
             let expected = match variable.as_str() {
-                "WRITER_ARN" => WRITER,
+                "TOPOLOGY" => "Topology",
+                "WRITER_ARN" => writer,
                 "WRITER_SECRET_ARN" => "WritingSecret",
-                "READER_ARN" => READER,
+                "READER_ARN" => "ReaderClusterArn",
                 "READER_SECRET_ARN" => "ReadingSecret",
-                "OWNER_SECRET_ARN" => OWNER,
+                "OWNER_SECRET_ARN" => owner,
                 "DATABASE_NAME" => "DatabaseName",
                 "REGISTRY_URL" => "RegistryUrl",
                 "REGISTRY_TOKEN_AUDIENCE" => "RegistryTokenAudience",
@@ -116,7 +133,8 @@ fn each_variable_holds_what_its_name_says() {
 
 #[test]
 fn each_function_may_reach_exactly_what_it_is_told() {
-    for (name, function) in Template::read().functions() {
+    let both = WITH_TWO_CLUSTERS.iter().flat_map(|(parameters, ..)| Template::with(parameters).functions());
+    for (name, function) in both {
         let told: BTreeSet<&str> = function
             .environment
             .iter()

@@ -1,0 +1,95 @@
+//! As whom a connection is made: asked for at every connect, so that a rotation needs no restart.
+
+use std::time::SystemTime;
+
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use shared::{
+    config::{SecretArn, secrets::SecretReader},
+    endpoint::Failure,
+};
+
+use crate::{error::misconfigured, token::TokenRequest};
+
+/// Where the user's name and what proves it come from.
+#[derive(Clone, Debug)]
+pub enum Login {
+    /// A secret with `username` and `password`, as the Data API wants them.
+    Secret {
+        /// What reads it.
+        secrets: SecretReader,
+        /// Which it is.
+        arn: SecretArn,
+    },
+    /// An IAM token, signed for each connection.
+    Iam {
+        /// The database's user, which has the role `rds_iam`.
+        user: String,
+        /// The server's region.
+        region: String,
+        /// Who may `rds-db:connect` as that user.
+        credentials: SharedCredentialsProvider,
+    },
+}
+
+/// What one connection is made with.
+#[derive(Debug)]
+pub(crate) struct Proof {
+    pub(crate) user: String,
+    pub(crate) password: SecretString,
+}
+
+#[derive(Deserialize)]
+struct Held {
+    username: String,
+    password: SecretString,
+}
+
+impl Login {
+    /// The proof for one connection to the server.
+    pub(crate) async fn proof(&self, host: &str, port: u16) -> Result<Proof, Failure> {
+        match self {
+            Self::Secret { secrets, arn } => {
+                // Not to be had is a misconfiguration to the Data API too: it names such an error SecretsErrorException.
+                let text = secrets.read(arn).await.map_err(|error| misconfigured(error.to_string()))?;
+                parse(&text)
+                    .ok_or_else(|| misconfigured(format!("the secret {arn} is no username and password")))
+            }
+            Self::Iam { user, region, credentials } => {
+                let credentials = credentials
+                    .provide_credentials()
+                    .await
+                    .map_err(|_| misconfigured("there are no credentials to sign an IAM token with"))?;
+                let password = TokenRequest { host, port, user, region }
+                    .sign(credentials, SystemTime::now())
+                    .map_err(|error| misconfigured(error.to_string()))?;
+                Ok(Proof { user: user.clone(), password })
+            }
+        }
+    }
+}
+
+/// The parser's words may quote the secret, so they are not kept.
+fn parse(text: &SecretString) -> Option<Proof> {
+    let Held { username, password } = serde_json::from_str(text.expose_secret()).ok()?;
+    Some(Proof { user: username, password })
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::parse;
+
+    #[test]
+    fn a_secret_is_a_name_and_a_password_and_may_hold_more() {
+        let text = r#"{"username":"migration_reader","password":"hunter2","host":"h"}"#;
+        let proof = parse(&text.into()).unwrap();
+        assert_eq!((proof.user.as_str(), proof.password.expose_secret()), ("migration_reader", "hunter2"));
+        assert!(!format!("{proof:?}").contains("hunter2"));
+        for wrong in ["hunter2", r#"{"username":"u"}"#, r#"{"username":1,"password":"p"}"#] {
+            assert!(parse(&wrong.into()).is_none(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! One connection, and one statement on it.
+
+use std::time::{Duration, SystemTime};
+
+use secrecy::ExposeSecret;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_postgres::{
+    Client, Config, Error, Row,
+    config::SslMode,
+    types::{ToSql, Type},
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::{Access, bind::Bound, login::Proof, server::Server};
+
+/// How long a connection is taken for one without asking: a process that was frozen meanwhile was so for longer.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How long a connection has to show that it still is one.
+const TO_ANSWER: Duration = Duration::from_millis(500);
+
+/// A server that is there takes a connection within a fraction of this.
+const TO_CONNECT: Duration = Duration::from_secs(2);
+
+/// What the server's own limit for a statement is shorter than ours, at most: its answer then comes in time,
+/// and says for certain that the statement was taken back.
+const HEAD_START: Duration = Duration::from_millis(100);
+
+/// A connection that no statement is running on.
+#[derive(Debug)]
+pub(crate) struct Session {
+    client: Client,
+    used: (Instant, SystemTime),
+}
+
+/// Why a connection was not made.
+#[derive(Debug)]
+pub(crate) enum NoSession {
+    Refused(Error),
+    TooLate,
+}
+
+impl Session {
+    /// Connects until `deadline` and not for longer than 2 s.
+    pub(crate) async fn open(
+        server: &Server,
+        tls: MakeRustlsConnect,
+        proof: &Proof,
+        deadline: Instant,
+    ) -> Result<Self, NoSession> {
+        let mut config = Config::new();
+        config
+            .host(&server.host)
+            .port(server.port)
+            .dbname(&server.database)
+            .user(&proof.user)
+            .password(proof.password.expose_secret())
+            .ssl_mode(SslMode::Require);
+        let until = deadline.min(Instant::now() + TO_CONNECT);
+        let (client, connection) = timeout_at(until, config.connect(tls))
+            .await
+            .map_err(|_| NoSession::TooLate)?
+            .map_err(NoSession::Refused)?;
+        // It ends when the client is dropped, and with an error when the connection does.
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to the database ended");
+            }
+        });
+        Ok(Self { client, used: now() })
+    }
+
+    /// Whether it still is a connection. Asks the server where it was not used for a second by either clock: a
+    /// frozen process's monotonic clock may have stood still.
+    pub(crate) async fn answers(&self) -> bool {
+        if self.client.is_closed() {
+            return false;
+        }
+        let (instant, time) = self.used;
+        let rested = instant.elapsed().max(time.elapsed().unwrap_or(FRESH));
+        rested < FRESH || matches!(timeout(TO_ANSWER, self.client.check_connection()).await, Ok(Ok(())))
+    }
+
+    /// Runs one statement as a transaction of its own, all of it sent in one go.
+    ///
+    /// A statement that fails leaves its transaction to the `COMMIT` behind it, which ends it as a rollback.
+    /// A future that is dropped leaves the session in the middle of something: it must not be used again.
+    pub(crate) async fn run(
+        &mut self,
+        access: Access,
+        sql: &str,
+        values: &[Bound<'_>],
+        deadline: Instant,
+    ) -> Result<Vec<Row>, Error> {
+        // Times come in UTC, as from the Data API, wherever the server is.
+        let begin = format!(
+            "BEGIN {access}; SET LOCAL statement_timeout = {}; SET LOCAL TimeZone = 'UTC'",
+            limit(deadline)
+        );
+        let typed: Vec<(&(dyn ToSql + Sync), Type)> =
+            values.iter().map(|value| (value as &(dyn ToSql + Sync), value.ty())).collect();
+        let (began, rows, committed) = tokio::join!(
+            biased;
+            self.client.batch_execute(&begin),
+            self.client.query_typed(sql, &typed),
+            self.client.batch_execute("COMMIT"),
+        );
+        began?;
+        let rows = rows?;
+        committed?;
+        self.used = now();
+        Ok(rows)
+    }
+
+    /// Whether it can be used after an error: one that the server told and went on after.
+    pub(crate) fn survives(&mut self, error: &Error) -> bool {
+        self.used = now();
+        error.as_db_error().is_some() && !self.client.is_closed()
+    }
+}
+
+/// What is left until `deadline`, less the head start, in milliseconds. Zero would mean no limit.
+fn limit(deadline: Instant) -> u128 {
+    let left = deadline.saturating_duration_since(Instant::now());
+    (left - (left / 10).min(HEAD_START)).as_millis().clamp(1, i32::MAX as u128)
+}
+
+fn now() -> (Instant, SystemTime) {
+    (Instant::now(), SystemTime::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::limit;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_servers_limit_ends_before_ours_and_is_never_none() {
+        for (left, expected) in [(8000, 7900), (200, 180), (0, 1)] {
+            assert_eq!(limit(Instant::now() + Duration::from_millis(left)), expected);
+        }
+        assert_eq!(limit(Instant::now() + Duration::from_secs(1 << 30)), i32::MAX as u128);
+    }
+}

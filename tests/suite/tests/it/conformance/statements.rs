@@ -1,0 +1,173 @@
+//! Every statement of the store, sent once at least and mostly where it finds something to do.
+
+use std::time::Duration;
+
+use local::{DATABASE, Stack};
+use serde_json::json;
+use shared::{
+    endpoint::{Claim, Guard, History, List, Manage, Notification, StaleScan, Start, Status, Summary},
+    migration::{
+        AttemptId, ContainerRepository, Event, NotificationStatus, Plan, RepositoryPath, SkipReason, State,
+        Step,
+    },
+    store::{
+        AskingAgain, Claimed, HistoryPage, ListFilter, Noted, Registration, ReopenFilter, SettingsChanged,
+        Started, Store, Verdict,
+    },
+};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::twin::Twin;
+
+fn path(text: &str) -> RepositoryPath {
+    RepositoryPath::parse(text).unwrap()
+}
+
+fn id() -> AttemptId {
+    AttemptId::new(Uuid::new_v4())
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(10)
+}
+
+/// The same change past the driver, in both databases.
+async fn in_both(stack: &Stack, sql: &str) {
+    for database in [DATABASE, "other"] {
+        let dsn = stack.pair().writer().dsn().replace(DATABASE, database);
+        let (client, connection) = tokio_postgres::connect(&dsn, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.batch_execute(sql).await.unwrap();
+    }
+}
+
+pub async fn run_all(stack: &Stack, twin: &Twin) {
+    let manage: Store<Manage> = Store::new(twin.writer());
+    register(&manage).await;
+    let row = run_one(stack, twin).await;
+    guard(stack, twin, &row).await;
+    fill(stack, twin, &manage).await;
+    operate(&manage).await;
+    // The database itself makes the ids of changes in bulk.
+    in_both(stack, "UPDATE container_repositories SET change = NULL WHERE path = 'a/many'").await;
+    stack.pair().wait_until_replayed().await.unwrap();
+    read(twin).await;
+}
+
+async fn register(manage: &Store<Manage>) {
+    let of = |name: &str, tags_count| Registration {
+        path: path(name),
+        tags_count,
+        plan: Some("Größe \"s\" '\\ :x".to_owned()),
+        priority: 1,
+    };
+    let all = [of("a/one", Some(3)), of("a/two", None), of("a/many", Some(900)), of("a/six", Some(6))];
+    assert_eq!(manage.register(&all, Uuid::new_v4(), soon()).await.unwrap(), 4);
+    let missing = manage.unregistered(&[path("a/one"), path("a/none")], soon()).await.unwrap();
+    assert_eq!(missing, [path("a/none")]);
+    assert!(manage.settings(soon()).await.unwrap().is_some());
+    let change =
+        json!({"enabled": true, "capacity": 2, "max_tags_count": 100, "max_step_duration_seconds": 60});
+    let change = serde_json::from_value(change).unwrap();
+    let changed = manage.change_settings(&change, soon()).await.unwrap();
+    assert!(matches!(changed, Some(SettingsChanged::Changed(_))), "{changed:?}");
+    assert!(manage.find(&path("a/one"), soon()).await.unwrap().is_some());
+    assert!(manage.surroundings(&path("a/one"), soon()).await.unwrap().is_some());
+}
+
+/// From the start to the final step.
+async fn run_one(stack: &Stack, twin: &Twin) -> ContainerRepository {
+    let attempt = id();
+    let started = Store::<Start>::new(twin.writer()).start(&path("a/one"), attempt, soon()).await.unwrap();
+    assert!(matches!(started, Started::Started(_)), "{started:?}");
+    let store: Store<Claim> = Store::new(twin.writer());
+    let plan = Plan::event(Event::Adopt(Step::Pre));
+    let recorded = store.record_answer(&path("a/one"), attempt, &plan, Some("detail"), id(), soon()).await;
+    assert_eq!(recorded.unwrap().unwrap().verdict, Verdict::Applied);
+    let status = NotificationStatus::PreImportComplete;
+    let notified = Store::<Notification>::new(twin.writer())
+        .apply_notification(&path("a/one"), status, None, None, id(), soon())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((notified.verdict, notified.row.migration_state), (Verdict::Applied, State::Importing));
+    in_both(
+        stack,
+        "UPDATE container_repositories SET import_started_at = now() - interval '5 minutes',
+            pre_import_started_at = now() - interval '6 minutes', pre_import_done_at = now() - interval '5 minutes'
+         WHERE migration_state = 'importing'",
+    )
+    .await;
+    notified.row
+}
+
+async fn guard(stack: &Stack, twin: &Twin, row: &ContainerRepository) {
+    stack.pair().wait_until_replayed().await.unwrap();
+    let hints = Store::<StaleScan>::new(twin.reader()).scan_stuck(10, soon()).await.unwrap();
+    assert_eq!(hints, [path("a/one")]);
+    let store: Store<Guard> = Store::new(twin.writer());
+    assert_eq!(store.take_stuck(&hints, soon()).await.unwrap().len(), 1);
+    assert_eq!(store.release_stuck(&hints, soon()).await.unwrap(), hints);
+    let noted = store.note_asking_again(row, AskingAgain::Asking, soon()).await.unwrap();
+    assert_eq!(noted, Noted::Noted);
+    let plan = Plan::event(Event::FinishImport);
+    let decided = store.record_decision(row, &plan, None, id(), soon()).await.unwrap().unwrap();
+    assert_eq!(decided.row.migration_state, State::ImportDone);
+}
+
+async fn fill(stack: &Stack, twin: &Twin, manage: &Store<Manage>) {
+    let store: Store<Claim> = Store::new(twin.writer());
+    assert_eq!(store.skip_many_tags(soon()).await.unwrap(), 1);
+    let claimed = store.claim_next(id(), soon()).await.unwrap();
+    assert!(matches!(claimed, Claimed::Started(_)), "{claimed:?}");
+    assert_eq!(store.resume_parked(id(), soon()).await.unwrap(), Claimed::NoneDue);
+    in_both(
+        stack,
+        "WITH freed AS (UPDATE migration_slots SET repository_id = NULL)
+         UPDATE container_repositories SET migration_state = 'import_aborted', aborted_at = now(),
+            aborted_in_state = 'importing', slot = NULL, resume_state = NULL
+         WHERE slot IS NOT NULL",
+    )
+    .await;
+    let row = match claimed {
+        Claimed::Started(row) => row,
+        other => panic!("{other:?}"),
+    };
+    let retried = manage.retry(&row.path, id(), soon()).await.unwrap();
+    assert!(matches!(retried, Started::Started(_)), "{retried:?}");
+}
+
+async fn operate(manage: &Store<Manage>) {
+    let plan = Plan::skip_seen_in(State::Default, SkipReason::NotInPlan);
+    let unstarted = manage.find(&path("a/two"), soon()).await.unwrap().unwrap();
+    let skipped = manage.operate(&path("a/two"), unstarted.attempt, &plan, soon()).await.unwrap().unwrap();
+    assert_eq!(skipped.verdict, Verdict::Applied);
+    let filter = ReopenFilter {
+        state: State::ImportSkipped,
+        reason: Some(SkipReason::TooManyTags),
+        prefix: "a/".to_owned(),
+    };
+    assert_eq!(manage.preview_reopen(&filter, soon()).await.unwrap().unwrap().matching, 1);
+    assert_eq!(manage.reopen_many(&filter, soon()).await.unwrap().unwrap().reopened, 1);
+    let removed = manage.remove(&path("a/two"), soon()).await.unwrap().unwrap();
+    assert!(removed.removed);
+}
+
+/// What the reader is asked for.
+async fn read(twin: &Twin) {
+    let row = Store::<Status>::new(twin.reader()).status(&path("a/one"), soon()).await.unwrap().unwrap();
+    assert_eq!(row.migration_state, State::ImportDone);
+    let none = Store::latest_status(&twin.read_only_writer(), &path("a/none"), soon()).await.unwrap();
+    assert!(none.is_none());
+    let page = HistoryPage { after: 0, limit: 3 };
+    let histories: Store<History> = Store::new(twin.reader());
+    assert_eq!(histories.history(&path("a/one"), page, soon()).await.unwrap().unwrap().transitions.len(), 3);
+    let summaries: Store<Summary> = Store::new(twin.reader());
+    assert!(summaries.census(soon()).await.unwrap().is_some());
+    let lists: Store<List> = Store::new(twin.reader());
+    for (state, after) in [(None, None), (Some(State::ImportDone), Some(path("a/many")))] {
+        let filter = ListFilter { state, after, limit: 10, ..ListFilter::default() };
+        assert!(!lists.list(&filter, soon()).await.unwrap().is_empty());
+    }
+}
