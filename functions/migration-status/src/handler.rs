@@ -5,7 +5,8 @@ use std::sync::Arc;
 use lambda_http::{Body, Request, RequestExt, Response};
 use shared::{
     config::secrets::SharedSecret,
-    endpoint::{History, List, ReadOnlyWriter, Status, Summary},
+    driver::Reading,
+    endpoint::{History, List, Status, Summary},
     runtime::Budget,
     store::Store,
     web::{Problem, RequestId, auth, respond},
@@ -25,8 +26,9 @@ pub struct Deps {
     pub lists: Store<List>,
     /// The reader, for the whole.
     pub summaries: Store<Summary>,
-    /// The writer, where the reader is behind its caller. It can only select.
-    pub writer: ReadOnlyWriter,
+    /// Who is asked: the reader, or the writer where the reader is behind its caller or cannot serve. On the writer
+    /// too this function can only select.
+    pub reading: Reading,
 }
 
 /// What every route answers within.

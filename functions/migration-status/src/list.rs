@@ -6,12 +6,13 @@ use lambda_http::{Body, Response, http::StatusCode};
 use serde::Serialize;
 use shared::{
     driver::Served,
+    endpoint::List,
     migration::{ContainerRepository, RepositoryPath, State},
-    store::ListFilter,
+    store::{ListFilter, Store},
     web::{Problem, Query, json},
 };
 
-use crate::handler::Call;
+use crate::handler::{Call, Deps};
 
 pub(crate) const DEFAULT_LIMIT: u32 = 100;
 const MAX_LIMIT: u32 = 500;
@@ -35,12 +36,16 @@ pub(crate) async fn page(call: &Call<'_>) -> Result<Response<Body>, Problem> {
         after: query.get("after", RepositoryPath::parse)?,
         limit: limit + 1,
     };
-    let mut repositories = call.deps.lists.list(&filter, call.budget.deadline()).await?;
+    let Deps { lists, reading, .. } = call.deps;
+    let read = |deadline| lists.list(&filter, deadline);
+    let latest = |deadline| Store::latest_list(reading.writer(), &filter, deadline);
+    let (mut repositories, served_by) =
+        reading.serve::<List, _, _, _>(read, latest, call.budget.deadline()).await?;
     let more = repositories.len() > limit as usize;
     repositories.truncate(limit as usize);
     let next = repositories.last().filter(|_| more).map(|row| row.path.clone());
-    tracing::info!(rows = repositories.len(), served_by = "reader", "list");
-    Ok(json(StatusCode::OK, &Page { served_by: Served::Reader, repositories, next }, call.id))
+    tracing::info!(rows = repositories.len(), ?served_by, "list");
+    Ok(json(StatusCode::OK, &Page { served_by, repositories, next }, call.id))
 }
 
 /// How many a page holds at most.

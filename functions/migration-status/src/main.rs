@@ -14,6 +14,7 @@ use shared::{
         from_process,
         secrets::{SecretReader, SharedSecret},
     },
+    driver::Reading,
     runtime::{process, run_http},
     store::Store,
 };
@@ -32,8 +33,8 @@ async fn run() -> Result<(), Error> {
         statuses: Store::new(reader.clone()),
         histories: Store::new(reader.clone()),
         lists: Store::new(reader.clone()),
-        summaries: Store::new(reader),
-        writer: config.writer.connect_with_the_role_of(&config.reader, &sdk),
+        summaries: Store::new(reader.clone()),
+        reading: Reading::new(reader, config.writer.connect_with_the_role_of(&config.reader, &sdk)),
         token: SharedSecret::load(secrets, config.operator.token_secret_arn).await?,
     });
     run_http(move |request, budget| handle(Arc::clone(&deps), request, budget)).await

@@ -2,12 +2,15 @@
 
 use std::fmt::Debug;
 
-use lambda_http::{Body, Response, http::StatusCode};
+use lambda_http::{
+    Body, Response,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+};
 use serde::Serialize;
 use shared::{
     driver::{self, Answer, Served},
     store::{History, HistoryPage},
-    web::{Problem, Query, json, repository_path},
+    web::{Problem, Query, json, not_modified, repository_path},
 };
 
 use crate::{
@@ -36,11 +39,17 @@ struct Page {
 pub(crate) async fn status(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     let path = repository_path(call.request, STATUS)?;
     let floor = floor(&Query::of(call.request, &["min_version"])?)?;
+    // What a caller has cached it has seen.
+    let cached = cached(call.request.headers());
     let deps = call.deps;
-    let answer = driver::status(&deps.statuses, &deps.writer, &path, floor, call.budget.deadline()).await?;
+    let least = floor.max(cached);
+    let answer = driver::status(&deps.statuses, &deps.reading, &path, least, call.budget.deadline()).await?;
     let one = not_before(floor, answer, |row| row.version)?;
-    tracing::info!(%path, version = one.found.version, served_by = ?one.served_by, "status");
-    Ok(json(StatusCode::OK, &one, call.id))
+    let version = one.found.version;
+    tracing::info!(%path, version, served_by = ?one.served_by, "status");
+    let response =
+        if cached == Some(version) { not_modified(call.id) } else { json(StatusCode::OK, &one, call.id) };
+    Ok(tagged(response, version))
 }
 
 pub(crate) async fn history(call: &Call<'_>) -> Result<Response<Body>, Problem> {
@@ -51,13 +60,27 @@ pub(crate) async fn history(call: &Call<'_>) -> Result<Response<Body>, Problem> 
     let page = HistoryPage { after: query.get("after", str::parse)?.unwrap_or(0), limit: limit + 1 };
     let deps = call.deps;
     let deadline = call.budget.deadline();
-    let answer = driver::history(&deps.histories, &deps.writer, &path, page, floor, deadline).await?;
+    let answer = driver::history(&deps.histories, &deps.reading, &path, page, floor, deadline).await?;
     let One { served_by, found: mut history } = not_before(floor, answer, |history| history.version)?;
     let more = history.transitions.len() > limit as usize;
     history.transitions.truncate(limit as usize);
     let next = history.transitions.last().filter(|_| more).map(|transition| transition.id);
     tracing::info!(%path, rows = history.transitions.len(), ?served_by, "history");
     Ok(json(StatusCode::OK, &One { served_by, found: Page { history, next } }, call.id))
+}
+
+/// The version in `If-None-Match`, where it is one of ours: the same row's tag is its version.
+fn cached(headers: &HeaderMap) -> Option<i64> {
+    let tag = headers.get(header::IF_NONE_MATCH)?.to_str().ok()?;
+    tag.trim().trim_start_matches("W/").strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+}
+
+fn tagged(mut response: Response<Body>, version: i64) -> Response<Body> {
+    // Digits in quotes always are a header's value.
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
 }
 
 fn floor(query: &Query) -> Result<Option<i64>, Problem> {

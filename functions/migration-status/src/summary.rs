@@ -4,11 +4,12 @@ use lambda_http::{Body, Response, http::StatusCode};
 use serde::Serialize;
 use shared::{
     driver::Served,
-    store::Census,
+    endpoint::Summary,
+    store::{Census, Store},
     web::{Problem, Query, json},
 };
 
-use crate::handler::Call;
+use crate::handler::{Call, Deps};
 
 #[derive(Serialize)]
 struct Whole {
@@ -19,11 +20,14 @@ struct Whole {
 
 pub(crate) async fn summary(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     Query::of(call.request, &[])?;
-    let census = call.deps.summaries.census(call.budget.deadline()).await?;
+    let Deps { summaries, reading, .. } = call.deps;
+    let read = |deadline| summaries.census(deadline);
+    let latest = |deadline| Store::latest_census(reading.writer(), deadline);
+    let (census, served_by) = reading.serve::<Summary, _, _, _>(read, latest, call.budget.deadline()).await?;
     let census = census.ok_or_else(|| {
         tracing::error!("the database has no settings");
         Problem::defect()
     })?;
-    tracing::info!(left = census.left, served_by = "reader", "summary");
-    Ok(json(StatusCode::OK, &Whole { served_by: Served::Reader, census }, call.id))
+    tracing::info!(left = census.left, ?served_by, "summary");
+    Ok(json(StatusCode::OK, &Whole { served_by, census }, call.id))
 }

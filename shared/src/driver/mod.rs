@@ -11,6 +11,7 @@ mod guard;
 mod manage;
 mod notify;
 mod observe;
+mod reading;
 mod start;
 mod status;
 mod sweep;
@@ -29,8 +30,9 @@ pub use manage::{
 };
 pub use notify::{FollowUp, Notified, follow_up, notified};
 pub use observe::{Counted, Lag, Observation, Observer};
+pub use reading::{KNOWN_FOR, Reading, Served};
 pub use start::{StartOutcome, start};
-pub use status::{Answer, Served, history, status};
+pub use status::{Answer, history, status};
 pub use sweep::{Sweep, sweep};
 
 /// A new id for a change, and for the attempt the change may begin.

@@ -1,21 +1,11 @@
-use serde::Serialize;
 use tokio::time::Instant;
 
+use super::{Reading, Served};
 use crate::{
-    endpoint::{self, EndpointError, ReadOnlyWriter, Status},
+    endpoint::{self, EndpointError, Purpose, Reader, Status},
     migration::{ContainerRepository, RepositoryPath},
     store::{History, HistoryPage, Store},
 };
-
-/// Which endpoint an answer came from, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Served {
-    /// The reader, as usual.
-    Reader,
-    /// The writer, because the reader had not replayed what the caller had already seen.
-    WriterBehindFloor,
-}
 
 /// Something of one repository as its caller may see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,14 +23,14 @@ pub struct Answer<T> {
 /// [`EndpointError`] when the endpoint that had to answer did not.
 pub async fn status(
     store: &Store<Status>,
-    writer: &ReadOnlyWriter,
+    reading: &Reading,
     path: &RepositoryPath,
     floor: Option<i64>,
     deadline: Instant,
 ) -> Result<Answer<ContainerRepository>, EndpointError> {
-    let row = store.status(path, deadline).await?;
-    let latest = Store::latest_status(writer, path, deadline);
-    at_least(floor, path, row, |row| row.version, latest).await
+    let latest = |deadline| Store::latest_status(reading.writer(), path, deadline);
+    let read = |deadline| store.status(path, deadline);
+    at_least::<Status, _, _, _>(reading, floor, path, read, |row| row.version, latest, deadline).await
 }
 
 /// Reads a page of one repository's history, under the same promise as [`status`].
@@ -49,29 +39,47 @@ pub async fn status(
 /// [`EndpointError`] when the endpoint that had to answer did not.
 pub async fn history(
     store: &Store<endpoint::History>,
-    writer: &ReadOnlyWriter,
+    reading: &Reading,
     path: &RepositoryPath,
     page: HistoryPage,
     floor: Option<i64>,
     deadline: Instant,
 ) -> Result<Answer<History>, EndpointError> {
-    let history = store.history(path, page, deadline).await?;
-    let latest = Store::latest_history(writer, path, page, deadline);
-    at_least(floor, path, history, |history| history.version, latest).await
+    let latest = |deadline| Store::latest_history(reading.writer(), path, page, deadline);
+    let read = |deadline| store.history(path, page, deadline);
+    at_least::<endpoint::History, _, _, _>(
+        reading,
+        floor,
+        path,
+        read,
+        |history| history.version,
+        latest,
+        deadline,
+    )
+    .await
 }
 
 /// What the reader has, or, where that is before `floor`, what the writer says when it is asked by `latest`.
-async fn at_least<T>(
+async fn at_least<P, T, R, L>(
+    reading: &Reading,
     floor: Option<i64>,
     path: &RepositoryPath,
-    found: Option<T>,
+    read: impl FnOnce(Instant) -> R,
     version: impl Fn(&T) -> i64,
-    latest: impl Future<Output = Result<Option<T>, EndpointError>>,
-) -> Result<Answer<T>, EndpointError> {
+    latest: impl Fn(Instant) -> L,
+    deadline: Instant,
+) -> Result<Answer<T>, EndpointError>
+where
+    P: Purpose<Endpoint = Reader>,
+    R: Future<Output = Result<Option<T>, EndpointError>>,
+    L: Future<Output = Result<Option<T>, EndpointError>>,
+{
+    let (found, served) = reading.serve::<P, _, _, _>(read, &latest, deadline).await?;
     let seen = found.as_ref().map_or(0, version);
-    if floor.is_none_or(|floor| seen >= floor) {
-        return Ok(Answer { found, served: Served::Reader });
+    if served != Served::Reader || floor.is_none_or(|floor| seen >= floor) {
+        return Ok(Answer { found, served });
     }
     tracing::info!(%path, seen, ?floor, counter = "stale_read_avoided", "the reader is behind its caller");
-    Ok(Answer { found: latest.await?, served: Served::WriterBehindFloor })
+    let found = reading.latest(latest, deadline).await?;
+    Ok(Answer { found, served: Served::WriterBehindFloor })
 }

@@ -7,7 +7,9 @@ use backon::{ExponentialBuilder, Retryable};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Call, Effect, EndpointError, ErrorClass, Failure, Outcome, Repeat, Statement, Transport};
+use super::{
+    Call, Effect, EndpointError, ErrorClass, Failure, Outcome, Repeat, Statement, Transport, Writer,
+};
 
 /// The pauses between two sendings of a statement: doubling, each up to twice as long by chance.
 const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
@@ -16,6 +18,15 @@ const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .with_factor(2.0)
     .without_max_times()
     .with_jitter();
+
+/// How often a statement is sent again at most.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Again {
+    /// Until the deadline: there is nobody else to ask.
+    UntilTheDeadline,
+    /// Twice: then the writer is asked, or the round does without.
+    Twice,
+}
 
 /// The longest part of a decoding error that is kept, in characters.
 const DECODING_DETAIL: usize = 200;
@@ -32,8 +43,13 @@ pub(super) async fn fetch<T: DeserializeOwned, E: Effect>(
     endpoint: &'static str,
     transport: &dyn Transport,
     statement: &Statement<E>,
+    again: Again,
     deadline: Instant,
 ) -> Result<Vec<T>, EndpointError> {
+    let pauses = match again {
+        Again::UntilTheDeadline => PAUSES,
+        Again::Twice => PAUSES.with_max_times(2),
+    };
     let started = Instant::now();
     let sendings = Mutex::new(Sendings::default());
     let known = || sendings.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,7 +70,7 @@ pub(super) async fn fetch<T: DeserializeOwned, E: Effect>(
         result
     };
     let rows = send
-        .retry(PAUSES)
+        .retry(pauses)
         .when(|failure| may_be_sent_again(statement.repeat(), failure))
         .adjust(|_, pause| pause.filter(|pause| Instant::now() + *pause < deadline))
         .await;
@@ -80,6 +96,9 @@ pub(super) async fn fetch<T: DeserializeOwned, E: Effect>(
                 failure.outcome = Outcome::Unknown;
             }
             let error = EndpointError { endpoint, statement: statement.name(), attempts, failure };
+            if error.outcome() == Outcome::Unknown && endpoint == Writer::NAME {
+                tracing::warn!(%error, counter = "outcome_unknown", "nobody knows whether a statement ran");
+            }
             tracing::debug!(
                 endpoint,
                 statement = error.statement,

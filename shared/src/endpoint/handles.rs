@@ -3,7 +3,10 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::{Effect, EndpointError, Read, Statement, Transport, fetch::fetch};
+use super::{
+    Effect, EndpointError, Read, Statement, Transport,
+    fetch::{Again, fetch},
+};
 
 /// Defines a handle: one endpoint, one transport, and the statements it takes.
 macro_rules! handle {
@@ -118,13 +121,13 @@ impl Writer {
         statement: Statement<E>,
         deadline: Instant,
     ) -> Result<Vec<T>, EndpointError> {
-        fetch(Self::NAME, &*self.transport, &statement, deadline).await
+        fetch(Self::NAME, &*self.transport, &statement, Again::UntilTheDeadline, deadline).await
     }
 }
 
 impl Reader {
-    /// Sends the statement until it gives rows, fails for good, or the deadline has passed; a row is one JSON
-    /// document.
+    /// Sends the statement until it gives rows, fails for good or for the third time, or the deadline has passed;
+    /// a row is one JSON document.
     ///
     /// # Errors
     /// [`EndpointError`], which says why.
@@ -133,7 +136,7 @@ impl Reader {
         statement: Statement<Read>,
         deadline: Instant,
     ) -> Result<Vec<T>, EndpointError> {
-        fetch(Self::NAME, &*self.transport, &statement, deadline).await
+        fetch(Self::NAME, &*self.transport, &statement, Again::Twice, deadline).await
     }
 }
 
@@ -148,7 +151,7 @@ impl ReadOnlyWriter {
         statement: Statement<Read>,
         deadline: Instant,
     ) -> Result<Vec<T>, EndpointError> {
-        fetch(Self::NAME, &*self.transport, &statement, deadline).await
+        fetch(Self::NAME, &*self.transport, &statement, Again::UntilTheDeadline, deadline).await
     }
 }
 

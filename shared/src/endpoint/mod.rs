@@ -4,13 +4,16 @@
 //! statements are sent through, so a notification's code can only be given a [`Writer`], and a statement that
 //! writes can only be given to a [`Writer`]. [`PURPOSES`] is the same table as data.
 
+mod bucket;
 mod data_api;
 mod data_api_error;
 mod error;
 mod failure;
+mod fallback;
 mod fetch;
 mod handles;
 mod purpose;
+mod role;
 #[cfg(test)]
 pub(crate) mod scripted_server;
 mod statement;
@@ -19,14 +22,17 @@ mod tests;
 mod transactions;
 mod transport;
 
+pub use bucket::Bucket;
 pub use data_api::{DataApi, EndpointConfig, behavior_version};
 pub use error::EndpointError;
 pub use failure::{ErrorClass, Failure, Outcome, SqlState};
+pub use fallback::{Resort, fallback_table, resort};
 pub use handles::{Endpoints, ReadOnlyWriter, Reader, Writer};
 pub use purpose::{
     Claim, Consistency, Dashboard, EndpointKind, Guard, History, List, Manage, Notification, Observe,
     PURPOSES, Purpose, PurposeRule, Schema, StaleScan, Start, Status, Summary, purposes_table,
 };
+pub use role::{Identity, Relation, Standing};
 pub use statement::{Effect, Read, Repeat, Statement, Value, Write};
 pub use transactions::{Transaction, Transactions};
 pub use transport::{Call, Transport};

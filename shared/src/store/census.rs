@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::Store;
 use crate::{
-    endpoint::{EndpointError, Read, Statement, Summary},
+    endpoint::{EndpointError, Read, ReadOnlyWriter, Statement, Summary},
     migration::{SkipReason, State},
 };
 
@@ -76,6 +76,17 @@ impl Store<Summary> {
     /// [`EndpointError`] when the reader did not answer.
     pub async fn census(&self, deadline: Instant) -> Result<Option<Census>, EndpointError> {
         Ok(self.endpoint.fetch(census_statement(), deadline).await?.pop())
+    }
+
+    /// The same as the writer has it, where the reader cannot serve.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the writer did not answer.
+    pub async fn latest_census(
+        writer: &ReadOnlyWriter,
+        deadline: Instant,
+    ) -> Result<Option<Census>, EndpointError> {
+        Ok(writer.fetch(census_statement(), deadline).await?.pop())
     }
 }
 

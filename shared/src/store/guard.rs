@@ -6,7 +6,7 @@ use super::{
     change::{CHANGE, changed},
 };
 use crate::{
-    endpoint::{EndpointError, Guard, StaleScan, Statement},
+    endpoint::{EndpointError, Guard, Read, StaleScan, Statement},
     migration::{AttemptId, ContainerRepository, Plan, RepositoryPath, Stuck},
 };
 
@@ -21,6 +21,7 @@ const TAKE: &str = concat!(
     include_str!("sql/guard_taken.sql")
 );
 const RELEASE: &str = include_str!("sql/guard_release.sql");
+const READER_ENABLED: &str = include_str!("sql/reader_enabled.sql");
 const NOTE: &str = include_str!("sql/guard_note.sql");
 
 /// What the history is told about asking once more for the step of a row's attempt.
@@ -64,11 +65,37 @@ impl Store<StaleScan> {
         limit: u32,
         deadline: Instant,
     ) -> Result<Vec<RepositoryPath>, EndpointError> {
-        self.endpoint.fetch(Statement::read("scan_stuck", SCAN).bind("limit", limit), deadline).await
+        self.endpoint.fetch(scan_statement(limit), deadline).await
     }
 }
 
+fn scan_statement(limit: u32) -> Statement<Read> {
+    Statement::read("scan_stuck", SCAN).bind("limit", limit)
+}
+
 impl Store<Guard> {
+    /// Whether operators let the reader be asked.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the writer did not answer.
+    pub async fn reader_is_enabled(&self, deadline: Instant) -> Result<bool, EndpointError> {
+        let enabled =
+            self.endpoint.fetch(Statement::read("reader_enabled", READER_ENABLED), deadline).await?;
+        Ok(enabled.into_iter().next().unwrap_or(true))
+    }
+
+    /// [`Store::scan_stuck`] on the writer, where the reader is taken out.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the writer did not answer.
+    pub async fn scan_stuck_here(
+        &self,
+        limit: u32,
+        deadline: Instant,
+    ) -> Result<Vec<RepositoryPath>, EndpointError> {
+        self.endpoint.fetch(scan_statement(limit), deadline).await
+    }
+
     /// Takes those of `paths` that really are stuck: no other guard takes them before their next check, in a
     /// minute at most. Not to be repeated after an unknown outcome: rows that were taken and not seen come
     /// again at their next check.

@@ -34,6 +34,7 @@ mod history;
 mod manage;
 mod observe;
 mod read;
+mod role;
 pub mod schema;
 
 use crate::endpoint::Purpose;
@@ -45,6 +46,7 @@ pub use guard::{AskingAgain, Noted};
 pub use history::{History, HistoryPage, Transition};
 pub use manage::{Registration, Removed, ReopenFilter, Reopened, SettingsChanged};
 pub use read::ListFilter;
+pub use role::{identity, standing};
 
 /// The database, for one purpose.
 pub struct Store<P: Purpose> {

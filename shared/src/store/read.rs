@@ -67,17 +67,32 @@ impl Store<List> {
         filter: &ListFilter,
         deadline: Instant,
     ) -> Result<Vec<ContainerRepository>, EndpointError> {
-        let states = filter.state.map_or_else(
-            || State::ALL.iter().map(|state| state.name()).collect::<Vec<_>>().join(","),
-            |state| state.name().to_owned(),
-        );
-        let older_than = filter.older_than.map(|age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
-        let statement = Statement::read("list", LIST)
-            .bind("states", states)
-            .bind("prefix", filter.prefix.as_str())
-            .bind("older_than", older_than)
-            .bind("after", filter.after.as_ref().map_or("", RepositoryPath::as_str))
-            .bind("limit", filter.limit);
-        self.endpoint.fetch(statement, deadline).await
+        self.endpoint.fetch(list_statement(filter), deadline).await
     }
+
+    /// The same as they stand on the writer, where the reader cannot serve.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the writer did not answer.
+    pub async fn latest_list(
+        writer: &ReadOnlyWriter,
+        filter: &ListFilter,
+        deadline: Instant,
+    ) -> Result<Vec<ContainerRepository>, EndpointError> {
+        writer.fetch(list_statement(filter), deadline).await
+    }
+}
+
+fn list_statement(filter: &ListFilter) -> Statement<Read> {
+    let states = filter.state.map_or_else(
+        || State::ALL.iter().map(|state| state.name()).collect::<Vec<_>>().join(","),
+        |state| state.name().to_owned(),
+    );
+    let older_than = filter.older_than.map(|age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+    Statement::read("list", LIST)
+        .bind("states", states)
+        .bind("prefix", filter.prefix.as_str())
+        .bind("older_than", older_than)
+        .bind("after", filter.after.as_ref().map_or("", RepositoryPath::as_str))
+        .bind("limit", filter.limit)
 }

@@ -18,6 +18,15 @@ pub fn json<T: Serialize>(status: StatusCode, body: &T, id: &RequestId) -> Respo
     }
 }
 
+/// 304: the caller has what there is. Without a body, with the request's id.
+pub fn not_modified(id: &RequestId) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    response.headers_mut().insert(X_REQUEST_ID, id.header());
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 /// Ends a handler: the answer it made, or its problem as an answer.
 pub fn respond(outcome: Result<Response<Body>, Problem>, id: &RequestId) -> Response<Body> {
     outcome.unwrap_or_else(|problem| problem.into_response(id))

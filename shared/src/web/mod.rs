@@ -12,7 +12,7 @@ mod query;
 mod request_id;
 mod start_answer;
 
-pub use answer::{json, respond};
+pub use answer::{json, not_modified, respond};
 pub use body::{MAX_BODY_BYTES, json_body, json_text, optional_json_body, text_body};
 pub use notification::NotificationRequest;
 pub use path::{NotificationRoute, repository_path};

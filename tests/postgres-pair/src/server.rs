@@ -61,6 +61,11 @@ impl Server {
         self.process.lock().await.as_ref().map(Child::id)
     }
 
+    /// What the server has written so far; every connection is told in it.
+    pub fn log(&self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(self.folder.with_extension("log"))?)
+    }
+
     /// A connection of its own as the superuser.
     pub async fn connect(&self) -> anyhow::Result<Client> {
         self.connect_to(DATABASE).await

@@ -1,5 +1,7 @@
 //! What the integration tests share: rows put into a state, rows and histories looked at, and waiting.
 
+pub mod positions;
+
 use std::{
     future::Future,
     time::{Duration, Instant},
@@ -16,7 +18,7 @@ use local::{
 use serde_json::Value;
 use shared::{
     config::secrets::SecretReader,
-    endpoint::{DataApi, EndpointConfig, Reader, Writer, behavior_version},
+    endpoint::{DataApi, EndpointConfig, ReadOnlyWriter, Reader, Writer, behavior_version},
 };
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -212,6 +214,12 @@ pub fn writer(stack: &Stack) -> Writer {
 #[must_use]
 pub fn reader(stack: &Stack) -> Reader {
     Reader::new(endpoint(stack, READER_ARN, READER_SECRET_ARN))
+}
+
+/// The stack's writer with the role that can only SELECT, as a function that reads reaches it.
+#[must_use]
+pub fn read_only_writer(stack: &Stack) -> ReadOnlyWriter {
+    ReadOnlyWriter::new(endpoint(stack, WRITER_ARN, READER_SECRET_ARN))
 }
 
 fn endpoint(stack: &Stack, arn: &str, secret_arn: &str) -> DataApi {

@@ -14,7 +14,7 @@ pub use summary::GuardSummary;
 
 use self::queue::Queue;
 use crate::{
-    endpoint::{Claim, EndpointError, Guard, StaleScan},
+    endpoint::{Claim, EndpointError, Guard, Purpose, Resort, StaleScan, resort},
     registry::RegistryClient,
     store::Store,
 };
@@ -48,8 +48,20 @@ impl Guardian {
     pub async fn round(&self, deadline: Instant) -> Result<GuardSummary, EndpointError> {
         let now = Instant::now();
         let time = deadline.saturating_duration_since(now);
-        let hints = match self.scan.scan_stuck(MOST, now + time / 4).await {
+        let scanned = if self.store.reader_is_enabled(deadline).await? {
+            self.scan.scan_stuck(MOST, now + time / 4).await
+        } else {
+            tracing::info!(
+                counter = "reader_off",
+                purpose = StaleScan::RULE.name,
+                "operators have taken the reader out"
+            );
+            self.store.scan_stuck_here(MOST, deadline).await
+        };
+        let hints = match scanned {
             Ok(hints) => hints,
+            // A misconfigured reader is loud: nothing that is stuck would ever be found.
+            Err(error) if resort(&StaleScan::RULE, error.class()) != Resort::Skip => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, counter = "stale_scan_skipped", "the reader cannot serve: no scan this round");
                 return Ok(GuardSummary { scan_skipped: true, ..GuardSummary::default() });

@@ -2,13 +2,20 @@ use std::any::TypeId;
 
 use crate::endpoint::{
     Consistency, EndpointKind, Endpoints, Notification, Observe, PURPOSES, Purpose, Reader, Status, Writer,
-    purposes_table,
+    fallback_table, purposes_table,
 };
 
 #[test]
 fn the_readme_shows_the_table_as_it_is() {
     let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"));
     let table = format!("<!-- purposes -->\n{}<!-- /purposes -->", purposes_table());
+    assert!(readme.contains(&table), "README.md is stale; between its marks belongs\n{table}");
+}
+
+#[test]
+fn the_readme_shows_what_is_done_where_an_endpoint_cannot_serve() {
+    let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"));
+    let table = format!("<!-- fallbacks -->\n{}<!-- /fallbacks -->", fallback_table());
     assert!(readme.contains(&table), "README.md is stale; between its marks belongs\n{table}");
 }
 

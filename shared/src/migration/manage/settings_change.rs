@@ -22,6 +22,9 @@ pub struct SettingsChange {
     /// The kill switch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
+    /// Off takes the reader out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reader_enabled: Option<bool>,
     /// 0 to 1000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity: Option<i32>,

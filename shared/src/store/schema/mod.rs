@@ -21,4 +21,5 @@ pub const SCRIPTS: &[(&str, &str)] = &[
     ("0001_migrations", include_str!("0001_migrations.sql")),
     ("0002_observation", include_str!("0002_observation.sql")),
     ("0003_registration", include_str!("0003_registration.sql")),
+    ("0004_reader_switch", include_str!("0004_reader_switch.sql")),
 ];

@@ -1,11 +1,13 @@
 //! What an operation costs, counted in Data API calls.
 
 use local::{
-    Stack,
+    Stack, StackOptions,
     local_registry::{Effect, Operation, Point, Rule, When},
 };
 use reqwest::{Method, StatusCode};
-use suite::{data_api_calls, given, push_image, repositories, sql, stack, state, until, until_state};
+use suite::{
+    data_api_calls, given, options, push_image, repositories, sql, stack, state, until, until_state,
+};
 
 /// The statements since `before`, each by a word that only it has.
 fn statements(stack: &Stack, before: usize) -> Vec<&'static str> {
@@ -83,11 +85,17 @@ async fn a_start_costs_one_call_and_two_where_the_registrys_answer_is_to_be_reco
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_or_a_list_costs_one_call_and_two_where_the_reader_is_behind_its_caller() {
-    let stack = stack().await.unwrap();
+    let stack = Stack::start(StackOptions { instances: 1, ..options() }).await.unwrap();
     stack.register(&["group/image".to_owned()]).await.unwrap();
     stack.pair().wait_until_replayed().await.unwrap();
     stack.pair().pause_replay().await.unwrap();
     given(&stack, "group/later", "pre_importing", None).await.unwrap();
+    // A process sees at its first read who the two endpoints are; that costs a call to each.
+    stack.client().as_operator(Method::GET, "/migrations").send().await.unwrap();
+    let learnt = stack.data_api().journal();
+    let learnt =
+        learnt.iter().filter(|call| call.sql.as_deref().is_some_and(|sql| sql.contains("WITH itself")));
+    assert_eq!(learnt.count(), 2);
     for (url, cost) in [
         ("/migrations/status/group/image", 1),
         ("/migrations/status/group/image?min_version=1", 1),

@@ -21,6 +21,7 @@ mod notification;
 mod observation;
 mod process;
 mod race;
+mod reading;
 mod start;
 mod status;
 mod switch;

@@ -77,7 +77,10 @@ async fn a_list_is_read_on_the_reader_by_state_and_page() {
         assert!(problem["message"].as_str().unwrap().starts_with("400 Bad request - "), "{wrong}: {problem}");
     }
     let journal = stack.data_api().journal();
-    assert!(journal.iter().all(|call| call.arn.as_deref() == Some(READER_ARN)), "the writer was not asked");
+    let rows =
+        journal.iter().filter(|call| call.sql.as_deref().is_some_and(|sql| !sql.contains("WITH itself")));
+    let arns: Vec<_> = rows.map(|call| call.arn.as_deref()).collect();
+    assert!(arns.iter().all(|arn| *arn == Some(READER_ARN)), "the writer is not asked for rows: {arns:?}");
     stack.stop().await.unwrap();
 }
 

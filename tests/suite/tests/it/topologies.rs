@@ -106,8 +106,8 @@ fn speaks_postgresql(function: Function) -> bool {
     let folder =
         std::env::var_os("FUNCTIONS_DIR").expect("FUNCTIONS_DIR names the folder with the functions");
     let binary = std::fs::read(std::path::Path::new(&folder).join(function.name())).unwrap();
-    binary.windows(14).any(|bytes| bytes == b"tokio-postgres" || bytes == b"tokio_postgres")
-        || binary.windows(18).any(|bytes| bytes == b"BEGIN READ ONLY; S")
+    let text = String::from_utf8_lossy(&binary);
+    text.contains("tokio-postgres") || text.contains("tokio_postgres") || text.contains("SET LOCAL TimeZone")
 }
 
 #[test]

@@ -11,8 +11,8 @@ use shared::{
         Step,
     },
     store::{
-        AskingAgain, Claimed, HistoryPage, ListFilter, Noted, Registration, ReopenFilter, SettingsChanged,
-        Started, Store, Verdict,
+        self, AskingAgain, Claimed, HistoryPage, ListFilter, Noted, Registration, ReopenFilter,
+        SettingsChanged, Started, Store, Verdict,
     },
 };
 use tokio::time::Instant;
@@ -107,6 +107,8 @@ async fn guard(stack: &Stack, twin: &Twin, row: &ContainerRepository) {
     let hints = Store::<StaleScan>::new(twin.reader()).scan_stuck(10, soon()).await.unwrap();
     assert_eq!(hints, [path("a/one")]);
     let store: Store<Guard> = Store::new(twin.writer());
+    assert!(store.reader_is_enabled(soon()).await.unwrap());
+    assert_eq!(store.scan_stuck_here(10, soon()).await.unwrap(), hints);
     assert_eq!(store.take_stuck(&hints, soon()).await.unwrap().len(), 1);
     assert_eq!(store.release_stuck(&hints, soon()).await.unwrap(), hints);
     let noted = store.note_asking_again(row, AskingAgain::Asking, soon()).await.unwrap();
@@ -160,6 +162,8 @@ async fn read(twin: &Twin) {
     assert_eq!(row.migration_state, State::ImportDone);
     let none = Store::latest_status(&twin.read_only_writer(), &path("a/none"), soon()).await.unwrap();
     assert!(none.is_none());
+    assert!(store::identity(&twin.reader(), soon()).await.unwrap().unwrap().read_only);
+    assert!(store::standing(&twin.read_only_writer(), soon()).await.unwrap().unwrap().reader_enabled);
     let page = HistoryPage { after: 0, limit: 3 };
     let histories: Store<History> = Store::new(twin.reader());
     assert_eq!(histories.history(&path("a/one"), page, soon()).await.unwrap().unwrap().transitions.len(), 3);

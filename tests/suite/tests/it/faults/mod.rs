@@ -61,7 +61,7 @@ impl Call {
             Self::Notification => fault.on(WRITER_ARN).sql_contains(":guard = 'notification'"),
             Self::Start => fault.on(WRITER_ARN).sql_contains("named AS MATERIALIZED"),
             Self::Sweep => fault.on(WRITER_ARN).sql_contains("FOR UPDATE OF s SKIP LOCKED"),
-            Self::Status => fault.on(READER_ARN),
+            Self::Status => fault.on(READER_ARN).sql_contains("WHERE c.path = :path"),
         }
     }
 

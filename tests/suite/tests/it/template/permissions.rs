@@ -19,8 +19,11 @@ const READER: &str = "ReaderClusterArn|Database.DBClusterArn|WriterClusterArn";
 /// The secret of the role that owns the schema.
 const OWNER: &str = "Database.MasterUserSecret.SecretArn|OwnerSecretArn";
 
+/// A stack's parameters.
+type Parameters = [(&'static str, &'static str); 2];
+
 /// With two clusters each ARN is told under its own name: the parameters, the writer and the owner's secret.
-const WITH_TWO_CLUSTERS: [([(&str, &str); 2], &str, &str); 2] = [
+const WITH_TWO_CLUSTERS: [(Parameters, &str, &str); 2] = [
     (
         [("Topology", "replica-cluster"), ("CreateDatabase", "true")],
         "Database.DBClusterArn",
@@ -46,12 +49,12 @@ fn needed(function: &str) -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
             secrets.insert("ReadingSecret");
         }
         match rule.consistency {
-            // What the reader has not replayed yet is read on the writer, with the reader's secret: such a
-            // purpose has no other.
-            Consistency::AtLeastSeen => {
+            // What the reader has not replayed yet, or cannot serve, is read on the writer, with the reader's
+            // secret: such a purpose has no other.
+            Consistency::AtLeastSeen | Consistency::Any => {
                 clusters.insert(WRITER);
             }
-            Consistency::Latest | Consistency::Any | Consistency::Hint | Consistency::Compared => {}
+            Consistency::Latest | Consistency::Hint | Consistency::Compared => {}
         }
     }
     // It logs in as the owner, and gives the others their passwords.

@@ -1,0 +1,115 @@
+use std::fmt::{self, Write as _};
+
+use super::{Consistency, ErrorClass, PURPOSES, PurposeRule};
+
+/// What is done where the endpoint of a purpose gave no rows, once sending the statement again has come to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resort {
+    /// The writer is asked, through the secret that can only SELECT and within a budget; then 503.
+    Writer,
+    /// 503 with Retry-After.
+    Unavailable,
+    /// 500, or the run fails: somebody has to repair something.
+    Error,
+    /// The round does without, and counts it.
+    Skip,
+    /// It is what was to be found out.
+    Report,
+}
+
+/// What is done for a purpose after a failure of a class. A misconfiguration or a defect is loud everywhere and
+/// never a reason to ask elsewhere: it would only stay unseen.
+#[must_use]
+pub const fn resort(rule: &PurposeRule, class: ErrorClass) -> Resort {
+    match rule.consistency {
+        Consistency::Compared => Resort::Report,
+        Consistency::Latest if class.is_unavailable() => Resort::Unavailable,
+        Consistency::AtLeastSeen | Consistency::Any if class.is_transient() => Resort::Writer,
+        Consistency::Hint if class.is_transient() => Resort::Skip,
+        Consistency::Latest | Consistency::AtLeastSeen | Consistency::Any | Consistency::Hint => {
+            Resort::Error
+        }
+    }
+}
+
+/// What is done where the reader is behind the version that its caller names.
+const fn behind(consistency: Consistency) -> &'static str {
+    match consistency {
+        Consistency::AtLeastSeen => "writer",
+        Consistency::Any => "shown as it is",
+        Consistency::Hint => "decided on the writer",
+        Consistency::Latest => "cannot be",
+        Consistency::Compared => "reported",
+    }
+}
+
+impl fmt::Display for Resort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Writer => "writer",
+            Self::Unavailable => "503",
+            Self::Error => "error",
+            Self::Skip => "skip",
+            Self::Report => "reported",
+        })
+    }
+}
+
+/// The failures that the table shows, each by an example.
+const FAILURES: [(&str, ErrorClass); 7] = [
+    ("down, refused", ErrorClass::Unavailable),
+    ("cut", ErrorClass::ConnectionLost),
+    ("timeout", ErrorClass::Timeout),
+    ("conflict (40001)", ErrorClass::Conflict),
+    ("read-only (25006)", ErrorClass::ReadOnly),
+    ("wrong password", ErrorClass::Misconfigured),
+    ("missing table", ErrorClass::Defect),
+];
+
+/// [`resort`] as a Markdown table, as the README shows it.
+#[must_use]
+pub fn fallback_table() -> String {
+    let mut table = String::from("| purpose | behind its caller |");
+    let mut line = String::from("\n|---|---|");
+    for (failure, _) in FAILURES {
+        let _ = write!(table, " {failure} |");
+        line.push_str("---|");
+    }
+    table.push_str(&line);
+    table.push('\n');
+    for rule in PURPOSES {
+        let _ = write!(table, "| {} | {} |", rule.name, behind(rule.consistency));
+        for (_, class) in FAILURES {
+            let again = if class.is_transient() { "again, then " } else { "" };
+            let _ = write!(table, " {again}{} |", resort(rule, class));
+        }
+        table.push('\n');
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Resort, fallback_table, resort};
+    use crate::endpoint::{EndpointKind, ErrorClass, PURPOSES};
+
+    #[test]
+    fn every_purpose_meets_every_failure_as_the_snapshot_says() {
+        insta::assert_snapshot!(fallback_table());
+    }
+
+    #[test]
+    fn the_writer_is_asked_only_for_readers_and_never_because_of_a_misconfiguration() {
+        use ErrorClass::{Constraint, Defect, Misconfigured, ReadOnly, Undecodable};
+        for rule in PURPOSES {
+            for class in [Misconfigured, Defect, Constraint, Undecodable] {
+                assert!(matches!(resort(rule, class), Resort::Error | Resort::Report), "{rule:?} {class}");
+            }
+            if rule.endpoint != EndpointKind::Reader {
+                assert_ne!(resort(rule, ErrorClass::Unavailable), Resort::Writer, "{rule:?}");
+                continue;
+            }
+            assert_eq!(resort(rule, ReadOnly), Resort::Error, "a statement that writes was sent to a reader");
+        }
+    }
+}

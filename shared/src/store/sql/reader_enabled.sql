@@ -1,0 +1,1 @@
+SELECT reader_enabled::text FROM migration_settings
