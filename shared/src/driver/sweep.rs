@@ -1,12 +1,16 @@
+use futures::{StreamExt, stream::FuturesUnordered};
 use serde::Serialize;
-use tokio::time::Instant;
+use tokio::{pin, time::Instant};
 
-use super::{Filled, Patience, Standing, Why, ask_registry, fill_slot, new_change};
+use super::{Asked, Patience, Standing, Why, ask_registry, begin, new_change};
 use crate::{
     endpoint::{Claim, EndpointError},
     registry::RegistryClient,
     store::{Claimed, Store},
 };
+
+/// How many repositories the registry is asked for at once, where it takes them.
+const AT_ONCE: usize = 8;
 
 /// What a sweep did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,10 +55,85 @@ pub async fn sweep(
             break;
         }
     }
+    fill_slots(store, registry, &mut sweep, deadline).await?;
+    Ok(sweep)
+}
+
+/// Starts repositories while slots are free. They are claimed one after the other; what the registry says of one is
+/// not waited for before the next, once it has taken some: one at first, then two at once, and so on. So a registry
+/// without room turns one away, and no more.
+async fn fill_slots(
+    store: &Store<Claim>,
+    registry: &RegistryClient,
+    sweep: &mut Sweep,
+    deadline: Instant,
+) -> Result<(), EndpointError> {
+    let mut asked = FuturesUnordered::new();
+    let mut filling = Filling { at_once: 1, started: 0, ended: None, failure: None };
     loop {
-        match fill_slot(store, registry, Patience::None, deadline).await? {
-            Filled::Running => sweep.started += 1,
-            Filled::Empty(ended) => return Ok(Sweep { ended, ..sweep }),
+        if filling.is_over() || asked.len() >= filling.at_once {
+            let Some(answer) = asked.next().await else { break };
+            filling.learn(answer);
+            continue;
+        }
+        if Instant::now() >= deadline {
+            filling.ended = Some(Why::OutOfTime);
+            continue;
+        }
+        let claim = store.claim_next(new_change(), deadline);
+        pin!(claim);
+        let claimed = loop {
+            tokio::select! {
+                claimed = &mut claim => break claimed,
+                Some(answer) = asked.next() => filling.learn(answer),
+            }
+        };
+        match claimed {
+            Ok(Claimed::Started(row)) => asked.push(begin(store, registry, *row, Patience::None, deadline)),
+            Ok(Claimed::Disabled) => filling.ended = Some(Why::Disabled),
+            Ok(Claimed::NoSlot) => filling.ended = Some(Why::NoSlot),
+            Ok(Claimed::SlotWaits) => filling.ended = Some(Why::SlotWaits),
+            Ok(Claimed::NoneDue) => filling.ended = Some(Why::NoneDue),
+            Err(error) => filling.failure = Some(error),
+        }
+    }
+    sweep.started = filling.started;
+    sweep.ended = filling.ended.unwrap_or(sweep.ended);
+    filling.failure.map_or(Ok(()), Err)
+}
+
+/// How far the filling of slots has come.
+struct Filling {
+    at_once: usize,
+    started: u32,
+    /// Why nothing more is claimed.
+    ended: Option<Why>,
+    /// The writer did not answer. What the registry has been asked for by then is seen through.
+    failure: Option<EndpointError>,
+}
+
+impl Filling {
+    fn is_over(&self) -> bool {
+        self.ended.is_some() || self.failure.is_some()
+    }
+
+    /// Learns what asking the registry for one repository came to.
+    fn learn(&mut self, answer: Result<Asked, EndpointError>) {
+        let standing = match answer {
+            Ok(asked) => asked.standing,
+            Err(error) => return self.failure = Some(error),
+        };
+        match standing {
+            Standing::Running | Standing::Unknown | Standing::MovedOn => {
+                self.started += 1;
+                self.at_once = (self.at_once * 2).min(AT_ONCE);
+            }
+            Standing::Postponed | Standing::Unwelcome => self.ended = Some(Why::RegistryUnavailable),
+            // Its slot is free again.
+            Standing::Settled | Standing::Aborted => match self.ended {
+                Some(Why::NoSlot | Why::SlotWaits | Why::NoneDue) => self.ended = None,
+                Some(Why::Disabled | Why::RegistryUnavailable | Why::OutOfTime) | None => {}
+            },
         }
     }
 }

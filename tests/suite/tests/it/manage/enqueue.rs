@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use local::{
     Stack,
-    local_registry::{Effect, Point, Rule},
+    local_registry::{Effect, Operation, Point, Rule, Step},
 };
 use serde_json::{Value, json};
 use shared::{
@@ -13,7 +13,8 @@ use shared::{
     store::{Claimed, Store},
 };
 use suite::{
-    given, history, repositories, row, sql, state, until_freed_slots_are_dealt_with, until_state, writer,
+    given, history, repositories, row, sql, state, until, until_freed_slots_are_dealt_with, until_state,
+    writer,
 };
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -182,5 +183,37 @@ async fn a_start_that_the_registry_refused_is_no_step_that_a_slot_waits_after() 
 
     assert_eq!(told["started"], 1, "{told}");
     until_state(&stack, "group/image", "import_done").await.unwrap();
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_does_not_wait_for_one_answer_of_the_registry_before_it_asks_for_the_next() {
+    let stack = stack().await;
+    let registry = stack.registry().unwrap();
+    let paths = ["group/a", "group/b", "group/c", "group/d"];
+    // The first is answered at once, the others not before they are let go.
+    for path in &paths[1..] {
+        for effect in [Effect::NotifyBeforeAccepted, Effect::Hold { at: Point::Work }] {
+            registry.rules().add(Rule::new(effect).repository(path).step(Step::Pre));
+        }
+    }
+    repositories(&stack, &paths).await.unwrap();
+    let two_wait = || async {
+        let requests = registry.journal().requests();
+        let starts = requests.iter().filter(|request| request.operation == Operation::Start);
+        Ok(starts.filter(|request| request.step == Some(Step::Pre) && request.ended.is_none()).count() >= 2)
+    };
+    let let_go = async {
+        let waiting = until("two starts wait for their answers", two_wait).await;
+        registry.rules().clear();
+        waiting.unwrap();
+    };
+
+    let (told, ()) = futures::join!(sweep(&stack), let_go);
+
+    assert_eq!((&told["started"], &told["ended"]), (&json!(4), &json!("none_due")), "{told}");
+    for path in paths {
+        until_state(&stack, path, "import_done").await.unwrap();
+    }
     stack.stop().await.unwrap();
 }
