@@ -5,7 +5,10 @@ use std::time::Duration;
 use local::{DATABASE, Stack};
 use serde_json::json;
 use shared::{
-    endpoint::{Claim, Guard, History, List, Manage, Notification, StaleScan, Start, Status, Summary},
+    endpoint::{
+        Claim, Endpoints, Guard, History, List, Manage, Notification, Observe, StaleScan, Start, Status,
+        Summary,
+    },
     migration::{
         AttemptId, ContainerRepository, Event, NotificationStatus, Plan, RepositoryPath, SkipReason, State,
         Step,
@@ -49,6 +52,7 @@ pub async fn run_all(stack: &Stack, twin: &Twin) {
     guard(stack, twin, &row).await;
     fill(stack, twin, &manage).await;
     operate(&manage).await;
+    observe(stack, twin).await;
     // The database itself makes the ids of changes in bulk.
     in_both(stack, "UPDATE container_repositories SET change = NULL WHERE path = 'a/many'").await;
     stack.pair().wait_until_replayed().await.unwrap();
@@ -100,6 +104,15 @@ async fn run_one(stack: &Stack, twin: &Twin) -> ContainerRepository {
     )
     .await;
     notified.row
+}
+
+/// A mark on the writer, and looked for on the reader.
+async fn observe(stack: &Stack, twin: &Twin) {
+    let endpoints = Endpoints { writer: twin.writer(), reader: twin.reader() };
+    let store: Store<Observe> = Store::new(endpoints);
+    let mark = store.mark(soon()).await.unwrap();
+    stack.pair().wait_until_replayed().await.unwrap();
+    assert_eq!(store.seen_mark(soon()).await.unwrap(), mark);
 }
 
 async fn guard(stack: &Stack, twin: &Twin, row: &ContainerRepository) {
