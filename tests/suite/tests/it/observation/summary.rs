@@ -73,7 +73,9 @@ async fn a_summary_counts_what_there_is() {
     assert_eq!(summary(&stack).await["stuck"]["count"], 2);
 
     let journal = stack.data_api().journal();
-    assert!(journal.iter().all(|call| call.arn.as_deref() == Some(READER_ARN)), "the writer was not asked");
+    let mut rows =
+        journal.iter().filter(|call| call.sql.as_deref().is_some_and(|sql| !sql.contains("WITH itself")));
+    assert!(rows.all(|call| call.arn.as_deref() == Some(READER_ARN)), "the writer is not asked for rows");
     let url = "/migrations/summary?state=default";
     assert_eq!(stack.client().as_operator(Method::GET, url).send().await.unwrap().status(), 400);
     stack.stop().await.unwrap();
