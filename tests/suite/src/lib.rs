@@ -12,8 +12,12 @@ use aws_config::{Region, SdkConfig};
 use aws_sdk_rdsdata::config::{Credentials, SharedCredentialsProvider};
 use direct_endpoint::{Login, Server};
 use local::{
-    DATABASE, Function, READER_ARN, READER_SECRET_ARN, Stack, StackOptions, WRITER_ARN, WRITER_SECRET_ARN,
-    local_registry::storage::{ImageOptions, Storage},
+    DATABASE, Function, READER_ARN, READER_SECRET_ARN, RegistryChoice, Stack, StackOptions, WRITER_ARN,
+    WRITER_SECRET_ARN,
+    local_registry::{
+        StepTime,
+        storage::{ImageOptions, Storage},
+    },
 };
 use serde_json::Value;
 use shared::{
@@ -29,7 +33,20 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A stack with room for many repositories and few processes.
 #[must_use]
 pub fn options() -> StackOptions {
-    StackOptions { instances: 2, capacity: 100, ..StackOptions::default() }
+    StackOptions {
+        instances: 2,
+        capacity: 100,
+        // No limit of the registry's but those that a test sets.
+        registry: RegistryChoice::Local {
+            old_storage: None,
+            new_storage: None,
+            max_concurrent_imports: 100,
+            step_time: StepTime::default(),
+        },
+        // A busy machine may keep a notification waiting for a process. What is lost, a test loses on purpose.
+        notification_timeout: PATIENCE,
+        ..StackOptions::default()
+    }
 }
 
 /// A stack with [`options`].

@@ -7,22 +7,16 @@ use std::{
 
 use futures::future::join_all;
 use local::{
-    Function, RegistryChoice, Stack, StackOptions,
-    local_registry::{Effect, Operation, Point, Rule, StepTime, When, storage::verify},
+    Function, Stack, StackOptions,
+    local_registry::{Effect, Operation, Point, Rule, When, storage::verify},
 };
 use serde_json::json;
 use suite::{options, primary, repositories, row, sql, until};
 
-/// The schedule and the webhook, so many processes of each, and a registry that never is full.
+/// The schedule and the webhook, so many processes of each.
 async fn stack(instances: usize, capacity: i32) -> Stack {
-    let registry = RegistryChoice::Local {
-        old_storage: None,
-        new_storage: None,
-        max_concurrent_imports: 1000,
-        step_time: StepTime::default(),
-    };
     let functions = vec![Function::RegistryNotification, Function::EnqueueMigrations];
-    Stack::start(StackOptions { instances, functions, registry, capacity, ..options() }).await.unwrap()
+    Stack::start(StackOptions { instances, functions, capacity, ..options() }).await.unwrap()
 }
 
 fn named(prefix: &str, count: usize) -> Vec<String> {

@@ -10,8 +10,8 @@ mod restarts;
 mod start_killed;
 
 use local::{
-    Function, RegistryChoice, Stack, StackOptions,
-    local_registry::{Effect, Operation, Point, Rule, Step, StepTime, storage::verify},
+    Function, Stack, StackOptions,
+    local_registry::{Effect, Operation, Point, Rule, Step, storage::verify},
 };
 use serde_json::Value;
 use suite::{PATIENCE, history, options, primary, repositories, row, sql, until_state};
@@ -42,13 +42,7 @@ async fn stack(instances: usize) -> Stack {
         Function::EnqueueMigrations,
         Function::GuardMigrations,
     ];
-    let registry = RegistryChoice::Local {
-        old_storage: None,
-        new_storage: None,
-        max_concurrent_imports: 100,
-        step_time: StepTime::default(),
-    };
-    let stack = Stack::start(StackOptions { instances, functions, registry, ..options() }).await.unwrap();
+    let stack = Stack::start(StackOptions { instances, functions, ..options() }).await.unwrap();
     let patient = "UPDATE migration_settings
         SET pre_import_timeout_seconds = 1000000, import_timeout_seconds = 1000000";
     sql(&stack, patient).await.unwrap();

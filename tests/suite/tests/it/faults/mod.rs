@@ -10,9 +10,9 @@ mod registry;
 use std::time::{Duration, Instant};
 
 use local::{
-    Function, READER_ARN, RegistryChoice, Stack, StackOptions, WRITER_ARN,
+    Function, READER_ARN, Stack, StackOptions, WRITER_ARN,
     local_data_api::Fault,
-    local_registry::{Effect, Operation, RequestRecord, Rule, Status, Step, StepTime, storage::verify},
+    local_registry::{Effect, Operation, RequestRecord, Rule, Status, Step, storage::verify},
 };
 use reqwest::{Method, Response};
 use serde_json::Value;
@@ -138,13 +138,7 @@ async fn stack(instances: usize) -> Stack {
 
 /// The same of these functions.
 async fn stack_of(instances: usize, functions: Vec<Function>) -> Stack {
-    let registry = RegistryChoice::Local {
-        old_storage: None,
-        new_storage: None,
-        max_concurrent_imports: 100,
-        step_time: StepTime::default(),
-    };
-    Stack::start(StackOptions { instances, functions, registry, ..options() }).await.unwrap()
+    Stack::start(StackOptions { instances, functions, ..options() }).await.unwrap()
 }
 
 /// The attempt of the row, as the registry was told it.

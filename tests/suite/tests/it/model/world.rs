@@ -254,8 +254,8 @@ impl World {
     /// Applies what is due, at the time that the database's own row tells.
     pub fn apply(&mut self, due: Due, found: &ContainerRepository) {
         let Due { row, outcome, change, known_as, adopted, slot, detail } = due;
-        let now = now_of(&outcome, found);
         let row = &mut self.rows[row];
+        let now = now_of(&outcome, row.repository.migration_state, found);
         let mut after = outcome.apply(&row.repository, now, change, adopted, slot);
         after.detail = detail.or_else(|| row.repository.detail.clone());
         row.waits = after.not_before.is_some();
@@ -265,8 +265,11 @@ impl World {
 }
 
 /// The time at which the database made a change, as far as the change shows it.
-fn now_of(outcome: &Outcome, found: &ContainerRepository) -> jiff::Timestamp {
+fn now_of(outcome: &Outcome, before: State, found: &ContainerRepository) -> jiff::Timestamp {
     use shared::migration::{Timestamp, TimestampChange};
+    if outcome.to().is_some_and(|to| to != before) {
+        return found.state_since;
+    }
     let mut found = found.clone();
     let now =
         |timestamp: &Timestamp| outcome.timestamps.get(timestamp.column()) == Some(&TimestampChange::Now);
