@@ -50,23 +50,87 @@ fn every_schedule_is_missed_when_it_does_not_run() {
 #[test]
 fn what_is_counted_in_a_log_is_written_there_by_the_code_and_watched() {
     let template = Template::read();
-    let sources = sources(&workspace().join("shared/src"));
+    let sources = ["shared", "functions"].map(|of| sources(&workspace().join(of))).concat();
+    let mut counted = BTreeSet::new();
     let alarms = template.resources("AWS::CloudWatch::Alarm");
     let filters = template.resources("AWS::Logs::MetricFilter");
     assert!(filters.len() >= 5);
     for (id, filter) in filters {
         let pattern = text(&filter["FilterPattern"]);
-        if let Some(counter) = pattern.split("$.counter = \"").nth(1).and_then(|rest| rest.split('"').next())
-        {
-            let written = format!("counter = \"{counter}\"");
-            assert!(sources.contains(&written), "{id}: nothing writes {written}");
-        }
+        counted.extend(counters(&pattern));
         let metric = &filter["MetricTransformations"][0]["MetricName"];
         assert!(alarms.values().any(|alarm| alarm["MetricName"] == *metric), "{id} is watched by no alarm");
     }
+    // Which endpoint failed observe-migrations is a metric of its own.
+    counted.insert("observe_failed".to_owned());
+    assert_eq!(counted, counters(&sources).collect(), "what the template counts and what the code writes");
     for (id, alarm) in alarms {
         assert!(alarm["AlarmActions"]["Fn::If"].is_array(), "{id} tells nobody");
     }
+}
+
+#[test]
+fn a_read_that_the_writer_served_is_counted_whatever_the_reason() {
+    let template = Template::read();
+    let filters = template.resources("AWS::Logs::MetricFilter");
+    let of = |function: &str| -> BTreeSet<String> {
+        let log = format!("{function}Log");
+        let here = filters.values().filter(|filter| {
+            filter["MetricTransformations"][0]["MetricName"] == "WriterFallback"
+                && named(&filter["LogGroupName"]) == log
+        });
+        here.flat_map(|filter| counters(&text(&filter["FilterPattern"])).collect::<Vec<_>>()).collect()
+    };
+    let kinds = ["stale_read_avoided", "fallback", "reader_off"].map(str::to_owned);
+    assert_eq!(of("MigrationStatus"), BTreeSet::from(kinds));
+    assert_eq!(of("GuardMigrations"), BTreeSet::from(["reader_off".to_owned()]));
+}
+
+#[test]
+fn whoever_holds_the_writer_is_heard_when_nobody_knows_whether_a_statement_ran() {
+    let template = Template::read();
+    let heard: BTreeSet<String> = template
+        .resources("AWS::Logs::MetricFilter")
+        .values()
+        .filter(|filter| text(&filter["FilterPattern"]).contains("outcome_unknown"))
+        .map(|filter| named(&filter["LogGroupName"]))
+        .collect();
+    let holding = template.functions().into_values().filter(|function| {
+        // apply-schema fails as a whole, and the stack with it.
+        function.environment.contains_key("WRITER_SECRET_ARN") && function.name != "apply-schema"
+    });
+    let logs: BTreeSet<String> =
+        holding.map(|function| named(&function.properties["LoggingConfig"]["LogGroup"])).collect();
+    assert_eq!(heard, logs);
+}
+
+#[test]
+fn reader_and_writer_may_be_one_only_where_the_topology_says_so() {
+    let watched = |topology| {
+        let template = Template::with(&[("Topology", topology)]);
+        template.resources("AWS::CloudWatch::Alarm").contains_key("EndpointsCollapsedAlarm")
+    };
+    assert_eq!(["single", "direct-reader", "replica-cluster"].map(watched), [false, true, true]);
+}
+
+#[test]
+fn the_readme_explains_each_alarm_and_each_parameter() {
+    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
+    let template = Template::read();
+    let rows: Vec<&str> =
+        readme.lines().filter_map(|line| line.split(" | ").next()?.strip_prefix("| `")).collect();
+    let named: BTreeSet<&str> = rows.iter().flat_map(|row| row.split('`')).collect();
+    let alarms: BTreeSet<&str> = template.resources("AWS::CloudWatch::Alarm").into_keys().collect();
+    let explained: BTreeSet<&str> = named.iter().copied().filter(|word| word.ends_with("Alarm")).collect();
+    assert_eq!(explained, alarms);
+    for parameter in template.whole()["Parameters"].as_object().unwrap().keys() {
+        assert!(named.contains(parameter.as_str()), "{parameter}");
+    }
+}
+
+/// The counters that are named, in a filter's pattern or in the code that writes them.
+fn counters(text: &str) -> impl Iterator<Item = String> {
+    text.split("counter = \"").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned)
 }
 
 /// Everything that is written in a folder.
