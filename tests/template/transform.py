@@ -18,7 +18,7 @@ def main(source, result):
         if resource["Type"] == "AWS::Serverless::Function":
             # Where packaging puts what was built.
             resource["Properties"]["CodeUri"] = "s3://artefacts/bootstrap.zip"
-    # No managed policy of AWS is used: none has to be looked up.
+    # Managed policies of AWS are named by ARN: none has to be looked up.
     transformed = Translator({}, Parser()).translate(template, {})
     with open(result, "w", encoding="utf-8") as file:
         json.dump(transformed, file, indent=1)

@@ -35,7 +35,8 @@ pub fn decide(value: &Value, conditions: &Value, parameters: &[(&str, &str)]) ->
     }
 }
 
-fn holds(condition: &Value, conditions: &Value, parameters: &[(&str, &str)]) -> bool {
+/// Whether a condition holds; or one of a rule.
+pub fn holds(condition: &Value, conditions: &Value, parameters: &[(&str, &str)]) -> bool {
     let operator =
         condition.as_object().filter(|object| object.len() == 1).and_then(|object| object.iter().next());
     let Some((operator, operands)) = operator else { panic!("not a condition: {condition}") };

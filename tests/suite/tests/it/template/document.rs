@@ -28,8 +28,10 @@ pub struct Function {
     pub environment: BTreeMap<String, String>,
     /// The role that it has.
     pub role: String,
-    /// What the role allows.
+    /// What the role allows by this template.
     pub permissions: BTreeSet<Permission>,
+    /// The policies of AWS that the role has besides.
+    pub policies_of_aws: BTreeSet<String>,
     /// Its routes: method and path.
     pub routes: BTreeSet<(String, String)>,
 }
@@ -85,6 +87,7 @@ impl Template {
             metadata: self.0["Resources"][id]["Metadata"].clone(),
             environment: told.iter().map(|(name, value)| (name.clone(), named(value))).collect(),
             permissions: self.permissions(&role),
+            policies_of_aws: self.taken(&role).filter(|policy| policy.starts_with("arn:")).collect(),
             routes: events
                 .filter(|event| event["Type"] == "HttpApi")
                 .map(|event| {
@@ -98,16 +101,23 @@ impl Template {
         }
     }
 
-    /// What a role allows, by its own statements and by the policies of this template.
-    fn permissions(&self, role: &str) -> BTreeSet<Permission> {
+    /// The policies that a role has taken, those too that it has under a condition only.
+    fn taken(&self, role: &str) -> impl Iterator<Item = String> {
         let role = self.resources("AWS::IAM::Role")[role];
+        let named = list(&role["ManagedPolicyArns"]).into_iter().map(named).collect::<Vec<_>>();
+        let each = named.into_iter().flat_map(|of| of.split('|').map(str::to_owned).collect::<Vec<_>>());
+        each.filter(|policy| policy != "AWS::NoValue")
+    }
+
+    /// What a role allows, by its own statements and by the policies of this template.
+    fn permissions(&self, name: &str) -> BTreeSet<Permission> {
+        let role = self.resources("AWS::IAM::Role")[name];
         let shared = self.resources("AWS::IAM::ManagedPolicy");
         let own = list(&role["Policies"]).into_iter().map(|policy| &policy["PolicyDocument"]);
-        let taken = list(&role["ManagedPolicyArns"]).into_iter().map(|policy| {
-            let named = named(policy);
-            &shared.get(named.as_str()).unwrap_or_else(|| panic!("{named} is not in the template"))["PolicyDocument"]
+        let ours = self.taken(name).filter(|policy| !policy.starts_with("arn:")).map(|policy| {
+            &shared.get(policy.as_str()).unwrap_or_else(|| panic!("{policy} is not in the template"))["PolicyDocument"]
         });
-        let statements = own.chain(taken).flat_map(|document| list(&document["Statement"]));
+        let statements = own.chain(ours).flat_map(|document| list(&document["Statement"]));
         statements
             .flat_map(|statement| {
                 assert_eq!(statement["Effect"], "Allow", "{statement}");
@@ -125,14 +135,16 @@ impl Template {
 }
 
 /// What a value stands for, as one word: `Api` for a reference to it, `Queue.Arn` for an attribute, `a|b` for one or
-/// the other.
+/// the other, and a text that values are put into as it is.
 pub fn named(value: &Value) -> String {
     if let Some(either) = value.get("Fn::If").and_then(Value::as_array) {
         return either[1..].iter().map(named).collect::<Vec<_>>().join("|");
     }
     let only = value.as_object().filter(|object| object.len() == 1).and_then(|object| object.iter().next());
     match (value, only) {
-        (_, Some((key, Value::String(of)))) if key == "Ref" || key == "Fn::GetAtt" => of.clone(),
+        (_, Some((key, Value::String(of)))) if ["Ref", "Fn::GetAtt", "Fn::Sub"].contains(&key.as_str()) => {
+            of.clone()
+        }
         (Value::String(text), _) => text.clone(),
         _ => value.to_string(),
     }

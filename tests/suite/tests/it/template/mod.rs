@@ -6,8 +6,11 @@ mod conditions;
 mod dashboard;
 mod database;
 mod document;
+mod network;
 mod permissions;
 mod routes;
+mod rules;
+mod told;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +21,7 @@ use document::{Template, text, workspace};
 use local::local_registry::SigningKeys;
 use secrecy::ExposeSecret;
 use shared::{
-    config::{Settings, Variable, from_source, variables},
+    config::{Settings, Topology, Variable, from_source, variables},
     registry::{RegistryClient, RegistryConfig},
     runtime::Budgets,
 };
@@ -59,9 +62,14 @@ fn every_function_there_is_is_deployed() {
 /// The parameters that the topologies differ in.
 fn topologies() -> Vec<Vec<(&'static str, &'static str)>> {
     let mut all = Vec::new();
-    for topology in ["single", "replica-cluster"] {
+    for (topology, auth) in [
+        ("single", "secret"),
+        ("replica-cluster", "secret"),
+        ("direct-reader", "secret"),
+        ("direct-reader", "iam"),
+    ] {
         for created in ["true", "false"] {
-            all.push(vec![("Topology", topology), ("CreateDatabase", created)]);
+            all.push(vec![("Topology", topology), ("CreateDatabase", created), ("ReaderAuth", auth)]);
         }
     }
     all
@@ -83,6 +91,8 @@ fn in_every_topology_each_function_is_told_what_it_needs_and_nothing_that_it_ref
             assert!(told.contains_key("LOG_LEVEL"), "{name}");
         }
     }
+    let known: BTreeSet<&str> = topologies().iter().map(|parameters| parameters[0].1).collect();
+    assert_eq!(known, Topology::ALL.iter().map(|topology| topology.name()).collect());
 }
 
 /// What a function would read from its environment, where the template only names it.

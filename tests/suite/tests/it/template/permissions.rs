@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 
 use shared::endpoint::{Consistency, EndpointKind, PURPOSES};
 
-use super::document::{Function, Template, list, named, objects};
+use super::{
+    document::{Function, Template, list, named, objects},
+    told::TOLD,
+};
 
-const CLUSTERS: &str = "rds-data:ExecuteStatement";
-const SECRETS: &str = "secretsmanager:GetSecretValue";
+pub const CLUSTERS: &str = "rds-data:ExecuteStatement";
+pub const SECRETS: &str = "secretsmanager:GetSecretValue";
+pub const LOGIN: &str = "rds-db:connect";
 /// What takes more than a statement that commits by itself.
 const TRANSACTIONS: [&str; 3] =
     ["rds-data:BeginTransaction", "rds-data:CommitTransaction", "rds-data:RollbackTransaction"];
@@ -19,60 +23,72 @@ const READER: &str = "ReaderClusterArn|Database.DBClusterArn|WriterClusterArn";
 /// The secret of the role that owns the schema.
 const OWNER: &str = "Database.MasterUserSecret.SecretArn|OwnerSecretArn";
 
-/// A stack's parameters.
-type Parameters = [(&'static str, &'static str); 2];
-
-/// With two clusters each ARN is told under its own name: the parameters, the writer and the owner's secret.
-const WITH_TWO_CLUSTERS: [(Parameters, &str, &str); 2] = [
-    (
-        [("Topology", "replica-cluster"), ("CreateDatabase", "true")],
-        "Database.DBClusterArn",
-        "Database.MasterUserSecret.SecretArn",
-    ),
-    ([("Topology", "replica-cluster"), ("CreateDatabase", "false")], "WriterClusterArn", "OwnerSecretArn"),
-];
-
-fn reached<'a>(function: &'a Function, action: &str) -> BTreeSet<&'a str> {
+pub fn reached<'a>(function: &'a Function, action: &str) -> BTreeSet<&'a str> {
     function.permissions.iter().filter(|(of, _)| of == action).map(|(_, on)| on.as_str()).collect()
 }
 
-/// The clusters and the database secrets that the function's purposes need.
-fn needed(function: &str) -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
+/// Where the endpoints are.
+struct Places {
+    writer: &'static str,
+    /// A cluster, or a user of a server.
+    reader: &'static str,
+    owner: &'static str,
+}
+
+/// The clusters and users, and the database secrets, that the function's purposes need.
+fn needed(function: &str, at: &Places) -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
     let (mut clusters, mut secrets) = (BTreeSet::new(), BTreeSet::new());
     for rule in PURPOSES.iter().filter(|rule| rule.functions.contains(&function)) {
         if matches!(rule.endpoint, EndpointKind::Writer | EndpointKind::Both) {
-            clusters.insert(WRITER);
+            clusters.insert(at.writer);
             secrets.insert("WritingSecret");
         }
         if matches!(rule.endpoint, EndpointKind::Reader | EndpointKind::Both) {
-            clusters.insert(READER);
+            clusters.insert(at.reader);
             secrets.insert("ReadingSecret");
         }
         match rule.consistency {
             // What the reader has not replayed yet, or cannot serve, is read on the writer, with the reader's
             // secret: such a purpose has no other.
             Consistency::AtLeastSeen | Consistency::Any => {
-                clusters.insert(WRITER);
+                clusters.insert(at.writer);
             }
             Consistency::Latest | Consistency::Hint | Consistency::Compared => {}
         }
     }
     // It logs in as the owner, and gives the others their passwords.
     if function == "apply-schema" {
-        secrets.extend(["ReadingSecret", OWNER]);
+        secrets.extend(["ReadingSecret", at.owner]);
     }
     (clusters, secrets)
 }
 
 #[test]
 fn each_function_may_reach_exactly_the_endpoints_that_its_purposes_name() {
-    for (name, function) in Template::read().functions() {
-        let (clusters, secrets) = needed(&name);
+    let at = Places { writer: WRITER, reader: READER, owner: OWNER };
+    // What a role may under a condition is compared where that holds.
+    may_reach_exactly_what_is_needed(&Template::read(), &at, |function| reached(function, CLUSTERS));
+    for told in &TOLD {
+        let at = Places { writer: told.writer, reader: told.login, owner: told.owner };
+        let template = told.template("direct-reader", "iam");
+        may_reach_exactly_what_is_needed(&template, &at, |function| {
+            reached(function, CLUSTERS).union(&reached(function, LOGIN)).copied().collect()
+        });
+    }
+}
+
+fn may_reach_exactly_what_is_needed(
+    template: &Template,
+    at: &Places,
+    endpoints: impl for<'a> Fn(&'a Function) -> BTreeSet<&'a str>,
+) {
+    for (name, function) in template.functions() {
+        let (clusters, secrets) = needed(&name, at);
         assert!(!clusters.is_empty(), "{name} has no purpose");
-        assert_eq!(reached(&function, CLUSTERS), clusters, "{name}");
+        assert_eq!(endpoints(&function), clusters, "{name}");
         let of_the_database: BTreeSet<&str> = reached(&function, SECRETS)
             .into_iter()
-            .filter(|secret| ["WritingSecret", "ReadingSecret", OWNER].contains(secret))
+            .filter(|secret| ["WritingSecret", "ReadingSecret", at.owner].contains(secret))
             .collect();
         assert_eq!(of_the_database, secrets, "{name}");
     }
@@ -85,6 +101,9 @@ fn the_notifications_function_reaches_the_writer_alone_and_status_has_no_secret_
     assert_eq!(reached(notification, CLUSTERS), BTreeSet::from([WRITER]));
     assert!(!notification.permissions.iter().any(|(_, on)| on == "ReadingSecret"));
     assert!(!notification.environment.keys().any(|name| name.starts_with("READER")));
+    // Nor is it where a reader that is connected to could be reached.
+    assert!(notification.properties.get("VpcConfig").is_none());
+    assert!(reached(notification, LOGIN).is_empty() && notification.policies_of_aws.is_empty());
     let status = &functions["migration-status"];
     assert!(!status.permissions.iter().any(|(_, on)| on == "WritingSecret"));
     assert!(!status.environment.contains_key("WRITER_SECRET_ARN"));
@@ -98,55 +117,6 @@ fn the_owners_secret_and_transactions_are_apply_schemas_alone() {
         for action in TRANSACTIONS {
             assert_eq!(!reached(&function, action).is_empty(), mine, "{name}: {action}");
         }
-    }
-}
-
-#[test]
-fn each_variable_holds_what_its_name_says() {
-    for (parameters, writer, owner) in &WITH_TWO_CLUSTERS {
-        is_told_what_the_names_say(&Template::with(parameters), writer, owner);
-    }
-}
-
-fn is_told_what_the_names_say(template: &Template, writer: &str, owner: &str) {
-    for (name, function) in template.functions() {
-        for (variable, value) in &function.environment {
-            let expected = match variable.as_str() {
-                "TOPOLOGY" => "Topology",
-                "WRITER_ARN" => writer,
-                "WRITER_SECRET_ARN" => "WritingSecret",
-                "READER_ARN" => "ReaderClusterArn",
-                "READER_SECRET_ARN" => "ReadingSecret",
-                "OWNER_SECRET_ARN" => owner,
-                "DATABASE_NAME" => "DatabaseName",
-                "REGISTRY_URL" => "RegistryUrl",
-                "REGISTRY_TOKEN_AUDIENCE" => "RegistryTokenAudience",
-                "REGISTRY_TOKEN_ISSUER" => "RegistryTokenIssuer",
-                "REGISTRY_SIGNING_KEY_SECRET_ARN" => "SigningKey",
-                "NOTIFICATION_SECRET_ARN" => "NotificationSecret",
-                "OPERATOR_TOKEN_SECRET_ARN" => "OperatorToken",
-                "LOG_LEVEL" => "LogLevel",
-                "METRIC_NAMESPACE" => "AWS::StackName",
-                other => panic!("{name} is told {other}, which nobody knows"),
-            };
-            assert_eq!(value, expected, "{name}: {variable}");
-        }
-    }
-}
-
-#[test]
-fn each_function_may_reach_exactly_what_it_is_told() {
-    let both = WITH_TWO_CLUSTERS.iter().flat_map(|(parameters, ..)| Template::with(parameters).functions());
-    for (name, function) in both {
-        let told: BTreeSet<&str> = function
-            .environment
-            .iter()
-            .filter(|(variable, _)| variable.ends_with("_ARN"))
-            .map(|(_, value)| value.as_str())
-            .collect();
-        let reached: BTreeSet<&str> =
-            [CLUSTERS, SECRETS].iter().flat_map(|of| reached(&function, of)).collect();
-        assert_eq!(reached, told, "{name}");
     }
 }
 
@@ -166,6 +136,7 @@ fn each_function_has_a_role_of_its_own_that_does_nothing_else() {
                     assert_eq!((name.as_str(), on.as_str()), ("apply-schema", WRITER), "{action}");
                 }
                 "logs:CreateLogStream" | "logs:PutLogEvents" => assert_eq!(*on, log, "{name}"),
+                LOGIN => assert!(function.environment.contains_key("TOPOLOGY"), "{name} does not read"),
                 "sqs:SendMessage" => {
                     assert!(function.routes.is_empty(), "{name} has no schedule");
                     assert_eq!(on, "ScheduleFailures.Arn");

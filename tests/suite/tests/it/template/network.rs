@@ -1,0 +1,133 @@
+//! The network of the functions that read directly, and that nothing else is in one.
+
+use std::collections::BTreeSet;
+
+use super::{
+    document::{Template, list, named, text},
+    topologies,
+};
+
+const INTERFACES: &str = "arn:${AWS::Partition}:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole";
+
+#[test]
+fn what_reads_directly_is_in_a_vpc_with_the_authorities_to_trust_and_nothing_else_is() {
+    for parameters in topologies() {
+        let direct = parameters.contains(&("Topology", "direct-reader"));
+        let (subnets, groups) = if parameters.contains(&("CreateDatabase", "true")) {
+            (
+                r#"[{"Ref":"NetworkSubnetA"},{"Ref":"NetworkSubnetB"}]"#,
+                r#"[{"Fn::GetAtt":"ReadingFunctions.GroupId"}]"#,
+            )
+        } else {
+            (
+                r#"{"Fn::Split":[",",{"Ref":"ReaderSubnetIds"}]}"#,
+                r#"{"Fn::Split":[",",{"Ref":"ReaderSecurityGroupIds"}]}"#,
+            )
+        };
+        let mut reading = 0;
+        for (name, function) in Template::with(&parameters).functions() {
+            let layers: Vec<String> = list(&function.properties["Layers"]).into_iter().map(named).collect();
+            let place = &function.properties["VpcConfig"];
+            if !(direct && function.environment.contains_key("TOPOLOGY")) {
+                assert!(place.is_null() && layers.is_empty(), "{name} with {parameters:?}");
+                assert!(function.policies_of_aws.is_empty(), "{name} with {parameters:?}");
+                continue;
+            }
+            reading += 1;
+            assert_eq!(place["SubnetIds"].to_string(), subnets, "{name}");
+            assert_eq!(place["SecurityGroupIds"].to_string(), groups, "{name}");
+            assert_eq!(layers, ["CaBundleLayerArn"], "{name}");
+            assert_eq!(function.policies_of_aws, BTreeSet::from([INTERFACES.to_owned()]), "{name}");
+        }
+        assert_eq!(reading, if direct { 3 } else { 0 }, "{parameters:?}");
+    }
+}
+
+#[test]
+fn other_topologies_and_other_peoples_networks_get_nothing_of_it() {
+    let made = |parameters: &[(&str, &str)]| -> BTreeSet<String> {
+        let template = Template::with(parameters);
+        let all = template.whole()["Resources"].as_object().unwrap();
+        all.iter()
+            .filter(|(_, of)| text(&of["Type"]).starts_with("AWS::EC2::"))
+            .map(|(id, _)| id.clone())
+            .collect()
+    };
+    let network = ["Network", "NetworkSubnetA", "NetworkSubnetB", "DatabaseSecurityGroup"].map(str::to_owned);
+    for parameters in topologies() {
+        let expected = match (parameters[0].1, parameters[1].1) {
+            (_, "false") => BTreeSet::new(),
+            ("direct-reader", _) => continue,
+            _ => BTreeSet::from(network.clone()),
+        };
+        assert_eq!(made(&parameters), expected, "{parameters:?}");
+    }
+}
+
+fn created() -> Template {
+    Template::with(&[("Topology", "direct-reader"), ("CreateDatabase", "true")])
+}
+
+/// Where everything goes that leaves a subnet, by what its route names.
+fn way_out(template: &Template, subnet: &str, by: &str) -> String {
+    let tables = template.resources("AWS::EC2::SubnetRouteTableAssociation");
+    let table =
+        tables.values().find(|of| named(&of["SubnetId"]) == subnet).map(|of| named(&of["RouteTableId"]));
+    let routes = template.resources("AWS::EC2::Route");
+    let route = routes.values().find(|route| Some(named(&route["RouteTableId"])) == table).unwrap();
+    assert_eq!(route["DestinationCidrBlock"], "0.0.0.0/0");
+    named(&route[by])
+}
+
+#[test]
+fn a_created_network_leads_out_by_a_gateway_and_to_the_services_that_reading_needs() {
+    let template = created();
+    let private = ["NetworkSubnetA", "NetworkSubnetB"];
+    for subnet in private {
+        let nat = way_out(&template, subnet, "NatGatewayId");
+        let public = named(&template.resources("AWS::EC2::NatGateway")[nat.as_str()]["SubnetId"]);
+        assert!(!private.contains(&public.as_str()));
+        let internet = way_out(&template, &public, "GatewayId");
+        assert!(
+            template.resources("AWS::EC2::InternetGateway").contains_key(internet.as_str()),
+            "{internet}"
+        );
+    }
+    let endpoints = template.resources("AWS::EC2::VPCEndpoint");
+    let services: BTreeSet<String> = endpoints.values().map(|of| named(&of["ServiceName"])).collect();
+    let expected = ["secretsmanager", "rds-data"].map(|of| format!("com.amazonaws.${{AWS::Region}}.{of}"));
+    assert_eq!(services, BTreeSet::from(expected));
+    let groups = template.resources("AWS::EC2::SecurityGroup");
+    for (id, endpoint) in endpoints {
+        assert_eq!(endpoint["PrivateDnsEnabled"], true, "{id}: the SDK knows no other name");
+        assert_eq!(list(&endpoint["SubnetIds"]).into_iter().map(named).collect::<Vec<_>>(), private, "{id}");
+        let group = named(list(&endpoint["SecurityGroupIds"])[0]);
+        let [ingress] = list(&groups[group.trim_end_matches(".GroupId")]["SecurityGroupIngress"])[..] else {
+            panic!("{id}")
+        };
+        assert_eq!((&ingress["FromPort"], &ingress["ToPort"]), (&443.into(), &443.into()), "{id}");
+        assert_eq!(named(&ingress["SourceSecurityGroupId"]), "ReadingFunctions.GroupId", "{id}");
+    }
+}
+
+#[test]
+fn a_created_database_lets_in_the_functions_that_read_and_nobody_else() {
+    let template = created();
+    let database: Vec<String> =
+        list(&template.resources("AWS::RDS::DBCluster")["Database"]["VpcSecurityGroupIds"])
+            .into_iter()
+            .map(named)
+            .collect();
+    assert_eq!(database, ["DatabaseSecurityGroup"]);
+    assert!(
+        template.resources("AWS::EC2::SecurityGroup")["DatabaseSecurityGroup"]["SecurityGroupIngress"]
+            .is_null()
+    );
+    let all = template.resources("AWS::EC2::SecurityGroupIngress");
+    let [ingress] = all.into_values().collect::<Vec<_>>()[..] else { panic!("one is expected") };
+    assert_eq!(named(&ingress["GroupId"]), "DatabaseSecurityGroup.GroupId");
+    assert_eq!(named(&ingress["SourceSecurityGroupId"]), "ReadingFunctions.GroupId");
+    assert_eq!([named(&ingress["FromPort"]), named(&ingress["ToPort"])], ["Database.Endpoint.Port"; 2]);
+    let reading = &template.functions()["migration-status"];
+    assert_eq!(reading.environment["READER_PORT"], "Database.Endpoint.Port");
+}
