@@ -35,6 +35,10 @@ pub enum Why {
     OutOfTime,
 }
 
+/// How often a claim is made anew that found no slot. A claim passes over the slot that another one is just taking,
+/// and does not see the one that was freed for that other one after it began itself: the next does.
+const LOOKS: usize = 3;
+
 /// Gives a free slot to the repository that is due next, and to the one after it while those turn out to have
 /// nothing to import or are refused.
 ///
@@ -46,11 +50,18 @@ pub async fn fill_slot(
     patience: Patience,
     deadline: Instant,
 ) -> Result<Filled, EndpointError> {
+    let mut looks = 0;
     while Instant::now() < deadline {
         let row = match store.claim_next(new_change(), deadline).await? {
             Claimed::Started(row) => *row,
             Claimed::Disabled => return Ok(Filled::Empty(Why::Disabled)),
-            Claimed::NoSlot => return Ok(Filled::Empty(Why::NoSlot)),
+            Claimed::NoSlot => {
+                looks += 1;
+                if looks < LOOKS {
+                    continue;
+                }
+                return Ok(Filled::Empty(Why::NoSlot));
+            }
             Claimed::SlotWaits => return Ok(Filled::Empty(Why::SlotWaits)),
             Claimed::NoneDue => return Ok(Filled::Empty(Why::NoneDue)),
         };

@@ -30,6 +30,23 @@ use uuid::Uuid;
 /// How long anything is waited for. Far more than it takes: a test that waits this long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The history of a migration in which every transition happened once.
+pub const WHOLE: [&str; 4] = [
+    "start_pre_import default>pre_importing",
+    "finish_pre_import pre_importing>pre_import_done",
+    "start_import pre_import_done>importing",
+    "finish_import importing>import_done",
+];
+
+/// The same where the registry never heard of the first attempt, and the guard began another.
+pub const BEGUN_AGAIN: [&str; 5] = [
+    "start_pre_import default>pre_importing",
+    "start_pre_import pre_importing>pre_importing",
+    "finish_pre_import pre_importing>pre_import_done",
+    "start_import pre_import_done>importing",
+    "finish_import importing>import_done",
+];
+
 /// A stack with room for many repositories and few processes.
 #[must_use]
 pub fn options() -> StackOptions {

@@ -9,7 +9,7 @@ use local::{
 use reqwest::{Method, Response, StatusCode, header};
 use serde_json::Value;
 use shared::{endpoint::Relation, store};
-use suite::{given, options, positions::read_with_positions, repositories, row, sql, until_state};
+use suite::{PATIENCE, given, options, positions::read_with_positions, repositories, row, sql, until_state};
 
 const READING: [Function; 2] = [Function::MigrationStatus, Function::GuardMigrations];
 const STATUS: &str = "/migrations/status/group/image";
@@ -106,6 +106,7 @@ async fn the_writer_is_protected_from_everybodys_fallback_and_a_misconfiguration
             503 => refused += 1,
             other => panic!("{other}"),
         }
+        assert!(began.elapsed() < PATIENCE, "the writer served {by_the_writer}");
         let most = 10 + began.elapsed().as_secs() + 1;
         assert!(by_the_writer <= most, "{by_the_writer} in {:?}", began.elapsed());
     }

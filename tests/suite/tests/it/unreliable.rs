@@ -9,15 +9,10 @@ use local::{
     local_registry::{Effect, Operation, Point, Rule, Status, Step, StepTime, storage::verify},
 };
 use reqwest::StatusCode;
-use suite::{given, history, options, primary, push_image, repositories, row, stack, until, until_state};
+use suite::{
+    WHOLE, given, history, options, primary, push_image, repositories, row, stack, until, until_state,
+};
 use uuid::Uuid;
-
-const WHOLE: [&str; 4] = [
-    "start_pre_import default>pre_importing",
-    "finish_pre_import pre_importing>pre_import_done",
-    "start_import pre_import_done>importing",
-    "finish_import importing>import_done",
-];
 
 fn applied(history: &[String]) -> Vec<&str> {
     history.iter().map(String::as_str).filter(|line| !line.ends_with(')')).collect()

@@ -14,24 +14,7 @@ use local::{
     local_registry::{Effect, Operation, Point, Rule, Step, storage::verify},
 };
 use serde_json::Value;
-use suite::{PATIENCE, history, options, primary, repositories, row, sql, until_state};
-
-/// A migration in which every transition happened once.
-const WHOLE: [&str; 4] = [
-    "start_pre_import default>pre_importing",
-    "finish_pre_import pre_importing>pre_import_done",
-    "start_import pre_import_done>importing",
-    "finish_import importing>import_done",
-];
-
-/// The same where the registry never heard of the first attempt, and the guard began another.
-const BEGUN_AGAIN: [&str; 5] = [
-    "start_pre_import default>pre_importing",
-    "start_pre_import pre_importing>pre_importing",
-    "finish_pre_import pre_importing>pre_import_done",
-    "start_import pre_import_done>importing",
-    "finish_import importing>import_done",
-];
+use suite::{BEGUN_AGAIN, PATIENCE, WHOLE, history, options, primary, repositories, row, sql, until_state};
 
 /// A stack in which nobody ticks a schedule and no step is ever past its time, with so many processes of each
 /// function.

@@ -16,7 +16,7 @@ use local::{
 };
 use reqwest::{Method, Response};
 use serde_json::Value;
-use suite::{PATIENCE, history, options, primary, repositories, row, sql, until_state};
+use suite::{BEGUN_AGAIN, PATIENCE, WHOLE, history, options, primary, repositories, row, sql, until_state};
 
 /// How long a function may take until its answer, and what a busy machine adds to that. Together they stay
 /// below the registry's notification timeout of 10 s.
@@ -25,23 +25,6 @@ const MARGIN: Duration = Duration::from_millis(1900);
 
 /// How long a scheduled function may run.
 const INVOCATION: Duration = Duration::from_secs(29);
-
-/// The history of a migration in which every transition happened once.
-const WHOLE: [&str; 4] = [
-    "start_pre_import default>pre_importing",
-    "finish_pre_import pre_importing>pre_import_done",
-    "start_import pre_import_done>importing",
-    "finish_import importing>import_done",
-];
-
-/// The same where the registry never heard of the first attempt, and the guard began another.
-const BEGUN_AGAIN: [&str; 5] = [
-    "start_pre_import default>pre_importing",
-    "start_pre_import pre_importing>pre_importing",
-    "finish_pre_import pre_importing>pre_import_done",
-    "start_import pre_import_done>importing",
-    "finish_import importing>import_done",
-];
 
 /// What meets a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

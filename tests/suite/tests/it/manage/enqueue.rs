@@ -191,7 +191,9 @@ async fn a_sweep_does_not_wait_for_one_answer_of_the_registry_before_it_asks_for
     let stack = stack().await;
     let registry = stack.registry().unwrap();
     let paths = ["group/a", "group/b", "group/c", "group/d"];
-    // The first is answered at once, the others not before they are let go.
+    // The first is answered at once, the others not before they are let go. Nothing ends before, whose slot would
+    // be filled by somebody else than the sweep.
+    registry.rules().add(Rule::new(Effect::Hold { at: Point::Notification }).repository(paths[0]));
     for path in &paths[1..] {
         for effect in [Effect::NotifyBeforeAccepted, Effect::Hold { at: Point::Work }] {
             registry.rules().add(Rule::new(effect).repository(path).step(Step::Pre));
@@ -211,7 +213,8 @@ async fn a_sweep_does_not_wait_for_one_answer_of_the_registry_before_it_asks_for
 
     let (told, ()) = futures::join!(sweep(&stack), let_go);
 
-    assert_eq!((&told["started"], &told["ended"]), (&json!(4), &json!("none_due")), "{told}");
+    // The last one may by then have been started in the place of the first.
+    assert_eq!(told["ended"], "none_due", "{told}");
     for path in paths {
         until_state(&stack, path, "import_done").await.unwrap();
     }
