@@ -41,6 +41,11 @@ for function in functions/*/; do
     printf 'ok  %-24s %5.1f MB, for arm64\n' "$name" "$(stat -c %s "$artefact" | awk '{ print $1 / 1000000 }')"
 done
 
+# What is put beside the functions that read directly: at the top of the layer, where they look for it.
+layer=$(awk '/^  Authorities:/ { there = 1 } there && /ContentUri:/ { print $2; exit }' "$built/template.yaml")
+cmp "$built/$layer/rds-ca.pem" shared/direct/authorities/rds-ca.pem
+echo "ok  the layer with the authorities is $layer"
+
 # The local stack without its functions; the artefact joins a cargo lambda as one of its own.
 echo "Building the local stack" >&2
 cargo build --locked --quiet -p local --bins --target-dir target

@@ -18,6 +18,8 @@ def main(source, result):
         if resource["Type"] == "AWS::Serverless::Function":
             # Where packaging puts what was built.
             resource["Properties"]["CodeUri"] = "s3://artefacts/bootstrap.zip"
+        if resource["Type"] == "AWS::Serverless::LayerVersion":
+            resource["Properties"]["ContentUri"] = "s3://artefacts/layer.zip"
     # Managed policies of AWS are named by ARN: none has to be looked up.
     transformed = Translator({}, Parser()).translate(template, {})
     with open(result, "w", encoding="utf-8") as file:

@@ -7,13 +7,16 @@ use shared::{
     runtime::{RequestType, ResourceRequest},
     store::{
         Store,
-        schema::{Applied, SchemaError, Verifiers, newest, number, scripts},
+        schema::{Applied, Publisher, Roles, SchemaError, newest, number, scripts},
     },
 };
 use tokio::time::Instant;
 
 pub use crate::login::LoginError;
-use crate::{config::Config, login::verifier};
+use crate::{
+    config::{Config, ReaderNeeds},
+    login::{password, verifier},
+};
 
 /// Why the schema is not as the stack wants it. The stack shows it among its events; it holds no secret.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +42,12 @@ pub enum ApplyError {
     /// The database refused, or could not be reached in time.
     #[error(transparent)]
     Schema(#[from] SchemaError),
+    /// The second cluster's did. The first one has not been changed.
+    #[error("the second cluster: {0}")]
+    SecondCluster(SchemaError),
+    /// Both clusters have their schema, and the second does not follow the first.
+    #[error("replication to the second cluster: {0}")]
+    Replication(SchemaError),
 }
 
 /// Does what the stack wants: create and update are the same, and delete leaves the data alone (nothing is applied
@@ -54,12 +63,41 @@ pub async fn handle(request: ResourceRequest, until: Instant) -> Result<Option<A
     let config: Config = from_process()?;
     let sdk = sdk_config().await;
     let secrets = SecretReader::new(&sdk);
-    let verifiers = Verifiers {
-        driver: verifier(&secrets, &config.writer_secret_arn, "migration_driver").await?,
-        reader: verifier(&secrets, &config.reader_secret_arn, "migration_reader").await?,
+    let driver = password(&secrets, &config.writer_secret_arn, "migration_driver").await?;
+    let reader = password(&secrets, &config.reader_secret_arn, "migration_reader").await?;
+    let first = Store::new(Transactions::new(&sdk, config.endpoint()));
+    let mut roles = Roles {
+        driver: Some(verifier(&driver)),
+        reader: verifier(&reader),
+        replication: None,
+        iam_user: None,
     };
-    let store = Store::new(Transactions::new(&sdk, config.endpoint()));
-    let applied = store.apply(&scripts(), newer_is_known, &verifiers, until).await?;
+    let scripts = scripts();
+    let applied = match &config.reader {
+        ReaderNeeds::Nothing => first.apply(&scripts, newer_is_known, &roles, until).await?,
+        ReaderNeeds::IamUser(user) => {
+            roles.iam_user = Some(user.clone());
+            first.apply(&scripts, newer_is_known, &roles, until).await?
+        }
+        ReaderNeeds::Replica(replica) => {
+            let second = Store::new(Transactions::new(&sdk, config.replica_endpoint(replica)));
+            // What the first cluster begins to send, the second must know already. Nobody writes there.
+            let there = Roles { driver: None, ..roles.clone() };
+            second.apply(&scripts, newer_is_known, &there, until).await.map_err(ApplyError::SecondCluster)?;
+            let password =
+                password(&secrets, &replica.replication_secret_arn, "migration_replication").await?;
+            roles.replication = Some(verifier(&password));
+            let applied = first.apply(&scripts, newer_is_known, &roles, until).await?;
+            let publisher = Publisher {
+                host: replica.writer_host.clone(),
+                port: replica.writer_port,
+                database: config.database.clone(),
+                password,
+            };
+            second.subscribe(&first, &publisher, until).await.map_err(ApplyError::Replication)?;
+            applied
+        }
+    };
     tracing::info!(?applied, served_by = "writer", "schema");
     Ok(Some(applied))
 }

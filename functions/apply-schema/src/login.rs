@@ -36,17 +36,22 @@ struct Login {
     password: SecretString,
 }
 
-/// The verifier of the password that a role's secret holds: the password itself goes no further.
-pub(crate) async fn verifier(
+/// The password that a role's secret holds.
+pub(crate) async fn password(
     secrets: &SecretReader,
     arn: &SecretArn,
     role: &'static str,
 ) -> Result<SecretString, LoginError> {
     let text = secrets.read(arn).await?;
-    verifier_of(text.expose_secret(), arn, role)
+    password_of(text.expose_secret(), arn, role)
 }
 
-fn verifier_of(text: &str, arn: &SecretArn, role: &'static str) -> Result<SecretString, LoginError> {
+/// What PostgreSQL keeps of a password.
+pub(crate) fn verifier(password: &SecretString) -> SecretString {
+    scram_sha_256(password.expose_secret().as_bytes()).into()
+}
+
+fn password_of(text: &str, arn: &SecretArn, role: &'static str) -> Result<SecretString, LoginError> {
     // The parser's own error would show some of it.
     let login: Login = serde_json::from_str(text).map_err(|_| LoginError::Form { arn: arn.clone() })?;
     if login.password.expose_secret().is_empty() {
@@ -55,21 +60,21 @@ fn verifier_of(text: &str, arn: &SecretArn, role: &'static str) -> Result<Secret
     if login.username != role {
         return Err(LoginError::Role { arn: arn.clone(), role });
     }
-    Ok(scram_sha_256(login.password.expose_secret().as_bytes()).into())
+    Ok(login.password)
 }
 
 #[cfg(test)]
 mod tests {
     use secrecy::ExposeSecret;
 
-    use super::verifier_of;
+    use super::{password_of, verifier};
 
     const ARN: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:reader";
 
     #[test]
     fn a_password_becomes_a_verifier_that_is_another_one_each_time() {
         let secret = r#"{"username":"migration_reader","password":"hunter2","engine":"postgres"}"#;
-        let made = || verifier_of(secret, &ARN.parse().unwrap(), "migration_reader").unwrap();
+        let made = || verifier(&password_of(secret, &ARN.parse().unwrap(), "migration_reader").unwrap());
         let (one, other) = (made(), made());
         assert!(one.expose_secret().starts_with("SCRAM-SHA-256$4096:"));
         assert!(!one.expose_secret().contains("hunter2"));
@@ -86,7 +91,7 @@ mod tests {
             (r#"{"username":"hunter2","password":"hunter2"}"#, "is not that of the role migration_reader"),
         ] {
             let error =
-                verifier_of(secret, &ARN.parse().unwrap(), "migration_reader").unwrap_err().to_string();
+                password_of(secret, &ARN.parse().unwrap(), "migration_reader").unwrap_err().to_string();
             assert!(error.contains(ARN) && error.contains(reason), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }

@@ -75,6 +75,22 @@ impl Environment<'_> {
         self.faults.push(Fault::Wrong { name, reason: reason.to_string() });
     }
 
+    /// Of what may be absent in general, what must be there after all.
+    pub fn needed<T>(&mut self, name: &'static str, told: Option<Option<T>>) -> Option<T> {
+        let told = told?;
+        if told.is_none() {
+            self.miss(name);
+        }
+        told
+    }
+
+    /// Refuses what may be there in general and is there. What cannot be read is refused already.
+    pub fn refuse_told<T>(&mut self, name: &'static str, told: &Option<Option<T>>, reason: impl Display) {
+        if matches!(told, Some(Some(_))) {
+            self.refuse(name, reason);
+        }
+    }
+
     fn take(&mut self, variable: Variable) -> Option<String> {
         self.asked.push(variable);
         (self.source)(variable.name).filter(|text| !text.is_empty())

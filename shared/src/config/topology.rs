@@ -1,7 +1,7 @@
 //! Where the reader is. Each topology wants variables of its own and refuses the others': what is said about a
 //! reader and not used would be taken for true.
 
-use std::{fmt::Display, path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr};
 
 use url::Url;
 
@@ -178,7 +178,7 @@ impl Told {
         writer: Option<&ClusterArn>,
     ) -> Option<ReaderPlace> {
         self.refuse_a_server(environment, "with TOPOLOGY=replica-cluster the reader is behind the Data API");
-        let arn = needed(environment, "READER_ARN", self.arn)?;
+        let arn = environment.needed("READER_ARN", self.arn)?;
         if writer == Some(&arn) {
             environment.refuse("READER_ARN", "the writer's own cluster is TOPOLOGY=single");
         }
@@ -190,12 +190,11 @@ impl Told {
             environment,
             "with TOPOLOGY=direct-reader the reader is a server, not a cluster",
         );
-        let host = needed(environment, "READER_HOST", self.host);
-        let certificates = needed(environment, "READER_CA_FILE", self.certificates);
-        let auth = match needed(environment, "READER_AUTH", self.auth) {
+        let host = environment.needed("READER_HOST", self.host);
+        let certificates = environment.needed("READER_CA_FILE", self.certificates);
+        let auth = match environment.needed("READER_AUTH", self.auth) {
             Some(Auth::Secret) => {
-                refused(
-                    environment,
+                environment.refuse_told(
                     "READER_USER",
                     &self.user,
                     "with READER_AUTH=secret the secret has the user",
@@ -203,7 +202,7 @@ impl Told {
                 Some(ReaderAuth::Secret)
             }
             Some(Auth::Iam) => {
-                needed(environment, "READER_USER", self.user).map(|user| ReaderAuth::Iam { user })
+                environment.needed("READER_USER", self.user).map(|user| ReaderAuth::Iam { user })
             }
             None => None,
         };
@@ -216,36 +215,16 @@ impl Told {
     }
 
     fn refuse_a_cluster(&self, environment: &mut Environment<'_>, reason: &str) {
-        refused(environment, "READER_ARN", &self.arn, reason);
-        refused(environment, "READER_ENDPOINT_URL", &self.endpoint_url, reason);
+        environment.refuse_told("READER_ARN", &self.arn, reason);
+        environment.refuse_told("READER_ENDPOINT_URL", &self.endpoint_url, reason);
     }
 
     fn refuse_a_server(&self, environment: &mut Environment<'_>, reason: &str) {
-        refused(environment, "READER_HOST", &self.host, reason);
-        refused(environment, "READER_PORT", &self.port, reason);
-        refused(environment, "READER_CA_FILE", &self.certificates, reason);
-        refused(environment, "READER_AUTH", &self.auth, reason);
-        refused(environment, "READER_USER", &self.user, reason);
-    }
-}
-
-fn needed<T>(environment: &mut Environment<'_>, name: &'static str, told: Option<Option<T>>) -> Option<T> {
-    let told = told?;
-    if told.is_none() {
-        environment.miss(name);
-    }
-    told
-}
-
-fn refused<T>(
-    environment: &mut Environment<'_>,
-    name: &'static str,
-    told: &Option<Option<T>>,
-    reason: impl Display,
-) {
-    // What cannot be read is refused already.
-    if matches!(told, Some(Some(_))) {
-        environment.refuse(name, reason);
+        environment.refuse_told("READER_HOST", &self.host, reason);
+        environment.refuse_told("READER_PORT", &self.port, reason);
+        environment.refuse_told("READER_CA_FILE", &self.certificates, reason);
+        environment.refuse_told("READER_AUTH", &self.auth, reason);
+        environment.refuse_told("READER_USER", &self.user, reason);
     }
 }
 

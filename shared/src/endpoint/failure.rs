@@ -146,12 +146,12 @@ impl Failure {
     }
 
     /// PostgreSQL refused a statement: the state says why. Of `message` only what may be shown is kept: those
-    /// of class 42 speak of the statement's text, which is a constant; of the others only a constraint's name
-    /// is taken, since they quote values.
+    /// of class 42 speak of the statement's text, which is a constant, and P0001 is what a statement of ours says
+    /// itself; of the others only a constraint's name is taken, since they quote values.
     #[must_use]
     pub fn of_postgres(state: SqlState, message: &str) -> Self {
         let (outcome, class) = state.meaning();
-        let detail = if state.as_str().starts_with("42") {
+        let detail = if state.as_str().starts_with("42") || state.as_str() == "P0001" {
             Some(cut(message))
         } else {
             constraint(message).map(|name| format!("constraint {}", cut(name)))

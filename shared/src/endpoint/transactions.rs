@@ -10,8 +10,8 @@ use super::{
     data_api_error::failure_of,
 };
 
-/// The writer, for what must happen in one transaction: the schema, and nothing else. Everything else is one
-/// statement that commits by itself.
+/// A cluster's writer instance, for what must happen in one transaction: the schema, and nothing else. Everything
+/// else is one statement that commits by itself.
 ///
 /// A transaction lives on one connection to the writer instance of the cluster that its ARN names; there is none
 /// on a reader. The service ends one that has had no call for three minutes.
@@ -50,6 +50,41 @@ impl Transactions {
             Failure::new(Outcome::Unknown, ErrorClass::Undecodable).with_detail("a transaction without an id")
         })?;
         Ok(Transaction { service: &self.service, id })
+    }
+
+    /// Runs a statement that cannot be in a transaction: it commits by itself. Sent once. Its rows, if it has any,
+    /// say nothing.
+    ///
+    /// # Errors
+    /// A [`Failure`] whose outcome tells whether it ran: often nobody knows.
+    pub async fn run_alone<E: Effect>(
+        &self,
+        statement: &Statement<E>,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        self.service.execute(statement, None, deadline).await.map(drop)
+    }
+}
+
+impl Service {
+    async fn execute<E: Effect>(
+        &self,
+        statement: &Statement<E>,
+        transaction: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Vec<Vec<Field>>, Failure> {
+        let Self { client, config } = self;
+        let parameters = statement.parameters().iter().map(|(name, value)| parameter(name, value)).collect();
+        let request = client
+            .execute_statement()
+            .resource_arn(&config.arn)
+            .secret_arn(&config.secret_arn)
+            .database(&config.database)
+            .set_transaction_id(transaction.map(str::to_owned))
+            .sql(statement.sql())
+            .set_parameters(Some(parameters));
+        let sent = async { request.send().await.map_err(|error| failure_of(&error)) };
+        Ok(in_time(deadline, sent).await?.records.unwrap_or_default())
     }
 }
 
@@ -93,18 +128,7 @@ impl Transaction<'_> {
         statement: &Statement<E>,
         deadline: Instant,
     ) -> Result<Vec<Vec<Field>>, Failure> {
-        let Service { client, config } = self.service;
-        let parameters = statement.parameters().iter().map(|(name, value)| parameter(name, value)).collect();
-        let request = client
-            .execute_statement()
-            .resource_arn(&config.arn)
-            .secret_arn(&config.secret_arn)
-            .database(&config.database)
-            .transaction_id(&self.id)
-            .sql(statement.sql())
-            .set_parameters(Some(parameters));
-        let sent = async { request.send().await.map_err(|error| of_transaction(failure_of(&error))) };
-        Ok(in_time(deadline, sent).await?.records.unwrap_or_default())
+        self.service.execute(statement, Some(&self.id), deadline).await.map_err(of_transaction)
     }
 
     /// Commits. Rolled back after a failure, it is surely over: what was committed stays so.

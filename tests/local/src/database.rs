@@ -1,46 +1,36 @@
 //! The database as a deployment would find it: roles, schema, settings.
 
+use std::time::Duration;
+
 use anyhow::Context;
+use aws_config::{Region, SdkConfig};
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use postgres_pair::{PASSWORD_GROUP, Pair};
-use shared::store::schema::SCRIPTS;
+use postgres_protocol::password::scram_sha_256;
+use secrecy::SecretString;
+use shared::{
+    endpoint::{EndpointConfig, Schema, Transactions},
+    store::{
+        Store,
+        schema::{Publisher, Roles, SCRIPTS, scripts},
+    },
+};
+use tokio::time::Instant;
 use tokio_postgres::Client;
 
-use crate::names::{DATABASE, OWNER_ROLE, PASSWORD, READER_ROLE, WRITER_ROLE};
+use crate::names::{
+    DATABASE, OWNER_ROLE, OWNER_SECRET_ARN, PASSWORD, READER_ARN, READER_ROLE, REGION, REPLICATION_ROLE,
+    WRITER_ARN, WRITER_ROLE,
+};
 
-/// Creates the roles, applies the schema, and sets the kill switch and the capacity.
-pub(crate) async fn prepare(pair: &Pair, enabled: bool, capacity: i32) -> anyhow::Result<()> {
+/// How long the schema may take, and subscribing to it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Creates the roles and applies the schema.
+pub(crate) async fn deploy(pair: &Pair) -> anyhow::Result<()> {
     let client = pair.writer().connect().await?;
-    deploy(&client).await?;
-    client
-        .execute("UPDATE migration_settings SET enabled = $1, capacity = $2", &[&enabled, &capacity])
-        .await?;
-    Ok(())
-}
-
-/// Feeds a logical replica as the README says: the same roles and schema, emptied, and a subscription.
-pub(crate) async fn subscribe(pair: &Pair) -> anyhow::Result<()> {
-    let reader = pair.reader().connect().await?;
-    deploy(&reader).await?;
-    let tables: Vec<String> = reader
-        .query("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'", &[])
-        .await?
-        .iter()
-        .map(|row| row.get(0))
-        .collect();
-    let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
-    reader.batch_execute(&format!("TRUNCATE {}", tables.join(", "))).await?;
-    pair.subscribe(&tables).await
-}
-
-async fn deploy(client: &Client) -> anyhow::Result<()> {
-    client.batch_execute(&format!("CREATE ROLE {PASSWORD_GROUP}")).await?;
-    for role in [WRITER_ROLE, READER_ROLE] {
-        let create = format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}' IN ROLE {PASSWORD_GROUP}");
-        client.batch_execute(&create).await?;
-    }
-    let owner =
-        format!("CREATE ROLE {OWNER_ROLE} LOGIN CREATEROLE; ALTER DATABASE {DATABASE} OWNER TO {OWNER_ROLE}");
-    client.batch_execute(&owner).await?;
+    create_roles(&client, &[WRITER_ROLE, READER_ROLE]).await?;
+    // As its owner would by apply-schema, and sooner than through the Data API.
     for (name, script) in SCRIPTS {
         client
             .batch_execute(&format!("BEGIN;\n{script}\nCOMMIT;"))
@@ -48,4 +38,71 @@ async fn deploy(client: &Client) -> anyhow::Result<()> {
             .with_context(|| format!("schema script {name}"))?;
     }
     Ok(())
+}
+
+/// The same for two clusters, of which the second replicates the first: what apply-schema does.
+pub(crate) async fn deploy_replica(pair: &Pair, data_api_url: &str) -> anyhow::Result<()> {
+    for server in [pair.writer(), pair.reader()] {
+        let client = server.connect().await?;
+        create_roles(&client, &[WRITER_ROLE, READER_ROLE, REPLICATION_ROLE]).await?;
+        // What a cluster's master user is given by roles of Aurora's own.
+        client.batch_execute(&format!("ALTER ROLE {OWNER_ROLE} SUPERUSER")).await?;
+    }
+    let password = || Some(SecretString::from(scram_sha_256(PASSWORD.as_bytes())));
+    let roles = Roles {
+        driver: password(),
+        reader: scram_sha_256(PASSWORD.as_bytes()).into(),
+        replication: password(),
+        iam_user: None,
+    };
+    let there = Roles { driver: None, replication: None, ..roles.clone() };
+    let publisher = Publisher {
+        host: pair.writer().host.clone(),
+        port: pair.writer().port,
+        database: DATABASE.to_owned(),
+        password: PASSWORD.to_owned().into(),
+    };
+    let (first, second) = (owner(WRITER_ARN, data_api_url), owner(READER_ARN, data_api_url));
+    let until = Instant::now() + PATIENCE;
+    second.apply(&scripts(), 0, &there, until).await?;
+    first.apply(&scripts(), 0, &roles, until).await?;
+    second.subscribe(&first, &publisher, until).await?;
+    Ok(())
+}
+
+/// Sets the kill switch and the capacity.
+pub(crate) async fn set(pair: &Pair, enabled: bool, capacity: i32) -> anyhow::Result<()> {
+    let client = pair.writer().connect().await?;
+    client
+        .execute("UPDATE migration_settings SET enabled = $1, capacity = $2", &[&enabled, &capacity])
+        .await?;
+    Ok(())
+}
+
+async fn create_roles(client: &Client, roles: &[&str]) -> anyhow::Result<()> {
+    client.batch_execute(&format!("CREATE ROLE {PASSWORD_GROUP}")).await?;
+    for role in roles {
+        let create = format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}' IN ROLE {PASSWORD_GROUP}");
+        client.batch_execute(&create).await?;
+    }
+    let owner =
+        format!("CREATE ROLE {OWNER_ROLE} LOGIN CREATEROLE; ALTER DATABASE {DATABASE} OWNER TO {OWNER_ROLE}");
+    client.batch_execute(&owner).await?;
+    Ok(())
+}
+
+/// A cluster as its owner.
+fn owner(cluster: &str, data_api_url: &str) -> Store<Schema> {
+    let credentials = Credentials::new("local", "local", None, None, "the local Data API takes any");
+    let sdk = SdkConfig::builder()
+        .region(Region::new(REGION))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build();
+    let config = EndpointConfig {
+        arn: cluster.to_owned(),
+        secret_arn: OWNER_SECRET_ARN.to_owned(),
+        database: DATABASE.to_owned(),
+        endpoint_url: Some(data_api_url.to_owned()),
+    };
+    Store::new(Transactions::new(&sdk, config))
 }

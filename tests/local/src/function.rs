@@ -130,9 +130,9 @@ impl Function {
             }
             Self::ApplySchema => {
                 tell(&writer);
-                // Whose password it sets. Not where the reader is.
+                // Whose password it sets. Where the reader is it is told only of a cluster that it is to feed.
                 tell(&reader[..1]);
-                tell(&[("OWNER_SECRET_ARN", names::OWNER_SECRET_ARN)]);
+                tell(&[("OWNER_SECRET_ARN", names::OWNER_SECRET_ARN), ("TOPOLOGY", "single")]);
             }
         }
         told

@@ -22,7 +22,8 @@ pub use client::Client;
 pub use function::{Environment, Function};
 pub use functions::FunctionSet;
 pub use names::{
-    DATABASE, OWNER_ROLE, OWNER_SECRET_ARN, READER_ARN, READER_SECRET_ARN, WRITER_ARN, WRITER_SECRET_ARN,
+    DATABASE, OWNER_ROLE, OWNER_SECRET_ARN, READER_ARN, READER_SECRET_ARN, REPLICATION_SECRET_ARN,
+    WRITER_ARN, WRITER_SECRET_ARN,
 };
 pub use options::{RegistryChoice, StackOptions, Topology};
 pub use secrets::SecretStore;

@@ -6,6 +6,8 @@ pub const DATABASE: &str = postgres_pair::DATABASE;
 pub(crate) const WRITER_ROLE: &str = "migration_driver";
 /// The role behind the reader's secret: SELECT only.
 pub(crate) const READER_ROLE: &str = "migration_reader";
+/// The role as which a second cluster replicates the first.
+pub(crate) const REPLICATION_ROLE: &str = "migration_replication";
 /// The role behind the owner's secret: owns the database and may create roles, like a cluster's master user. No
 /// superuser: nobody is one there.
 pub const OWNER_ROLE: &str = "migration_owner";
@@ -24,6 +26,9 @@ pub const READER_ARN: &str = "arn:aws:rds:eu-central-1:123456789012:cluster:read
 pub const WRITER_SECRET_ARN: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:writer";
 /// The secret of the role that can only SELECT.
 pub const READER_SECRET_ARN: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:reader";
+/// The secret of the role as which a second cluster replicates the first.
+pub const REPLICATION_SECRET_ARN: &str =
+    "arn:aws:secretsmanager:eu-central-1:123456789012:secret:replication";
 /// The secret of the role that owns the database.
 pub const OWNER_SECRET_ARN: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:owner";
 pub(crate) const SIGNING_KEY_SECRET_ARN: &str =

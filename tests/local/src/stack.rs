@@ -94,13 +94,6 @@ impl Stack {
         let pair = Pair::start(PairOptions { replica, ..PairOptions::default() })
             .await
             .context("the PostgreSQL pair")?;
-        database::prepare(&pair, options.enabled, options.capacity).await.context("the schema")?;
-        if replica == Replica::Logical {
-            database::subscribe(&pair).await.context("the logical replica")?;
-        }
-        pair.wait_until_replayed().await?;
-        pair.set_lag(options.lag).await?;
-
         let mut ports = (pair.writer().port, pair.reader().port);
         let mut proxies = None;
         if options.proxies {
@@ -109,6 +102,16 @@ impl Stack {
             proxies = Some(Proxies { writer, reader });
         }
         let data_api = data_api(&pair, ports).await.context("the Data API")?;
+        match replica {
+            Replica::Streaming => database::deploy(&pair).await.context("the schema")?,
+            Replica::Logical => {
+                database::deploy_replica(&pair, &data_api.url()).await.context("the logical replica")?;
+                data_api.clear_journal();
+            }
+        }
+        database::set(&pair, options.enabled, options.capacity).await.context("the settings")?;
+        pair.wait_until_replayed().await?;
+        pair.set_lag(options.lag).await?;
         let keys = tokio::task::spawn_blocking(SigningKeys::generate).await??;
         let access = Access { notification_secret: random_secret(), operator_token: random_secret() };
         let secrets = secrets(&keys, &access).await.context("the secret store")?;
@@ -379,6 +382,7 @@ async fn secrets(keys: &SigningKeys, access: &Access) -> anyhow::Result<SecretSt
     let login = |role: &str| json!({"username": role, "password": names::PASSWORD}).to_string();
     store.put(names::WRITER_SECRET_ARN, login(names::WRITER_ROLE));
     store.put(names::READER_SECRET_ARN, login(names::READER_ROLE));
+    store.put(names::REPLICATION_SECRET_ARN, login(names::REPLICATION_ROLE));
     store.put(names::SIGNING_KEY_SECRET_ARN, keys.private_key_pem.clone());
     store.put(names::NOTIFICATION_SECRET_ARN, access.notification_secret.clone());
     store.put(names::OPERATOR_TOKEN_SECRET_ARN, access.operator_token.clone());

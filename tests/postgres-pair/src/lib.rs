@@ -46,8 +46,8 @@ pub struct PairOptions {
 pub enum Replica {
     /// A streaming standby: in recovery, byte for byte the primary's.
     Streaming,
-    /// A server of its own that subscribes to the primary's tables, once [`Pair::subscribe`] is called. It is not
-    /// in recovery and accepts writes.
+    /// A server of its own, not in recovery, which accepts writes. It replicates the primary's tables once somebody
+    /// has it subscribe to them, in the database [`DATABASE`].
     Logical,
 }
 
@@ -160,7 +160,7 @@ impl Pair {
         let writer = self.writer.connect_to("postgres").await?;
         let position: String = writer.query_one("SELECT pg_current_wal_flush_lsn()::text", &[]).await?.get(0);
         if self.replica == Replica::Logical {
-            return logical::wait_until_replayed(&writer, &position).await;
+            return logical::wait_until_replayed(self, &writer, &position).await;
         }
         let reader = self.reader.connect_to("postgres").await?;
         let query = "SELECT coalesce(pg_last_wal_replay_lsn() >= $1::text::pg_lsn, false)";
@@ -168,12 +168,6 @@ impl Pair {
             Ok(reader.query_one(query, &[&position]).await?.get(0))
         })
         .await
-    }
-
-    /// Feeds `tables` of the database [`DATABASE`] to a logical replica, which must have them already, and empty.
-    /// The replica has their rows when this returns.
-    pub async fn subscribe(&self, tables: &[&str]) -> anyhow::Result<()> {
-        logical::subscribe(self, tables).await
     }
 
     /// Stops the primary in an orderly way; connections are cut.

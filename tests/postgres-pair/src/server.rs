@@ -95,6 +95,8 @@ impl Server {
             .command("postgres")
             .arg("-D")
             .arg(&self.folder)
+            // As another user it may not look into root's, where libpq looks for certificates.
+            .env("HOME", &self.folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -1,18 +1,25 @@
 //! The database schema: numbered scripts, each applied once, in order.
 //!
 //! They expect the roles `migration_driver` (reads and writes) and `migration_reader` (SELECT only) to exist. A
-//! script that was released is never changed again: its checksum is in the databases that it was applied to.
+//! script that was released is not changed again: its checksum is in the databases that it was applied to. A
+//! second cluster that replicates the tables gets every script before the first one, and of the first one's rows what
+//! that has from then on; so no script after the first makes or removes rows.
 
 mod apply;
 mod history;
 mod refusal;
+mod replicate;
+mod roles;
+mod run;
 mod script;
 mod split;
 #[cfg(test)]
 mod tests;
 
-pub use apply::{Applied, Verifiers};
+pub use apply::Applied;
 pub use refusal::{SchemaError, Step};
+pub use replicate::Publisher;
+pub use roles::Roles;
 pub use script::{Script, newest, number, scripts};
 
 /// Every script with its name, in the order to apply them. `template.yaml` names the newest, so that it is applied

@@ -6,7 +6,7 @@ use crate::endpoint::{Failure, Outcome};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaError {
     /// A step failed.
-    #[error("{step}: {}{failure}", hint(failure))]
+    #[error("{step}: {}{failure}", hint(*step, failure))]
     Failed {
         /// Which.
         step: Step,
@@ -37,6 +37,12 @@ pub enum SchemaError {
         /// The script's number.
         number: u16,
     },
+    /// What the first cluster keeps for its replica was dropped: some of it has not been copied and never will be.
+    #[error(
+        "the second cluster subscribes to a replication slot that is gone: DROP SUBSCRIPTION registry_migrations \
+         there, empty its tables, and deploy again"
+    )]
+    SlotGone,
 }
 
 /// What was being done.
@@ -48,6 +54,18 @@ pub enum Step {
     Lock,
     /// Creating the roles or setting their passwords.
     Roles,
+    /// Letting the role of a second cluster replicate.
+    ReplicationRole,
+    /// Letting a role log in by IAM tokens.
+    IamRole,
+    /// Publishing the tables to a second cluster.
+    Publication,
+    /// Having the log kept for a second cluster.
+    Slot,
+    /// Subscribing a second cluster.
+    Subscription,
+    /// Telling a second cluster which tables are published.
+    Refresh,
     /// Reading or writing which scripts were applied.
     History,
     /// Running a script.
@@ -73,15 +91,19 @@ impl SchemaError {
         match self {
             Self::Failed { step: Step::Commit, failure } if failure.outcome == Outcome::Unknown => true,
             Self::Failed { failure, .. } => failure.class.is_unavailable(),
-            Self::Changed { .. } | Self::Newer { .. } | Self::Gap { .. } => false,
+            Self::Changed { .. } | Self::Newer { .. } | Self::Gap { .. } | Self::SlotGone => false,
         }
     }
 }
 
 /// What the failures that somebody can do something about mean here.
-fn hint(failure: &Failure) -> &'static str {
+fn hint(step: Step, failure: &Failure) -> &'static str {
     let state = failure.sql_state.as_ref().map_or("", |state| state.as_str());
     match (state, failure.code.as_deref().unwrap_or_default()) {
+        ("42704", _) if step == Step::IamRole => "the cluster knows no IAM authentication; ",
+        ("55000", _) if step == Step::Slot => {
+            "rds.logical_replication is not 1 in the parameter group of the first cluster; "
+        }
         ("3D000", _) => "there is no such database; ",
         (state, _) if state.starts_with("28") => {
             "the user or the password of the owner's secret is refused; "
@@ -99,6 +121,12 @@ impl fmt::Display for Step {
             Self::Begin => f.write_str("beginning a transaction"),
             Self::Lock => f.write_str("waiting for another run"),
             Self::Roles => f.write_str("creating the roles"),
+            Self::ReplicationRole => f.write_str("letting migration_replication replicate"),
+            Self::IamRole => f.write_str("letting the role read by IAM tokens"),
+            Self::Publication => f.write_str("publishing the tables"),
+            Self::Slot => f.write_str("having the log kept for the second cluster"),
+            Self::Subscription => f.write_str("subscribing to the first cluster"),
+            Self::Refresh => f.write_str("asking the first cluster which tables it publishes"),
             Self::History => f.write_str("looking at what was applied"),
             Self::Script { name, statement, of } => write!(f, "script {name}, statement {statement} of {of}"),
             Self::Commit => f.write_str("committing"),

@@ -3,15 +3,16 @@ DECLARE
     login record;
 BEGIN
     FOR login IN
-        SELECT * FROM (VALUES
-            ('migration_driver', current_setting('migration.driver_verifier')),
-            ('migration_reader', current_setting('migration.reader_verifier'))
-        ) AS logins (role, verifier)
+        SELECT key AS role, value AS verifier FROM json_each_text(current_setting('migration.logins')::json)
     LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login.role) THEN
-            EXECUTE format('CREATE ROLE %I LOGIN', login.role);
+            EXECUTE format('CREATE ROLE %I', login.role);
         END IF;
-        EXECUTE format('ALTER ROLE %I LOGIN PASSWORD %L', login.role, login.verifier);
+        IF login.verifier IS NULL THEN
+            EXECUTE format('ALTER ROLE %I NOLOGIN PASSWORD NULL', login.role);
+        ELSE
+            EXECUTE format('ALTER ROLE %I LOGIN PASSWORD %L', login.role, login.verifier);
+        END IF;
     END LOOP;
 END
 $roles$

@@ -2,20 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-use apply_schema::config::Config;
+use apply_schema::config::{Config, ReaderNeeds};
 use aws_config::{Region, SdkConfig};
 use aws_sdk_rdsdata::config::{Credentials, SharedCredentialsProvider};
 use local::{
-    DATABASE, OWNER_ROLE, OWNER_SECRET_ARN, READER_SECRET_ARN, WRITER_ARN, WRITER_SECRET_ARN,
+    DATABASE, OWNER_ROLE, OWNER_SECRET_ARN, READER_ARN, READER_SECRET_ARN, WRITER_ARN, WRITER_SECRET_ARN,
     local_data_api::{self, Cluster, DataApi, Limits, Secret},
-    postgres_pair::{Pair, PairOptions},
+    postgres_pair::{Pair, PairOptions, Replica},
 };
 use postgres_protocol::password::scram_sha_256;
+use secrecy::SecretString;
 use shared::{
     endpoint::{Schema, Transactions},
     store::{
         Store,
-        schema::{Applied, SchemaError, Script, Verifiers},
+        schema::{Applied, Roles, SchemaError, Script},
     },
 };
 use tokio_postgres::{Client, NoTls};
@@ -34,14 +35,33 @@ impl Bench {
     }
 
     pub async fn with_limits(limits: Limits) -> Self {
-        let pair = Pair::start(PairOptions::default()).await.unwrap();
+        Self::of(limits, Replica::Streaming).await
+    }
+
+    /// With a second cluster that may become a replica. The owner is a superuser on both: it may what a cluster's
+    /// master user is given by roles of Aurora's own.
+    pub async fn of_two_clusters() -> Self {
+        let bench = Self::of(Limits::default(), Replica::Logical).await;
+        bench.sql(&format!("ALTER ROLE {OWNER_ROLE} SUPERUSER")).await;
+        let owner = format!(
+            "CREATE ROLE {OWNER_ROLE} LOGIN SUPERUSER; ALTER DATABASE {DATABASE} OWNER TO {OWNER_ROLE}"
+        );
+        bench.pair.reader().connect().await.unwrap().batch_execute(&owner).await.unwrap();
+        bench
+    }
+
+    async fn of(limits: Limits, replica: Replica) -> Self {
+        let pair = Pair::start(PairOptions { replica, ..PairOptions::default() }).await.unwrap();
         let secret = |arn: &str, role: &str| Secret {
             arn: arn.to_owned(),
             username: role.to_owned(),
             password: "local".to_owned(),
         };
         let api = DataApi::start(local_data_api::Config {
-            clusters: vec![Cluster::new(WRITER_ARN, &pair.writer().host, pair.writer().port)],
+            clusters: vec![
+                Cluster::new(WRITER_ARN, &pair.writer().host, pair.writer().port),
+                Cluster::new(READER_ARN, &pair.reader().host, pair.reader().port),
+            ],
             secrets: vec![secret(OWNER_SECRET_ARN, OWNER_ROLE), secret(NOBODY_SECRET_ARN, "nobody")],
             default_database: DATABASE.to_owned(),
             limits,
@@ -88,7 +108,8 @@ impl Bench {
     pub async fn ask_for_passwords(&self) {
         let rules = self.pair.folder().join("writer/pg_hba.conf");
         let before = std::fs::read_to_string(&rules).unwrap();
-        let rule = "host all migration_driver,migration_reader 127.0.0.1/32 scram-sha-256";
+        let rule =
+            "host all migration_driver,migration_reader,migration_replication 127.0.0.1/32 scram-sha-256";
         std::fs::write(&rules, format!("{rule}\n{before}")).unwrap();
         self.sql("SELECT pg_reload_conf()").await;
         suite::until("passwords are asked for", async || {
@@ -100,27 +121,33 @@ impl Bench {
 
     /// What applies the schema to a database as its owner, configured as the function configures it.
     pub fn store(&self, database: &str) -> Store<Schema> {
-        self.store_of(database, OWNER_SECRET_ARN)
+        self.store_of(WRITER_ARN, database, OWNER_SECRET_ARN)
+    }
+
+    /// The same on the second cluster.
+    pub fn second(&self, database: &str) -> Store<Schema> {
+        self.store_of(READER_ARN, database, OWNER_SECRET_ARN)
     }
 
     /// The same as a role that may do nothing.
     pub fn store_of_nobody(&self) -> Store<Schema> {
-        self.store_of(DATABASE, NOBODY_SECRET_ARN)
+        self.store_of(WRITER_ARN, DATABASE, NOBODY_SECRET_ARN)
     }
 
-    fn store_of(&self, database: &str, owner: &str) -> Store<Schema> {
+    fn store_of(&self, cluster: &str, database: &str, owner: &str) -> Store<Schema> {
         let credentials = Credentials::new("local", "local", None, None, "the local Data API takes any");
         let sdk = SdkConfig::builder()
             .region(Region::new("eu-central-1"))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .build();
         let config = Config {
-            arn: WRITER_ARN.parse().unwrap(),
+            arn: cluster.parse().unwrap(),
             endpoint_url: Some(self.api.url().parse().unwrap()),
             database: database.to_owned(),
             owner_secret_arn: owner.parse().unwrap(),
             writer_secret_arn: WRITER_SECRET_ARN.parse().unwrap(),
             reader_secret_arn: READER_SECRET_ARN.parse().unwrap(),
+            reader: ReaderNeeds::Nothing,
         };
         Store::new(Transactions::new(&sdk, config.endpoint()))
     }
@@ -143,12 +170,15 @@ impl Bench {
 }
 
 pub async fn apply(store: &Store<Schema>, scripts: &[Script]) -> Result<Applied, SchemaError> {
-    store.apply(scripts, 0, &verifiers("driver-1", "reader-1"), in_time(Duration::from_secs(60))).await
+    store.apply(scripts, 0, &roles("driver-1", "reader-1"), in_time(Duration::from_secs(60))).await
 }
 
-pub fn verifiers(driver: &str, reader: &str) -> Verifiers {
-    let of = |password: &str| scram_sha_256(password.as_bytes()).into();
-    Verifiers { driver: of(driver), reader: of(reader) }
+pub fn roles(driver: &str, reader: &str) -> Roles {
+    Roles { driver: Some(verifier(driver)), reader: verifier(reader), replication: None, iam_user: None }
+}
+
+pub fn verifier(password: &str) -> SecretString {
+    scram_sha_256(password.as_bytes()).into()
 }
 
 pub fn in_time(time: Duration) -> tokio::time::Instant {

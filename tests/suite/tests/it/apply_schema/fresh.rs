@@ -4,7 +4,7 @@ use local::DATABASE;
 use shared::store::schema::scripts;
 use tokio_postgres::error::SqlState;
 
-use super::bench::{Bench, history, in_time, verifiers};
+use super::bench::{Bench, history, in_time, roles};
 
 /// Every table that the scripts make.
 const TABLES: &str = "SELECT string_agg(tablename, ',' ORDER BY tablename) FROM pg_tables
@@ -48,7 +48,7 @@ async fn an_empty_database_gets_the_schema_and_the_roles_and_a_second_run_does_n
     // Again, after both secrets were changed.
     let again = bench
         .store(DATABASE)
-        .apply(&scripts(), 0, &verifiers("driver-2", "reader-2"), in_time(Duration::from_secs(60)))
+        .apply(&scripts(), 0, &roles("driver-2", "reader-2"), in_time(Duration::from_secs(60)))
         .await
         .unwrap();
     assert_eq!((again.applied, again.newest), (Vec::new(), first.newest));

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use apply_schema::PHYSICAL_ID;
 use axum::{Router, body::Bytes, http::HeaderMap, routing::put};
 use local::{
-    DATABASE, Function, FunctionSet, OWNER_ROLE, READER_SECRET_ARN, Stack, StackOptions, WRITER_SECRET_ARN,
+    DATABASE, Function, FunctionSet, OWNER_ROLE, OWNER_SECRET_ARN, READER_ARN, READER_SECRET_ARN,
+    REPLICATION_SECRET_ARN, Stack, StackOptions, Topology, WRITER_SECRET_ARN,
 };
 use serde_json::{Value, json};
 use shared::store::schema::{newest, scripts};
@@ -126,5 +127,86 @@ async fn a_stack_is_answered_whatever_it_asks_and_whatever_is_missing() {
     );
     assert_eq!(waiting.ask(&untold, "Delete", json!({})).await.0, "SUCCESS", "a stack can always be removed");
     untold.stop();
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_with_a_second_cluster_has_it_replicate_the_first() {
+    let options = StackOptions {
+        topology: Topology::ReplicaCluster,
+        functions: Vec::new(),
+        instances: 1,
+        ..suite::options()
+    };
+    let stack = Stack::start(options).await.unwrap();
+    let (first, second) = (stack.pair().writer(), stack.pair().reader());
+    // As two new clusters have it.
+    second.connect().await.unwrap().batch_execute("DROP SUBSCRIPTION registry_migrations").await.unwrap();
+    for server in [first, second] {
+        let (client, connection) =
+            tokio_postgres::connect(&server.dsn().replace(DATABASE, "postgres"), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.batch_execute(&format!("DROP DATABASE {DATABASE} WITH (FORCE)")).await.unwrap();
+        client
+            .batch_execute("DROP ROLE migration_driver, migration_reader, migration_replication")
+            .await
+            .unwrap();
+        client.batch_execute(&format!("CREATE DATABASE {DATABASE} OWNER {OWNER_ROLE}")).await.unwrap();
+    }
+    let told = |port: u16| {
+        let (host, port) = (first.host.clone(), port.to_string());
+        move |_, environment: &mut local::Environment| {
+            environment.extend(
+                [
+                    ("TOPOLOGY", "replica-cluster"),
+                    ("READER_ARN", READER_ARN),
+                    ("READER_OWNER_SECRET_ARN", OWNER_SECRET_ARN),
+                    ("REPLICATION_SECRET_ARN", REPLICATION_SECRET_ARN),
+                    ("WRITER_HOST", &host),
+                    ("WRITER_PORT", &port),
+                ]
+                .map(|(name, value)| (name.to_owned(), value.to_owned())),
+            );
+        }
+    };
+    let properties = json!({"ServiceToken": "arn", "NewestScript": newest()});
+    let waiting = Waiting::listen().await;
+
+    // Nobody is there: the stack is told so, and both clusters have their schema.
+    let functions = stack.run_functions(&[Function::ApplySchema], told(1)).await.unwrap();
+    let (status, reason) = waiting.ask(&functions, "Create", properties.clone()).await;
+    assert_eq!(status, "FAILED");
+    assert!(
+        reason.starts_with("replication to the second cluster: subscribing to the first cluster: "),
+        "{reason}"
+    );
+    functions.stop();
+
+    let functions = stack.run_functions(&[Function::ApplySchema], told(first.port)).await.unwrap();
+    let success = ("SUCCESS".to_owned(), String::new());
+    for kind in ["Create", "Update"] {
+        assert_eq!(waiting.ask(&functions, kind, properties.clone()).await, success, "{kind}");
+        first
+            .connect()
+            .await
+            .unwrap()
+            .execute("INSERT INTO container_repositories (path) VALUES ($1)", &[&kind.to_lowercase()])
+            .await
+            .unwrap();
+        stack.pair().wait_until_replayed().await.unwrap();
+        let query = "SELECT path FROM container_repositories ORDER BY id DESC LIMIT 1";
+        let path: String = second.connect().await.unwrap().query_one(query, &[]).await.unwrap().get(0);
+        assert_eq!(path, kind.to_lowercase());
+    }
+    let logins = "SELECT string_agg(rolname, ',' ORDER BY rolname) FROM pg_roles
+        WHERE rolcanlogin AND rolname ~ '^migration_' AND rolname <> $1";
+    for (server, expected) in
+        [(first, "migration_driver,migration_reader,migration_replication"), (second, "migration_reader")]
+    {
+        let client = server.connect().await.unwrap();
+        let can: String = client.query_one(logins, &[&OWNER_ROLE]).await.unwrap().get(0);
+        assert_eq!(can, expected);
+    }
+    functions.stop();
     stack.stop().await.unwrap();
 }

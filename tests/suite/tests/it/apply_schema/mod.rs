@@ -3,6 +3,8 @@
 mod bench;
 mod fresh;
 mod function;
+mod iam;
 mod passing;
 mod refused;
+mod replica;
 mod upgrade;

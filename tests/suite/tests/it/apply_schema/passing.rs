@@ -9,7 +9,7 @@ use shared::{
     store::schema::{SchemaError, scripts},
 };
 
-use super::bench::{Bench, history, in_time, verifiers};
+use super::bench::{Bench, history, in_time, roles};
 
 fn cut(when: When) -> Effect {
     Effect::Cut { when }
@@ -98,8 +98,8 @@ async fn a_database_that_never_answers_is_given_up_in_time() {
     ] {
         bench.api.inject(fault);
         let (began, time) = (Instant::now(), Duration::from_secs(1));
-        let verifiers = verifiers("driver-1", "reader-1");
-        let error = bench.store(DATABASE).apply(&scripts(), 0, &verifiers, in_time(time)).await.unwrap_err();
+        let roles = roles("driver-1", "reader-1");
+        let error = bench.store(DATABASE).apply(&scripts(), 0, &roles, in_time(time)).await.unwrap_err();
         // Far below the time that one call may take.
         assert!(began.elapsed() < Duration::from_secs(20), "{:?}: {error}", began.elapsed());
         let SchemaError::Failed { failure, .. } = error else { panic!("{error}") };

@@ -34,9 +34,9 @@ async fn what_cannot_be_applied_is_refused_whole_with_a_reason_that_names_it() {
 
     let reason = refused(&bench, DATABASE, &[ONE]).await;
     assert!(reason.starts_with("the database is newer than this version: it has 0002_two"), "{reason}");
-    let verifiers = super::bench::verifiers("driver-1", "reader-1");
+    let roles = super::bench::roles("driver-1", "reader-1");
     let deadline = super::bench::in_time(std::time::Duration::from_secs(60));
-    let back = bench.store(DATABASE).apply(&[ONE], 2, &verifiers, deadline).await.unwrap();
+    let back = bench.store(DATABASE).apply(&[ONE], 2, &roles, deadline).await.unwrap();
     assert_eq!((back.applied, back.newest.as_str()), (Vec::new(), "0002_two"), "a stack that goes back");
 
     bench.sql("DELETE FROM schema_versions WHERE number = 1").await;

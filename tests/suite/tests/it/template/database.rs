@@ -29,7 +29,11 @@ fn the_newest_script_is_what_makes_the_schema_be_applied_and_no_other_function_i
 fn the_roles_secrets_are_theirs_and_generated() {
     let template = Template::read();
     let secrets = template.resources("AWS::SecretsManager::Secret");
-    for (id, role) in [("WritingSecret", "migration_driver"), ("ReadingSecret", "migration_reader")] {
+    for (id, role) in [
+        ("WritingSecret", "migration_driver"),
+        ("ReadingSecret", "migration_reader"),
+        ("ReplicationSecret", "migration_replication"),
+    ] {
         let generated = &secrets[id]["GenerateSecretString"];
         let fixed: Value = serde_json::from_str(&text(&generated["SecretStringTemplate"])).unwrap();
         assert_eq!(fixed["username"], role);

@@ -11,8 +11,15 @@ const INTERFACES: &str = "arn:${AWS::Partition}:iam::aws:policy/service-role/AWS
 
 #[test]
 fn what_reads_directly_is_in_a_vpc_with_the_authorities_to_trust_and_nothing_else_is() {
-    for parameters in topologies() {
+    let bundles = [("CaBundleLayerArn", ""), ("CaBundleLayerArn", "arn:layer")];
+    let all = topologies().into_iter().flat_map(|parameters| {
+        bundles.map(|bundle| parameters.iter().copied().chain([bundle]).collect::<Vec<_>>())
+    });
+    for parameters in all {
         let direct = parameters.contains(&("Topology", "direct-reader"));
+        let own = parameters.contains(&bundles[1]);
+        let layers_made = Template::with(&parameters).resources("AWS::Serverless::LayerVersion").len();
+        assert_eq!(layers_made, usize::from(direct && !own), "{parameters:?}");
         let (subnets, groups) = if parameters.contains(&("CreateDatabase", "true")) {
             (
                 r#"[{"Ref":"NetworkSubnetA"},{"Ref":"NetworkSubnetB"}]"#,
@@ -28,7 +35,7 @@ fn what_reads_directly_is_in_a_vpc_with_the_authorities_to_trust_and_nothing_els
         for (name, function) in Template::with(&parameters).functions() {
             let layers: Vec<String> = list(&function.properties["Layers"]).into_iter().map(named).collect();
             let place = &function.properties["VpcConfig"];
-            if !(direct && function.environment.contains_key("TOPOLOGY")) {
+            if !(direct && function.environment.contains_key("READER_HOST")) {
                 assert!(place.is_null() && layers.is_empty(), "{name} with {parameters:?}");
                 assert!(function.policies_of_aws.is_empty(), "{name} with {parameters:?}");
                 continue;
@@ -36,7 +43,7 @@ fn what_reads_directly_is_in_a_vpc_with_the_authorities_to_trust_and_nothing_els
             reading += 1;
             assert_eq!(place["SubnetIds"].to_string(), subnets, "{name}");
             assert_eq!(place["SecurityGroupIds"].to_string(), groups, "{name}");
-            assert_eq!(layers, ["CaBundleLayerArn"], "{name}");
+            assert_eq!(layers, [if own { "CaBundleLayerArn" } else { "Authorities" }], "{name}");
             assert_eq!(function.policies_of_aws, BTreeSet::from([INTERFACES.to_owned()]), "{name}");
         }
         assert_eq!(reading, if direct { 3 } else { 0 }, "{parameters:?}");

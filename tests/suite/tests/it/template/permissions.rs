@@ -20,6 +20,8 @@ const TRANSACTIONS: [&str; 3] =
 const WRITER: &str = "Database.DBClusterArn|WriterClusterArn";
 /// The second cluster, or the writer's.
 const READER: &str = "ReaderClusterArn|Database.DBClusterArn|WriterClusterArn";
+/// The second cluster, where there is one.
+const SECOND: &str = "ReaderClusterArn|AWS::NoValue";
 /// The secret of the role that owns the schema.
 const OWNER: &str = "Database.MasterUserSecret.SecretArn|OwnerSecretArn";
 
@@ -33,6 +35,8 @@ struct Places {
     /// A cluster, or a user of a server.
     reader: &'static str,
     owner: &'static str,
+    /// Another cluster with a schema.
+    second_cluster: Option<&'static str>,
 }
 
 /// The clusters and users, and the database secrets, that the function's purposes need.
@@ -59,17 +63,18 @@ fn needed(function: &str, at: &Places) -> (BTreeSet<&'static str>, BTreeSet<&'st
     // It logs in as the owner, and gives the others their passwords.
     if function == "apply-schema" {
         secrets.extend(["ReadingSecret", at.owner]);
+        clusters.extend(at.second_cluster);
     }
     (clusters, secrets)
 }
 
 #[test]
 fn each_function_may_reach_exactly_the_endpoints_that_its_purposes_name() {
-    let at = Places { writer: WRITER, reader: READER, owner: OWNER };
+    let at = Places { writer: WRITER, reader: READER, owner: OWNER, second_cluster: Some(SECOND) };
     // What a role may under a condition is compared where that holds.
     may_reach_exactly_what_is_needed(&Template::read(), &at, |function| reached(function, CLUSTERS));
     for told in &TOLD {
-        let at = Places { writer: told.writer, reader: told.login, owner: told.owner };
+        let at = Places { writer: told.writer, reader: told.login, owner: told.owner, second_cluster: None };
         let template = told.template("direct-reader", "iam");
         may_reach_exactly_what_is_needed(&template, &at, |function| {
             reached(function, CLUSTERS).union(&reached(function, LOGIN)).copied().collect()
@@ -133,7 +138,8 @@ fn each_function_has_a_role_of_its_own_that_does_nothing_else() {
             match action.as_str() {
                 CLUSTERS | SECRETS => {}
                 action if TRANSACTIONS.contains(&action) => {
-                    assert_eq!((name.as_str(), on.as_str()), ("apply-schema", WRITER), "{action}");
+                    assert_eq!(name, "apply-schema", "{action}");
+                    assert!([WRITER, SECOND].contains(&on.as_str()), "{action} on {on}");
                 }
                 "logs:CreateLogStream" | "logs:PutLogEvents" => assert_eq!(*on, log, "{name}"),
                 LOGIN => assert!(function.environment.contains_key("TOPOLOGY"), "{name} does not read"),

@@ -40,8 +40,15 @@ fn refusals(given: &Given) -> Vec<String> {
 
 const EXISTING: [(&str, &str); 3] =
     [("CreateDatabase", "false"), ("WriterClusterArn", "arn:writer"), ("OwnerSecretArn", "arn:owner")];
-const DIRECT: [(&str, &str); 2] = [("Topology", "direct-reader"), ("CaBundleLayerArn", "arn:layer")];
-const REPLICA: [(&str, &str); 2] = [("Topology", "replica-cluster"), ("ReaderClusterArn", "arn:reader")];
+const DIRECT: [(&str, &str); 1] = [("Topology", "direct-reader")];
+/// A choice of its own, where there is something to trust.
+const BUNDLE: [(&str, &str); 1] = [("CaBundleLayerArn", "arn:layer")];
+const REPLICA: [(&str, &str); 4] = [
+    ("Topology", "replica-cluster"),
+    ("ReaderClusterArn", "arn:reader"),
+    ("ReaderOwnerSecretArn", "arn:owner"),
+    ("WriterHost", "writer"),
+];
 const PLACE: [(&str, &str); 3] =
     [("ReaderHost", "host"), ("ReaderSubnetIds", "subnet-1"), ("ReaderSecurityGroupIds", "sg-1")];
 const IAM: [(&str, &str); 1] = [("ReaderAuth", "iam")];
@@ -51,13 +58,17 @@ fn given(parts: &[&[(&'static str, &'static str)]]) -> Given {
     parts.iter().flat_map(|part| part.iter().copied()).collect()
 }
 
+/// What a stack may do without, or has a default for.
+const CHOICES: [&str; 4] = ["CreateDatabase", "Topology", "ReaderAuth", "CaBundleLayerArn"];
+
 /// Each kind of stack that there can be.
-fn kinds() -> [Given; 7] {
+fn kinds() -> [Given; 8] {
     [
         given(&[]),
         given(&[&EXISTING]),
         given(&[&EXISTING, &REPLICA]),
         given(&[&DIRECT]),
+        given(&[&DIRECT, &BUNDLE]),
         given(&[&DIRECT, &IAM]),
         given(&[&EXISTING, &DIRECT, &PLACE]),
         given(&[&EXISTING, &DIRECT, &PLACE, &IAM, &RESOURCE]),
@@ -74,7 +85,7 @@ fn every_kind_of_stack_can_be_made_and_one_by_defaults_alone() {
 #[test]
 fn what_a_kind_of_stack_needs_is_missed_by_name() {
     for kind in kinds() {
-        for name in kind.keys().filter(|name| !["CreateDatabase", "Topology", "ReaderAuth"].contains(*name)) {
+        for name in kind.keys().filter(|name| !CHOICES.contains(*name)) {
             let mut without = kind.clone();
             without.remove(name);
             let refusals = refusals(&without);
@@ -85,15 +96,15 @@ fn what_a_kind_of_stack_needs_is_missed_by_name() {
 
 #[test]
 fn what_a_kind_of_stack_does_not_use_is_refused_by_name() {
-    let all = given(&[&EXISTING, &DIRECT, &REPLICA, &PLACE, &IAM, &RESOURCE]);
+    let all = given(&[&EXISTING, &DIRECT, &BUNDLE, &REPLICA, &PLACE, &IAM, &RESOURCE]);
     let mut tried = 0;
     for kind in kinds() {
         let direct = kind.get("Topology") == Some(&"direct-reader");
         let others = all.iter().filter(|(name, _)| {
-            // A choice of its own, in the one topology that logs in.
+            // Choices of their own, in the one topology that logs in.
             !(kind.contains_key(*name)
                 || ["CreateDatabase", "Topology"].contains(*name)
-                || **name == "ReaderAuth" && direct)
+                || ["ReaderAuth", "CaBundleLayerArn"].contains(*name) && direct)
         });
         for (name, value) in others {
             let mut with = kind.clone();

@@ -1,0 +1,11 @@
+-- All tables but schema_versions, which each cluster has for itself.
+DO $publication$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_publication WHERE pubname = 'registry_migrations') THEN
+        CREATE PUBLICATION registry_migrations;
+    END IF;
+    ALTER PUBLICATION registry_migrations SET TABLE
+        container_repositories, migration_slots, migration_transitions, migration_settings, migration_settings_changes,
+        replica_mark;
+END
+$publication$
