@@ -1,7 +1,7 @@
 use serde::Deserialize;
 
 use super::{
-    Script,
+    FORMER, Script,
     refusal::{SchemaError, Step},
 };
 use crate::endpoint::{ErrorClass, Failure, Outcome};
@@ -25,6 +25,11 @@ impl Recorded {
     }
 }
 
+fn is_of(script: &Script, found: &Recorded) -> bool {
+    script.name == found.name
+        && (script.checksum() == found.checksum || FORMER.contains(&(script.name, &found.checksum)))
+}
+
 /// What is left of `scripts` after those that were applied, which are the first of them, unchanged. Up to the number
 /// `newer_is_known` there may be others that follow.
 pub(super) fn pending<'a>(
@@ -38,7 +43,7 @@ pub(super) fn pending<'a>(
             return Err(SchemaError::Gap { number: expected });
         }
         match scripts.get(usize::from(expected - 1)) {
-            Some(script) if script.name == found.name && script.checksum() == found.checksum => applied += 1,
+            Some(script) if is_of(script, found) => applied += 1,
             Some(script) => return Err(SchemaError::Changed { name: script.name }),
             None if expected <= newer_is_known => {}
             None => {

@@ -73,3 +73,41 @@ async fn a_database_of_every_earlier_version_is_brought_to_the_newest_with_its_r
     }
     bench.stop().await;
 }
+
+/// A script as it was released first.
+const FORMER: Script =
+    Script { number: 2, name: "0002_observation", sql: include_str!("0002_observation_former.sql") };
+
+/// The tables as far as their users see them.
+const LOOKS: [&str; 3] = [
+    "SELECT string_agg(concat_ws(' ', table_name, column_name, data_type, column_default, is_nullable), ','
+        ORDER BY table_name, ordinal_position) FROM information_schema.columns WHERE table_schema = 'public'",
+    "SELECT string_agg(indexdef, ',' ORDER BY indexdef) FROM pg_indexes WHERE schemaname = 'public'",
+    "SELECT string_agg(concat_ws(' ', path, state_since = coalesce(pre_import_started_at, import_done_at, created_at)),
+        ',' ORDER BY path) FROM container_repositories",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_that_was_released_in_another_form_had_left_the_same_and_is_known() {
+    let bench = Bench::start().await;
+    let all = scripts();
+    assert_ne!(all[1].sql, FORMER.sql);
+    let mut looks = Vec::new();
+    for (database, second) in [("former", FORMER), ("present", all[1])] {
+        bench.database(database).await;
+        bench.apply(database, &all[..1]).await.unwrap();
+        // Created at another time than the script is applied.
+        let client = bench.login("postgres", "", database).await.unwrap();
+        client.batch_execute(ROWS).await.unwrap();
+        bench.apply(database, &[all[0], second]).await.unwrap();
+        let mut look = Vec::new();
+        for query in LOOKS {
+            look.push(bench.ask(database, query).await);
+        }
+        looks.push(look);
+        assert_eq!(bench.apply(database, &all).await.unwrap().applied.len(), all.len() - 2, "{database}");
+    }
+    assert_eq!(looks[0], looks[1]);
+    assert_eq!(looks[0][2], "a/busy t,a/done t,a/new t");
+    bench.stop().await;
+}
