@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use aws_config::{Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-use postgres_pair::{PASSWORD_GROUP, Pair};
+use postgres_pair::{PASSWORD_GROUP, Pair, Template};
 use postgres_protocol::password::scram_sha_256;
 use secrecy::SecretString;
 use shared::{
@@ -15,7 +15,7 @@ use shared::{
         schema::{Publisher, Roles, SCRIPTS, scripts},
     },
 };
-use tokio::time::Instant;
+use tokio::{sync::OnceCell, time::Instant};
 use tokio_postgres::Client;
 
 use crate::names::{
@@ -26,10 +26,14 @@ use crate::names::{
 /// How long the schema may take, and subscribing to it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Creates the roles and applies the schema.
-pub(crate) async fn deploy(pair: &Pair) -> anyhow::Result<()> {
-    let client = pair.writer().connect().await?;
-    create_roles(&client, &[WRITER_ROLE, READER_ROLE]).await?;
+/// What every stack's databases begin with: the roles and the schema.
+pub(crate) async fn template() -> anyhow::Result<&'static Template> {
+    static DEPLOYED: OnceCell<Template> = OnceCell::const_new();
+    DEPLOYED.get_or_try_init(async || Template::make(deploy).await).await
+}
+
+async fn deploy(client: &Client) -> anyhow::Result<()> {
+    create_roles(client, &[WRITER_ROLE, READER_ROLE]).await?;
     // As its owner would by apply-schema, and sooner than through the Data API.
     for (name, script) in SCRIPTS {
         client
@@ -40,7 +44,7 @@ pub(crate) async fn deploy(pair: &Pair) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The same for two clusters, of which the second replicates the first: what apply-schema does.
+/// The same on two empty clusters, of which the second replicates the first: what apply-schema does.
 pub(crate) async fn deploy_replica(pair: &Pair, data_api_url: &str) -> anyhow::Result<()> {
     for server in [pair.writer(), pair.reader()] {
         let client = server.connect().await?;

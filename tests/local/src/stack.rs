@@ -91,9 +91,14 @@ impl Stack {
             Topology::ReplicaCluster => Replica::Logical,
             Topology::StandbyCluster | Topology::Single | Topology::DirectReader => Replica::Streaming,
         };
-        let pair = Pair::start(PairOptions { replica, ..PairOptions::default() })
-            .await
-            .context("the PostgreSQL pair")?;
+        let plan = PairOptions { replica, ..PairOptions::default() };
+        let pair = match replica {
+            Replica::Streaming => {
+                Pair::start_from(database::template().await.context("the schema")?, plan).await
+            }
+            Replica::Logical => Pair::start(plan).await,
+        }
+        .context("the PostgreSQL pair")?;
         let mut ports = (pair.writer().port, pair.reader().port);
         let mut proxies = None;
         if options.proxies {
@@ -102,12 +107,9 @@ impl Stack {
             proxies = Some(Proxies { writer, reader });
         }
         let data_api = data_api(&pair, ports).await.context("the Data API")?;
-        match replica {
-            Replica::Streaming => database::deploy(&pair).await.context("the schema")?,
-            Replica::Logical => {
-                database::deploy_replica(&pair, &data_api.url()).await.context("the logical replica")?;
-                data_api.clear_journal();
-            }
+        if replica == Replica::Logical {
+            database::deploy_replica(&pair, &data_api.url()).await.context("the logical replica")?;
+            data_api.clear_journal();
         }
         database::set(&pair, options.enabled, options.capacity).await.context("the settings")?;
         pair.wait_until_replayed().await?;

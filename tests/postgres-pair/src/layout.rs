@@ -1,8 +1,9 @@
-//! The two data folders: made once, copied while cold, told apart by their own settings.
+//! The two data folders: copied while cold, told apart by their own settings.
 
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
@@ -11,25 +12,27 @@ use crate::binaries::Binaries;
 use crate::server::Server;
 use crate::{PASSWORD_GROUP, PairOptions, Replica};
 
-/// Makes both data folders. The copy is a replica because it is told so; it needs no backup of a running
-/// primary since nothing has run yet.
+/// As few connections as a server takes. A standby refuses to take fewer than its primary took when it was copied.
+pub(crate) const FEW_CONNECTIONS: u16 = 10;
+
+/// Makes both data folders from `template`. The copy is a replica because it is told so; it needs no backup of a
+/// running primary since nothing has run yet.
 pub(crate) fn create(
     binaries: &Binaries,
+    template: &Path,
     writer: &Server,
     reader: &Server,
     options: &PairOptions,
 ) -> anyhow::Result<()> {
-    initdb(binaries, writer)?;
-    append(writer, &settings(writer, options))?;
-    ask_for_passwords(writer)?;
+    copy(template, writer.data())?;
+    configure(writer, options.max_connections)?;
 
     if options.replica == Replica::Logical {
         initdb(binaries, reader)?;
-        append(reader, &settings(reader, options))?;
-        return ask_for_passwords(reader);
+        return configure(reader, options.max_connections);
     }
-    run(Command::new("cp").arg("-a").arg(writer.data()).arg(reader.data()))?;
-    append(reader, &settings(reader, options))?;
+    copy(writer.data(), reader.data())?;
+    append(reader, &settings(reader, options.max_connections))?;
     append(
         reader,
         &format!(
@@ -40,9 +43,21 @@ pub(crate) fn create(
     write(reader, "standby.signal", "")
 }
 
-fn initdb(binaries: &Binaries, server: &Server) -> anyhow::Result<()> {
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    run(Command::new("cp").arg("-a").arg(from).arg(to))
+}
+
+/// Sets up what a fresh or copied data folder is to run with.
+pub(crate) fn configure(server: &Server, max_connections: u16) -> anyhow::Result<()> {
+    append(server, &settings(server, max_connections))?;
+    ask_for_passwords(server)
+}
+
+pub(crate) fn initdb(binaries: &Binaries, server: &Server) -> anyhow::Result<()> {
     run(binaries
         .command("initdb")
+        // Small segments: they are copied with everything else.
+        .args(["--wal-segsize=1"])
         .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"])
         .arg("-D")
         .arg(server.data()))
@@ -59,7 +74,7 @@ pub(crate) fn write(server: &Server, name: &str, text: &str) -> anyhow::Result<(
 }
 
 /// What both have in common; the later line wins where the copy repeats one.
-fn settings(server: &Server, options: &PairOptions) -> String {
+fn settings(server: &Server, connections: u16) -> String {
     // synchronous_commit stays on: without it the primary's flush, and so the replica, comes 0.2 s late.
     // wal_level and the slots leave room for a logical replica besides. Shared memory is kept in the folder,
     // so that it goes with it.
@@ -81,7 +96,6 @@ fn settings(server: &Server, options: &PairOptions) -> String {
          log_connections = on\n",
         host = server.host,
         port = server.port,
-        connections = options.max_connections,
     )
 }
 

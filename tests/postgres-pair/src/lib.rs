@@ -10,6 +10,7 @@ mod logical;
 pub mod proxy;
 pub mod replay;
 mod server;
+mod template;
 mod tls;
 
 use std::net::TcpListener;
@@ -24,6 +25,7 @@ use crate::binaries::Binaries;
 use crate::keeper::Keeper;
 pub use crate::server::Server;
 use crate::server::wait_until;
+pub use crate::template::Template;
 
 /// The database that exists, empty, on a fresh pair.
 pub const DATABASE: &str = "migrations";
@@ -68,12 +70,17 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Starts both servers and creates the database [`DATABASE`], owned by the superuser `postgres`. The
-    /// reader has replayed all of it when this returns.
+    /// Starts both servers, with the database [`DATABASE`], owned by the superuser `postgres`. The reader has
+    /// replayed all of it when this returns.
     pub async fn start(options: PairOptions) -> anyhow::Result<Self> {
+        Self::start_from(Template::empty().await?, options).await
+    }
+
+    /// The same with what `template` has. A logical replica begins empty.
+    pub async fn start_from(template: &Template, options: PairOptions) -> anyhow::Result<Self> {
         let mut attempt = 1;
         loop {
-            match Self::try_start(&options).await {
+            match Self::try_start(template, &options).await {
                 // Between finding a port free and using it somebody else may have taken it.
                 Err(error) if attempt < 3 && format!("{error:#}").contains("could not bind") => attempt += 1,
                 result => return result,
@@ -81,7 +88,7 @@ impl Pair {
         }
     }
 
-    async fn try_start(options: &PairOptions) -> anyhow::Result<Self> {
+    async fn try_start(template: &Template, options: &PairOptions) -> anyhow::Result<Self> {
         let binaries = Binaries::find()?;
         let folder = binaries.folder()?;
         let keeper = Arc::new(Keeper::start(Signal::SIGQUIT, Some(&folder))?);
@@ -93,11 +100,9 @@ impl Pair {
             folder,
             keeper,
         };
-        layout::create(&binaries, &pair.writer, &pair.reader, options)?;
+        layout::create(&binaries, template.data(), &pair.writer, &pair.reader, options)?;
         tls::certify(&[&pair.writer, &pair.reader], &pair.certificates())?;
         tokio::try_join!(pair.writer.start(), pair.reader.start())?;
-        let client = pair.writer.connect_to("postgres").await?;
-        client.batch_execute(&format!("CREATE DATABASE {DATABASE}")).await?;
         match options.replica {
             Replica::Streaming => pair.wait_until_replayed().await?,
             Replica::Logical => {
@@ -221,8 +226,15 @@ impl Drop for Pair {
     }
 }
 
+fn one_free_port() -> anyhow::Result<u16> {
+    Ok(listener()?.local_addr()?.port())
+}
+
 fn two_free_ports() -> anyhow::Result<(u16, u16)> {
-    let free = || TcpListener::bind("127.0.0.1:0").context("no free port");
-    let (one, other) = (free()?, free()?);
+    let (one, other) = (listener()?, listener()?);
     Ok((one.local_addr()?.port(), other.local_addr()?.port()))
+}
+
+fn listener() -> anyhow::Result<TcpListener> {
+    TcpListener::bind("127.0.0.1:0").context("no free port")
 }
