@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -114,9 +114,9 @@ impl Stack {
         database::set(&pair, options.enabled, options.capacity).await.context("the settings")?;
         pair.wait_until_replayed().await?;
         pair.set_lag(options.lag).await?;
-        let keys = tokio::task::spawn_blocking(SigningKeys::generate).await??;
+        let keys = tokio::task::spawn_blocking(signing_keys).await??;
         let access = Access { notification_secret: random_secret(), operator_token: random_secret() };
-        let secrets = secrets(&keys, &access).await.context("the secret store")?;
+        let secrets = secrets(keys, &access).await.context("the secret store")?;
 
         let gateway_port = free_port()?;
         let host = options.notification_host.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
@@ -173,7 +173,7 @@ impl Stack {
             pair,
             surroundings,
             access,
-            registry_public_key: keys.public_key_pem,
+            registry_public_key: keys.public_key_pem.clone(),
             notification_url,
             options,
             sets: AtomicUsize::new(1),
@@ -416,6 +416,16 @@ async fn registry(
     config.max_concurrent_imports = *max_concurrent_imports;
     config.step_time = *step_time;
     Ok(Some(Registry::start(config).await?))
+}
+
+/// One pair for all stacks of a process: making it costs as much as starting a server.
+fn signing_keys() -> anyhow::Result<&'static SigningKeys> {
+    static KEYS: OnceLock<SigningKeys> = OnceLock::new();
+    if let Some(keys) = KEYS.get() {
+        return Ok(keys);
+    }
+    let keys = SigningKeys::generate()?;
+    Ok(KEYS.get_or_init(|| keys))
 }
 
 fn random_secret() -> SecretString {
