@@ -1,5 +1,8 @@
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
 use serde::Serialize;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Patience, Standing, begin, new_change};
 use crate::{
@@ -23,7 +26,7 @@ pub enum Filled {
 pub enum Why {
     /// No row is due.
     NoneDue,
-    /// No slot is free.
+    /// No slot is free, or none that nobody else is just taking.
     NoSlot,
     /// The free slots stay empty for the waiting time.
     SlotWaits,
@@ -35,9 +38,14 @@ pub enum Why {
     OutOfTime,
 }
 
-/// How often a claim is made anew that found no slot. A claim passes over the slot that another one is just taking,
-/// and does not see the one that was freed for that other one after it began itself: the next does.
-const LOOKS: usize = 3;
+/// The pauses before a claim is made anew that passed over every free slot: doubling, each up to twice as long by
+/// chance, for two seconds at most.
+const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(5))
+    .with_max_delay(Duration::from_millis(500))
+    .with_factor(2.0)
+    .with_max_times(8)
+    .with_jitter();
 
 /// Gives a free slot to the repository that is due next, and to the one after it while those turn out to have
 /// nothing to import or are refused.
@@ -50,18 +58,11 @@ pub async fn fill_slot(
     patience: Patience,
     deadline: Instant,
 ) -> Result<Filled, EndpointError> {
-    let mut looks = 0;
     while Instant::now() < deadline {
-        let row = match store.claim_next(new_change(), deadline).await? {
+        let row = match claim(store, deadline).await? {
             Claimed::Started(row) => *row,
             Claimed::Disabled => return Ok(Filled::Empty(Why::Disabled)),
-            Claimed::NoSlot => {
-                looks += 1;
-                if looks < LOOKS {
-                    continue;
-                }
-                return Ok(Filled::Empty(Why::NoSlot));
-            }
+            Claimed::NoSlot | Claimed::PassedOver => return Ok(Filled::Empty(Why::NoSlot)),
             Claimed::SlotWaits => return Ok(Filled::Empty(Why::SlotWaits)),
             Claimed::NoneDue => return Ok(Filled::Empty(Why::NoneDue)),
         };
@@ -73,4 +74,20 @@ pub async fn fill_slot(
         }
     }
     Ok(Filled::Empty(Why::OutOfTime))
+}
+
+/// Claims a free slot for the repository that is due next. Where others are just taking those that are free it claims
+/// again: the slot that one of them was to have is free, and nobody else looks for it.
+///
+/// # Errors
+/// [`EndpointError`] when the writer did not answer.
+pub(super) async fn claim(store: &Store<Claim>, deadline: Instant) -> Result<Claimed, EndpointError> {
+    let mut claimed = store.claim_next(new_change(), deadline).await?;
+    for pause in PAUSES.build() {
+        if claimed != Claimed::PassedOver || timeout_at(deadline, sleep(pause)).await.is_err() {
+            break;
+        }
+        claimed = store.claim_next(new_change(), deadline).await?;
+    }
+    Ok(claimed)
 }

@@ -2,7 +2,7 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use serde::Serialize;
 use tokio::{pin, time::Instant};
 
-use super::{Asked, Patience, Standing, Why, ask_registry, begin, new_change};
+use super::{Asked, Patience, Standing, Why, ask_registry, begin, fill::claim, new_change};
 use crate::{
     endpoint::{Claim, EndpointError},
     registry::RegistryClient,
@@ -40,7 +40,7 @@ pub async fn sweep(
         let row = match store.resume_parked(new_change(), deadline).await? {
             Claimed::Started(row) => *row,
             Claimed::Disabled => return Ok(Sweep { ended: Why::Disabled, ..sweep }),
-            Claimed::NoSlot | Claimed::SlotWaits | Claimed::NoneDue => break,
+            Claimed::NoSlot | Claimed::PassedOver | Claimed::SlotWaits | Claimed::NoneDue => break,
         };
         let asked = ask_registry(store, registry, row, Patience::None, deadline).await?;
         if matches!(asked.standing, Standing::Postponed | Standing::Unwelcome) {
@@ -80,7 +80,7 @@ async fn fill_slots(
             filling.ended = Some(Why::OutOfTime);
             continue;
         }
-        let claim = store.claim_next(new_change(), deadline);
+        let claim = claim(store, deadline);
         pin!(claim);
         let claimed = loop {
             tokio::select! {
@@ -91,7 +91,7 @@ async fn fill_slots(
         match claimed {
             Ok(Claimed::Started(row)) => asked.push(begin(store, registry, *row, Patience::None, deadline)),
             Ok(Claimed::Disabled) => filling.ended = Some(Why::Disabled),
-            Ok(Claimed::NoSlot) => filling.ended = Some(Why::NoSlot),
+            Ok(Claimed::NoSlot | Claimed::PassedOver) => filling.ended = Some(Why::NoSlot),
             Ok(Claimed::SlotWaits) => filling.ended = Some(Why::SlotWaits),
             Ok(Claimed::NoneDue) => filling.ended = Some(Why::NoneDue),
             Err(error) => filling.failure = Some(error),

@@ -35,8 +35,10 @@ pub enum Claimed {
     Started(Box<ContainerRepository>),
     /// The kill switch is off.
     Disabled,
-    /// Every slot within the capacity is taken.
+    /// Every slot within the capacity is taken. Whoever frees one claims it after that.
     NoSlot,
+    /// Those that are free are just being taken by other claims. One of them may have been freed meanwhile.
+    PassedOver,
     /// What is free of them stays empty for the waiting time.
     SlotWaits,
     /// No row is due.
@@ -72,6 +74,7 @@ enum ReportedVerdict {
     WrongState,
     Disabled,
     NoSlot,
+    PassedOver,
     SlotWaits,
     NoneDue,
 }
@@ -189,6 +192,7 @@ fn claimed(report: Option<Report>) -> Claimed {
         }
         Some(Report { verdict: ReportedVerdict::Disabled, .. }) => Claimed::Disabled,
         Some(Report { verdict: ReportedVerdict::NoSlot, .. }) => Claimed::NoSlot,
+        Some(Report { verdict: ReportedVerdict::PassedOver, .. }) => Claimed::PassedOver,
         Some(Report { verdict: ReportedVerdict::SlotWaits, .. }) => Claimed::SlotWaits,
         Some(_) | None => Claimed::NoneDue,
     }

@@ -36,9 +36,9 @@ async fn a_notification_costs_one_call_before_its_answer() {
     for (path, status, after) in [
         // The registry accepts the final step: nothing more to record.
         ("group/image", "pre_import_complete", &[][..]),
-        // A slot was freed: whose turn is it? With this capacity none is to be had, which is looked for again.
-        ("group/done", "import_complete", &["claim"; 3][..]),
-        ("group/failed", "pre_import_failed", &["claim"; 3][..]),
+        // A slot was freed: whose turn is it?
+        ("group/done", "import_complete", &["claim"][..]),
+        ("group/failed", "pre_import_failed", &["claim"][..]),
     ] {
         given(&stack, path, "pre_importing", None).await.unwrap();
         let before = data_api_calls(&stack);

@@ -9,8 +9,9 @@ use shared::{
     migration::{AttemptId, NotificationStatus, State},
     store::{Changed, Claimed, Store, Verdict},
 };
-use suite::{primary, stack, writer};
+use suite::{primary, repositories, stack, writer};
 use tokio::time::Instant;
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 const REPOSITORIES: usize = 200;
@@ -27,7 +28,7 @@ async fn claimer(claims: Store<Claim>, notifications: Store<Notification>) -> us
     loop {
         let row = match claims.claim_next(AttemptId::new(Uuid::new_v4()), deadline()).await.unwrap() {
             Claimed::Started(row) => row,
-            Claimed::NoSlot | Claimed::SlotWaits => continue,
+            Claimed::NoSlot | Claimed::PassedOver | Claimed::SlotWaits => continue,
             Claimed::NoneDue => return finished,
             Claimed::Disabled => panic!("the kill switch is on"),
         };
@@ -132,5 +133,56 @@ async fn a_change_that_waited_is_decided_by_what_the_other_one_did() {
     let row = suite::row(&stack, "group/image").await.unwrap();
     assert_eq!((row["migration_state"].as_str(), row["version"].as_i64()), (Some("import_done"), Some(3)));
     assert_eq!(row["retries_count"], 0);
+    stack.stop().await.unwrap();
+}
+
+/// A session that holds the lock of the only slot, as a claim does that is just taking it.
+async fn holder_of_the_slot(stack: &Stack) -> Client {
+    suite::sql(stack, "UPDATE migration_settings SET capacity = 1").await.unwrap();
+    let holder = primary(stack).await.unwrap();
+    holder.batch_execute("BEGIN; SELECT FROM migration_slots WHERE slot = 1 FOR UPDATE").await.unwrap();
+    holder
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_tells_a_slot_that_another_one_is_just_taking_from_one_that_is_taken() {
+    let stack = stack().await.unwrap();
+    stack.register(&["group/image".to_owned()]).await.unwrap();
+    let store = Store::<Claim>::new(writer(&stack));
+    let claim = async || store.claim_next(AttemptId::new(Uuid::new_v4()), deadline()).await.unwrap();
+    let holder = holder_of_the_slot(&stack).await;
+
+    assert_eq!(claim().await, Claimed::PassedOver);
+    holder.batch_execute("COMMIT").await.unwrap();
+    assert!(matches!(claim().await, Claimed::Started(_)));
+    assert_eq!(claim().await, Claimed::NoSlot);
+    // What waits is not being taken, whoever holds it.
+    let waits = "UPDATE migration_slots SET repository_id = NULL, freed_at = now() WHERE slot = 1;
+        UPDATE migration_settings SET waiting_time_seconds = 1000";
+    holder.batch_execute(waits).await.unwrap();
+    holder.batch_execute("BEGIN; SELECT FROM migration_slots WHERE slot = 1 FOR UPDATE").await.unwrap();
+    assert_eq!(claim().await, Claimed::SlotWaits);
+    drop(holder);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_passed_over_the_only_free_slot_is_made_again() {
+    let stack = stack().await.unwrap();
+    repositories(&stack, &["group/image"]).await.unwrap();
+    let holder = holder_of_the_slot(&stack).await;
+    let claims = || {
+        let calls = stack.data_api().journal();
+        let claim = |sql: &str| sql.contains("FOR UPDATE OF s SKIP LOCKED");
+        calls.iter().filter(|call| call.sql.as_deref().is_some_and(claim)).count()
+    };
+
+    let let_go = async {
+        suite::until("it is claimed again", || async { Ok(claims() > 1) }).await.unwrap();
+        holder.batch_execute("COMMIT").await.unwrap();
+    };
+    let (summary, ()) = tokio::join!(stack.functions().tick(), let_go);
+
+    assert_eq!(summary.unwrap()["started"], 1);
     stack.stop().await.unwrap();
 }
