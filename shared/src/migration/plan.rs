@@ -13,13 +13,15 @@ use super::{
 /// 429 `IMPORT_REPOSITORY_NOT_READY`.
 pub const AFTER_CANCEL: Duration = Duration::from_secs(5);
 
-/// The settings that a plan's outcome may depend on.
+/// What a plan's outcome may depend on besides the row: settings, and what the guard has noted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The kill switch: off means no starts and no promotion from pre to final.
     pub enabled: bool,
     /// A repository that failed this often by itself is skipped.
     pub max_retries: i32,
+    /// The guard is having the row's step canceled, because it is past its time.
+    pub past_time: bool,
 }
 
 /// What something that happened does to a row, for every situation the row can be in. Rendered as JSON into
@@ -37,6 +39,8 @@ struct Entry {
     when_disabled: Option<Outcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
     at_retry_limit: Option<Outcome>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    past_time: Option<Box<Entry>>,
 }
 
 /// The sum of the transitions of one change.
@@ -217,6 +221,7 @@ impl Plan {
             NotificationStatus::PreImportCanceled | NotificationStatus::ImportCanceled => {
                 Self::in_situations(active, |_| vec![Event::AbortImport { counted: false }])
                     .not_before(AFTER_CANCEL)
+                    .counted_past_its_time()
             }
         }
     }
@@ -271,6 +276,7 @@ impl Plan {
     pub fn outcome(&self, row: &ContainerRepository, limits: Limits) -> Option<&Outcome> {
         let situation = row.situation();
         let entry = self.0.get(&situation.key())?;
+        let entry = entry.past_time.as_deref().filter(|_| limits.past_time).unwrap_or(entry);
         let disabled = entry.when_disabled.as_ref().filter(|_| !limits.enabled);
         let limit = entry.at_retry_limit.as_ref().filter(|_| row.retries_count + 1 >= limits.max_retries);
         Some(disabled.or(limit).unwrap_or(&entry.otherwise))
@@ -283,7 +289,7 @@ impl Plan {
             let at_retry_limit = matches!(events.last(), Some(Event::AbortImport { counted: true }))
                 .then(|| [events.as_slice(), &[Event::SkipImport(SkipReason::TooManyRetries)]].concat())
                 .and_then(|events| Outcome::of(situation, &events).ok());
-            Some((situation.key(), Entry { otherwise, when_disabled: None, at_retry_limit }))
+            Some((situation.key(), Entry { otherwise, when_disabled: None, at_retry_limit, past_time: None }))
         };
         Self(Situation::all().into_iter().filter(|&s| applies(s)).filter_map(entry).collect())
     }

@@ -67,7 +67,9 @@ mod tests {
         match resumption(step, view) {
             Resumption::Ask => None,
             Resumption::Record(plan) => {
-                let outcome = plan.outcome(&claimed(step), Limits { enabled, max_retries: 3 }).unwrap();
+                let outcome = plan
+                    .outcome(&claimed(step), Limits { enabled, max_retries: 3, past_time: false })
+                    .unwrap();
                 Some((outcome.to().unwrap(), outcome.attempt))
             }
         }

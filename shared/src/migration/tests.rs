@@ -1,12 +1,12 @@
 use std::collections::BTreeSet;
 
 use super::{
-    AttemptId, ContainerRepository, Event, Limits, NotificationStatus, Outcome, Plan, RepositoryPath,
-    Situation, SkipReason, State, Transition,
+    AFTER_CANCEL, AttemptId, ContainerRepository, Event, Limits, NotificationStatus, Outcome, Plan,
+    RepositoryPath, Situation, SkipReason, State, Transition,
 };
 use uuid::Uuid;
 
-const ON: Limits = Limits { enabled: true, max_retries: 3 };
+const ON: Limits = Limits { enabled: true, max_retries: 3, past_time: false };
 
 fn row(state: State) -> ContainerRepository {
     let now = jiff::Timestamp::UNIX_EPOCH;
@@ -105,6 +105,21 @@ fn a_cancellation_is_not_counted_and_waits_five_seconds() {
     let after = apply(plan.outcome(&before, ON).unwrap(), &before);
     assert_eq!((after.migration_state, after.retries_count), (State::ImportAborted, 2));
     assert_eq!(after.not_before, Some(jiff::Timestamp::from_second(1_005).unwrap()));
+}
+
+#[test]
+fn a_cancellation_that_the_guard_asked_for_is_counted_as_the_guard_does() {
+    for status in [NotificationStatus::PreImportCanceled, NotificationStatus::ImportCanceled] {
+        for (retries, state) in [(0, State::ImportAborted), (2, State::ImportSkipped)] {
+            let mut before = row(State::Importing);
+            before.retries_count = retries;
+            let told = Limits { past_time: true, ..ON };
+            let after = apply(Plan::notification(status).outcome(&before, told).unwrap(), &before);
+            let recorded = Plan::canceled_in(State::Importing, AFTER_CANCEL);
+            assert_eq!(after, apply(recorded.outcome(&before, ON).unwrap(), &before));
+            assert_eq!((after.migration_state, after.retries_count), (state, retries + 1));
+        }
+    }
 }
 
 #[test]

@@ -158,11 +158,35 @@ impl Store<Guard> {
         note: AskingAgain,
         deadline: Instant,
     ) -> Result<Noted, EndpointError> {
-        let statement = Statement::repeatable_write("note_asking_again", NOTE)
+        self.note(row, "ask_again", note.name(), deadline).await
+    }
+
+    /// Notes in the history that the registry is about to be asked to cancel the row's step, past its time. A
+    /// notification of that which is faster than [`Store::record_decision`] counts it as that does.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the writer did not answer.
+    pub async fn note_canceling(
+        &self,
+        row: &ContainerRepository,
+        deadline: Instant,
+    ) -> Result<Noted, EndpointError> {
+        self.note(row, "cancel", "canceling", deadline).await
+    }
+
+    async fn note(
+        &self,
+        row: &ContainerRepository,
+        event: &str,
+        note: &str,
+        deadline: Instant,
+    ) -> Result<Noted, EndpointError> {
+        let statement = Statement::repeatable_write("note", NOTE)
             .bind("path", &row.path)
             .bind("version", row.version)
             .bind("attempt", row.attempt)
-            .bind("note", note.name());
+            .bind("event", event)
+            .bind("note", note);
         let noted = self.endpoint.fetch(statement, deadline).await?;
         Ok(noted.into_iter().next().unwrap_or(Noted::Superseded))
     }

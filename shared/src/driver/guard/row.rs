@@ -50,12 +50,20 @@ impl Guardian {
         if Instant::now() >= ask_until {
             return Looked { found: Found::OutOfTime, filled: false };
         }
-        let (remedy, detail) = self.decide(stuck, ask_until).await;
-        if remedy == Remedy::Leave(Finding::Unanswered) && Instant::now() >= ask_until {
+        let decided = self.decide(stuck, ask_until).await;
+        if matches!(decided, Ok(Some((Remedy::Leave(Finding::Unanswered), _)))) && Instant::now() >= ask_until
+        {
             // It was us who did not wait.
             return Looked { found: Found::OutOfTime, filled: false };
         }
-        let applied = match self.apply(stuck, remedy, detail.as_deref(), deadline).await {
+        let (applied, detail) = match decided {
+            Ok(Some((remedy, detail))) => {
+                (self.apply(stuck, remedy, detail.as_deref(), deadline).await, detail)
+            }
+            Ok(None) => (Ok(Applied { found: Found::MovedOn, frees_slot: false }), None),
+            Err(error) => (Err(error), None),
+        };
+        let applied = match applied {
             Ok(applied) => applied,
             Err(error) => {
                 tracing::error!(%path, %error, "a stuck repository could not be looked after");
@@ -73,7 +81,12 @@ impl Guardian {
         Looked { found: applied.found, filled }
     }
 
-    async fn decide(&self, stuck: &Stuck, ask_until: Instant) -> (Remedy, Option<String>) {
+    /// What is to be done about a row, with what the registry said of it. None: it has moved on.
+    async fn decide(
+        &self,
+        stuck: &Stuck,
+        ask_until: Instant,
+    ) -> Result<Option<(Remedy, Option<String>)>, EndpointError> {
         let path = &stuck.row.path;
         let (view, detail) = match self.registry.status(path, ask_until).await {
             StatusAnswer::Known { status, detail } => (RegistryView::Says(status), detail),
@@ -84,13 +97,22 @@ impl Guardian {
             }
         };
         match guard_decision(stuck, view) {
-            GuardDecision::Apply(remedy) => (remedy, detail),
+            GuardDecision::Apply(remedy) => Ok(Some((remedy, detail))),
             GuardDecision::Cancel => self.cancel(stuck, ask_until).await,
         }
     }
 
-    async fn cancel(&self, stuck: &Stuck, ask_until: Instant) -> (Remedy, Option<String>) {
+    /// Noted before, so that it counts as a timeout whoever tells of it first.
+    async fn cancel(
+        &self,
+        stuck: &Stuck,
+        ask_until: Instant,
+    ) -> Result<Option<(Remedy, Option<String>)>, EndpointError> {
         let path = &stuck.row.path;
+        match self.store.note_canceling(&stuck.row, ask_until).await? {
+            Noted::Noted => {}
+            Noted::Superseded | Noted::Disabled => return Ok(None),
+        }
         let answer = self.registry.cancel(path, false, ask_until).await;
         tracing::warn!(%path, ?answer, "asked the registry to cancel a step past its time");
         let (answer, detail) = match answer {
@@ -102,7 +124,7 @@ impl Guardian {
             | CancelAnswer::NoAnswer { .. }
             | CancelAnswer::Refused { .. } => (Cancelation::NoAnswer, None),
         };
-        (canceled_decision(stuck, answer), detail)
+        Ok(Some((canceled_decision(stuck, answer), detail)))
     }
 
     async fn apply(

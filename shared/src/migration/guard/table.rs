@@ -72,7 +72,8 @@ fn variants() -> Vec<Variant> {
 
 /// A plan as what it does to this row: its transitions, and what becomes of attempt, slot and retries.
 fn effect(plan: &Plan, stuck: &Stuck) -> String {
-    let limits = Limits { enabled: stuck.settings.enabled, max_retries: stuck.settings.max_retries };
+    let limits =
+        Limits { enabled: stuck.settings.enabled, max_retries: stuck.settings.max_retries, past_time: false };
     let Some(outcome) = plan.outcome(&stuck.row, limits) else { return "REFUSED".to_owned() };
     let mut text = String::new();
     for step in &outcome.steps {

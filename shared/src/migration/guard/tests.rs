@@ -20,7 +20,7 @@ fn apply(stuck: &Stuck, outcome: &Outcome) -> ContainerRepository {
 }
 
 fn limits(stuck: &Stuck) -> Limits {
-    Limits { enabled: stuck.settings.enabled, max_retries: stuck.settings.max_retries }
+    Limits { enabled: stuck.settings.enabled, max_retries: stuck.settings.max_retries, past_time: false }
 }
 
 /// The row after the remedy, with the finding.
@@ -287,7 +287,10 @@ fn a_remedy_holds_for_the_state_that_was_seen_and_for_no_other() {
                 moved_on.migration_state = other.state;
                 moved_on.resume_state = other.origin.filter(|_| other.state.is_active());
                 moved_on.aborted_in_state = other.origin.filter(|_| other.state == State::ImportAborted);
-                assert_eq!(plan.outcome(&moved_on, Limits { enabled: true, max_retries: 3 }), None);
+                assert_eq!(
+                    plan.outcome(&moved_on, Limits { enabled: true, max_retries: 3, past_time: false }),
+                    None
+                );
             }
         }
     }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Entry, Outcome, Plan};
+use super::{AFTER_CANCEL, Entry, Outcome, Plan};
 use crate::migration::{Event, SkipReason, State, event::Situation};
 
 /// Plans for what was observed of a row, instead of told by whom it concerns: they hold for the state the row
@@ -30,6 +30,16 @@ impl Plan {
             entry.at_retry_limit = Outcome::of(situation, &[abort, skip]).ok();
         });
         plan
+    }
+
+    /// What tells of a cancelation, where that was the guard's and the guard has not recorded it yet: a timeout is the
+    /// repository's own failure, whoever is faster.
+    pub(in crate::migration) fn counted_past_its_time(mut self) -> Self {
+        self.change_entries(|situation, entry| {
+            let Self(mut counted) = Self::canceled_in(situation.state, AFTER_CANCEL);
+            entry.past_time = counted.remove(&situation.key()).map(Box::new);
+        });
+        self
     }
 
     fn change_entries(&mut self, change: impl Fn(Situation, &mut Entry)) {

@@ -15,9 +15,9 @@ planned AS MATERIALIZED (
     SELECT
         before.*,
         coalesce(
-            CASE WHEN NOT settings.enabled THEN entry -> 'when_disabled' END,
-            CASE WHEN before.retries_count + 1 >= settings.max_retries THEN entry -> 'at_retry_limit' END,
-            entry -> 'otherwise'
+            CASE WHEN NOT settings.enabled THEN entries.entry -> 'when_disabled' END,
+            CASE WHEN before.retries_count + 1 >= settings.max_retries THEN entries.entry -> 'at_retry_limit' END,
+            entries.entry -> 'otherwise'
         ) AS outcome
     FROM before
     CROSS JOIN settings
@@ -25,6 +25,14 @@ planned AS MATERIALIZED (
         SELECT :plan::jsonb -> concat_ws(
             '/', before.migration_state, coalesce(before.aborted_in_state, before.resume_state)
         ) AS entry
+    ) AS situation
+    CROSS JOIN LATERAL (
+        -- The guard's last note about the row as it is: that its step is being canceled, past its time.
+        SELECT CASE WHEN situation.entry -> 'past_time' IS NOT NULL AND 'cancel' = (
+            SELECT t.event FROM migration_transitions AS t
+            WHERE t.repository_id = before.id AND t.version = before.version AND t.event IN ('ask_again', 'cancel')
+            ORDER BY t.id DESC LIMIT 1
+        ) THEN situation.entry -> 'past_time' ELSE situation.entry END AS entry
     ) AS entries
 ),
 decided AS MATERIALIZED (

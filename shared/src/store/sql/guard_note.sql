@@ -1,6 +1,7 @@
--- Notes in the history that the registry is asked once more for the step of a row's attempt (`asking`), or has
--- accepted that (`accepted`), unless the row has moved on since it was taken. The row does not change. A line
--- too many says nothing else than one, so the statement may be sent again.
+-- Notes in the history what the guard asks the registry for, unless the row has moved on since it was taken: once more
+-- for the step of its attempt (`ask_again`: `asking`, and `accepted` when the registry has accepted that), or that the
+-- step be canceled (`cancel`). The row does not change. A line too many says nothing else than one, so the statement
+-- may be sent again.
 WITH settings AS MATERIALIZED (
     SELECT enabled FROM migration_settings
 ),
@@ -22,7 +23,7 @@ noted AS (
     INSERT INTO migration_transitions
         (repository_id, version, event, from_state, to_state, cause, applied, verdict, attempt, slot)
     SELECT
-        decided.id, decided.version, 'ask_again', decided.migration_state, decided.migration_state, 'guard', false,
+        decided.id, decided.version, :event, decided.migration_state, decided.migration_state, 'guard', false,
         :note, decided.attempt, decided.slot
     FROM decided
     WHERE decided.verdict = 'noted'

@@ -1,6 +1,10 @@
 //! Steps that take too long.
 
-use local::local_registry::{Effect, Journal, Operation, Point, Rule, Status, Step, When};
+use local::{
+    Environment, Function,
+    local_data_api::Fault,
+    local_registry::{Effect, Journal, Operation, Point, Rule, Status, Step, When},
+};
 use serde_json::json;
 use suite::{PATIENCE, history, repositories, row, sql, state, until, until_state};
 
@@ -103,5 +107,47 @@ async fn what_ended_before_it_could_be_canceled_is_taken_as_it_ended() {
     assert_eq!(canceled.unwrap().error_code.as_deref(), Some("IMPORT_CANNOT_BE_CANCELED"));
     assert_eq!(state(&stack, "group/image").await.unwrap(), "import_done");
     assert_eq!(retries(&stack, "group/image").await, 0);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_that_is_faster_than_the_record_of_the_guards_cancelation_counts_the_timeout() {
+    let stack = stack().await;
+    repositories(&stack, &["group/slow", "group/last"]).await.unwrap();
+    let last = "UPDATE container_repositories SET retries_count = 2 WHERE path = 'group/last'";
+    sql(&stack, last).await.unwrap();
+    stack.registry().unwrap().rules().add(Rule::new(Effect::Hold { at: Point::Work }));
+    for path in ["group/slow", "group/last"] {
+        start(&stack, path).await;
+    }
+    minutes_pass(&stack, 31).await;
+    // The guard's way to the database is its own, and takes no record until the notifications have come.
+    let way = stack.further_data_api().await.unwrap();
+    way.inject(Fault::resuming(u32::MAX).sql_contains("planned AS MATERIALIZED"));
+    let its_own = |_, environment: &mut Environment| {
+        environment.insert("AWS_ENDPOINT_URL_RDS_DATA".to_owned(), way.url());
+    };
+    let guards = stack.run_functions(&[Function::GuardMigrations], its_own).await.unwrap();
+    let are_faster = async {
+        until_state(&stack, "group/slow", "import_aborted").await.unwrap();
+        until_state(&stack, "group/last", "import_skipped").await.unwrap();
+        way.clear_faults();
+    };
+
+    let (summary, ()) = tokio::join!(guards.invoke_on_schedule(Function::GuardMigrations), are_faster);
+
+    assert_eq!(summary.unwrap()["moved_on"], 2);
+    let slow = row(&stack, "group/slow").await.unwrap();
+    assert_eq!((&slow["retries_count"], &slow["slot"]), (&json!(1), &json!(null)));
+    let last = row(&stack, "group/last").await.unwrap();
+    assert_eq!((&last["retries_count"], &last["skipped_reason"]), (&json!(3), &json!(4)));
+    let expected = [
+        "start_pre_import default>pre_importing",
+        "cancel pre_importing>pre_importing (canceling)",
+        "abort_import pre_importing>import_aborted",
+    ];
+    assert_eq!(history(&stack, "group/slow").await.unwrap(), expected);
+    guards.stop();
+    way.stop().await;
     stack.stop().await.unwrap();
 }

@@ -9,7 +9,7 @@ use shared::{
     migration::{
         AttemptId, GuardDecision, Plan, Resumption, Settings, canceled_decision, guard_decision, resumption,
     },
-    store::{Claimed, ReopenFilter, Store},
+    store::{Claimed, Noted, ReopenFilter, Store},
 };
 use suite::{PATIENCE, primary, writer};
 use tokio::time::Instant;
@@ -191,7 +191,12 @@ impl Play {
                 let stuck = self.stuck(world, before, *doubts);
                 let remedy = match guard_decision(&stuck, *view) {
                     GuardDecision::Apply(remedy) => remedy,
-                    GuardDecision::Cancel => canceled_decision(&stuck, *cancelation),
+                    GuardDecision::Cancel => {
+                        let noted = self.guard.note_canceling(&stuck.row, until).await?;
+                        ensure!(noted == Noted::Noted, "{noted:?}");
+                        world.note(*one, "cancel", "canceling");
+                        canceled_decision(&stuck, *cancelation)
+                    }
                 };
                 self.remedied(world, *one, &stuck.row, &remedy, change).await
             }

@@ -61,7 +61,17 @@ pub struct World {
 
 impl World {
     pub fn limits(&self) -> Limits {
-        Limits { enabled: self.enabled, max_retries: self.max_retries }
+        Limits { enabled: self.enabled, max_retries: self.max_retries, past_time: false }
+    }
+
+    /// Whether that is the guard's last note about the row as it is.
+    fn is_being_canceled(&self, row: &ContainerRepository) -> bool {
+        let of_it = |line: &&Line| {
+            line.path == row.path.as_str()
+                && line.version == row.version
+                && ["ask_again", "cancel"].contains(&line.event.as_str())
+        };
+        self.lines.iter().rev().find(of_it).is_some_and(|line| line.event == "cancel")
     }
 
     pub fn free_slot(&self) -> Option<i32> {
@@ -119,7 +129,8 @@ impl World {
         detail: Option<&str>,
     ) -> (Verdict, Option<Due>) {
         let before = self.rows[row].repository.clone();
-        let outcome = plan.outcome(&before, self.limits()).cloned();
+        let limits = Limits { past_time: self.is_being_canceled(&before), ..self.limits() };
+        let outcome = plan.outcome(&before, limits).cloned();
         let verdict = self.verdict(row, outcome.as_ref(), guard, change);
         if let (
             Guard::Notification(_, event),
