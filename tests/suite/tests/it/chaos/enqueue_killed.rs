@@ -7,20 +7,10 @@ use local::{
 use suite::{sql, until_state};
 
 use super::{
-    BEGUN_AGAIN, WHOLE, failed_once, is_migrated,
+    BEGUN_AGAIN, RETRIED, WHOLE, failed_once, is_migrated,
     kill::{Case, Stop, Trigger, killed_at_each, statement},
     nothing_is_held, schedules_run_until_the_end, stack, started, time_passes,
 };
-
-/// Failed in the pre step, and begun once more.
-const RETRIED: [&str; 6] = [
-    "start_pre_import default>pre_importing",
-    "abort_import pre_importing>import_aborted",
-    "retry_pre_import import_aborted>pre_importing",
-    "finish_pre_import pre_importing>pre_import_done",
-    "start_import pre_import_done>importing",
-    "finish_import importing>import_done",
-];
 
 async fn killed(stack: &Stack, path: &str, stop: Stop, expected: &[&str], retries: i64) {
     let case = Case { function: Function::EnqueueMigrations, path, stop, trigger: Trigger::Schedule };

@@ -11,6 +11,8 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
 use suite::{repositories, until};
 
 use super::{is_migrated, nothing_is_held, quiet, schedules_run_until_the_end, time_passes};
@@ -29,6 +31,8 @@ pub(super) enum Stop {
     BeforeCall(Operation, Option<Step>),
     /// After the registry has begun the step, before its answer.
     AfterStart(Step),
+    /// After the registry has canceled the pre step, before its answer.
+    AfterCancel,
 }
 
 /// Statements by a part of their text that no other has.
@@ -46,6 +50,10 @@ pub(super) mod statement {
         "taken AS (\n    UPDATE container_repositories AS c SET\n        -- A registry";
     /// The guard's note that the registry is asked once more.
     pub(in super::super) const NOTE: &str = "noted AS (";
+    /// Which of the catalogue's repositories are not known yet.
+    pub(in super::super) const UNREGISTERED: &str = "AS g (path)";
+    /// What makes repositories known.
+    pub(in super::super) const REGISTER: &str = "registered AS (\n    INSERT";
 }
 
 /// What makes the process do its work.
@@ -57,6 +65,32 @@ pub(super) enum Trigger {
     Schedule,
     /// What was held back at the registry goes on: the import ends and is notified.
     Release(local_registry::RuleId),
+    /// An operator starts the aborted repository again.
+    Retry,
+    /// An operator has what runs canceled.
+    Cancel,
+    /// An operator gives the repository up.
+    Skip,
+    /// An operator makes the repository known.
+    Register,
+    /// An operator makes known what the registry's catalogue lists.
+    RegisterCatalogue,
+}
+
+impl Trigger {
+    /// What an operator sends, where it is one who asks.
+    pub(super) fn request(self, stack: &Stack, path: &str) -> Option<RequestBuilder> {
+        let (url, body) = match self {
+            Self::Schedule | Self::Release(_) => return None,
+            Self::Start => (format!("/migrations/start/{path}"), json!({})),
+            Self::Retry => (format!("/migrations/retry/{path}"), json!({})),
+            Self::Cancel => (format!("/migrations/cancel/{path}"), json!({})),
+            Self::Skip => (format!("/migrations/skip/{path}"), json!({"reason": "migration_canceled"})),
+            Self::Register => ("/repositories".to_owned(), json!([{"path": path}])),
+            Self::RegisterCatalogue => ("/repositories/from-catalog".to_owned(), json!({})),
+        };
+        Some(stack.client().as_operator(Method::POST, &url).json(&body))
+    }
 }
 
 /// One kill: of which function's processes, where, and what becomes of the repository.
@@ -104,13 +138,21 @@ impl Case<'_> {
             Stop::AfterStatement(part) => data_api(part, local_data_api::When::After),
             Stop::BeforeCall(operation, step) => call(operation, step, local_registry::When::Before),
             Stop::AfterStart(step) => call(Operation::Start, Some(step), local_registry::When::After),
+            Stop::AfterCancel => call(Operation::Cancel, None, local_registry::When::After),
         }
     }
 
     /// Has the process work. Ends when it has answered whoever waits for that.
     async fn work(&self, stack: &Stack) {
         match self.trigger {
-            Trigger::Start => drop(stack.client().start(self.path).await),
+            Trigger::Start
+            | Trigger::Retry
+            | Trigger::Cancel
+            | Trigger::Skip
+            | Trigger::Register
+            | Trigger::RegisterCatalogue => {
+                drop(self.trigger.request(stack, self.path).unwrap().send().await);
+            }
             Trigger::Schedule => drop(stack.functions().invoke_on_schedule(self.function).await),
             Trigger::Release(held) => {
                 assert!(stack.registry().unwrap().rules().remove(held));
@@ -140,6 +182,7 @@ impl Case<'_> {
             Stop::BeforeStatement(_) => ran(false),
             Stop::AfterStatement(_) => ran(true),
             Stop::BeforeCall(operation, step) => called(operation, step),
+            Stop::AfterCancel => called(Operation::Cancel, None) && status == Some(Status::PreImportCanceled),
             Stop::AfterStart(step) => {
                 called(Operation::Start, Some(step))
                     && match step {

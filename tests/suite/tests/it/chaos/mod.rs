@@ -4,6 +4,7 @@
 mod enqueue_killed;
 mod guard_killed;
 mod kill;
+mod manage_killed;
 mod messages;
 mod notification_killed;
 mod restarts;
@@ -16,6 +17,16 @@ use local::{
 use serde_json::Value;
 use suite::{BEGUN_AGAIN, PATIENCE, WHOLE, history, options, primary, repositories, row, sql, until_state};
 
+/// Failed in the pre step, and begun once more.
+const RETRIED: [&str; 6] = [
+    "start_pre_import default>pre_importing",
+    "abort_import pre_importing>import_aborted",
+    "retry_pre_import import_aborted>pre_importing",
+    "finish_pre_import pre_importing>pre_import_done",
+    "start_import pre_import_done>importing",
+    "finish_import importing>import_done",
+];
+
 /// A stack in which nobody ticks a schedule and no step is ever past its time, with so many processes of each
 /// function.
 async fn stack(instances: usize) -> Stack {
@@ -24,6 +35,7 @@ async fn stack(instances: usize) -> Stack {
         Function::RegistryNotification,
         Function::EnqueueMigrations,
         Function::GuardMigrations,
+        Function::ManageMigrations,
     ];
     let stack = Stack::start(StackOptions { instances, functions, ..options() }).await.unwrap();
     let patient = "UPDATE migration_settings
@@ -112,7 +124,10 @@ async fn schedules_run_until_the_end(stack: &Stack) {
             return;
         }
     }
-    panic!("not all repositories have come to their end");
+    let left = "SELECT jsonb_agg(to_jsonb(c)) FROM container_repositories AS c
+        WHERE migration_state NOT IN ('import_done', 'import_skipped')";
+    let left: Value = primary(stack).await.unwrap().query_one(left, &[]).await.unwrap().get(0);
+    panic!("not all repositories have come to their end: {left}");
 }
 
 async fn all_ended(stack: &Stack) -> bool {
