@@ -80,6 +80,19 @@ async fn the_slot_of_a_step_that_was_canceled_is_filled_at_once() {
     stack.stop().await.unwrap();
 }
 
+/// The registry is asked once how `group/image` stands, and says how it stood before.
+fn a_moment_before(status: &str) -> Rule {
+    let body = json!({"name": "image", "path": "group/image", "status": status, "detail": "x"});
+    let was = Effect::Answer {
+        status: 200,
+        code: None,
+        detail: None,
+        body: Some(body.to_string()),
+        when: When::Before,
+    };
+    Rule::new(was).operation(Operation::Status).times(1)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ended_before_it_could_be_canceled_is_taken_as_it_ended() {
     let stack = stack().await;
@@ -88,16 +101,7 @@ async fn what_ended_before_it_could_be_canceled_is_taken_as_it_ended() {
     registry.rules().add(Rule::new(Effect::LoseNotification).step(Step::Final));
     start(&stack, "group/image").await;
     assert!(registry.wait_for_status("group/image", Status::ImportComplete, PATIENCE).await);
-    // As it was a moment before.
-    let body = json!({"name": "image", "path": "group/image", "status": "import_in_progress", "detail": "x"});
-    let was = Effect::Answer {
-        status: 200,
-        code: None,
-        detail: None,
-        body: Some(body.to_string()),
-        when: When::Before,
-    };
-    registry.rules().add(Rule::new(was).operation(Operation::Status).times(1));
+    registry.rules().add(a_moment_before("import_in_progress"));
     minutes_pass(&stack, 11).await;
 
     assert_eq!(found(&guard(&stack).await), just("finished", 1));
@@ -149,5 +153,26 @@ async fn a_notification_that_is_faster_than_the_record_of_the_guards_cancelation
     assert_eq!(history(&stack, "group/slow").await.unwrap(), expected);
     guards.stop();
     way.stop().await;
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_somebody_cancels_after_the_guard_could_not_is_not_counted() {
+    let stack = stack().await;
+    repositories(&stack, &["group/image"]).await.unwrap();
+    let registry = stack.registry().unwrap();
+    registry.rules().add(Rule::new(Effect::LoseNotification).step(Step::Pre));
+    registry.rules().add(Rule::new(Effect::Cancel).step(Step::Final));
+    start(&stack, "group/image").await;
+    assert!(registry.wait_for_status("group/image", Status::PreImportComplete, PATIENCE).await);
+    registry.rules().add(a_moment_before("pre_import_in_progress"));
+    minutes_pass(&stack, 31).await;
+
+    assert_eq!(found(&guard(&stack).await), just("promoted", 1));
+
+    until_state(&stack, "group/image", "import_aborted").await.unwrap();
+    let noted = "cancel pre_importing>pre_importing (canceling)".to_owned();
+    assert!(history(&stack, "group/image").await.unwrap().contains(&noted));
+    assert_eq!(retries(&stack, "group/image").await, 0);
     stack.stop().await.unwrap();
 }
