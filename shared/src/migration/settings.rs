@@ -14,6 +14,8 @@ pub struct Settings {
     pub enabled: bool,
     /// Off takes the reader out: what is read there is read on the writer then.
     pub reader_enabled: bool,
+    /// How far the reader may be behind before the writer is read instead; 0: no bound.
+    pub reader_lag_bound_seconds: i32,
     /// How many repositories may be between start and end at once.
     pub capacity: i32,
     /// How long a slot stays empty after a repository has ended in it.
@@ -63,7 +65,8 @@ mod tests {
     #[test]
     fn a_pre_step_with_many_tags_has_longer() {
         let settings: Settings = serde_json::from_value(serde_json::json!({
-            "version": 1, "enabled": true, "reader_enabled": true, "capacity": 1, "waiting_time_seconds": 0, "max_tags_count": 0,
+            "version": 1, "enabled": true, "reader_enabled": true, "reader_lag_bound_seconds": 60,
+            "capacity": 1, "waiting_time_seconds": 0, "max_tags_count": 0,
             "max_retries": 3, "max_step_duration_seconds": 300, "pre_import_timeout_seconds": 1800,
             "import_timeout_seconds": 600, "pre_import_seconds_per_tag": 0.5, "created_before": null,
             "target_plans": [], "denied_root_namespaces": [],

@@ -23,7 +23,8 @@ pub(super) fn stuck(situation: Situation) -> Stuck {
             "pre_import_started_at": since, "pre_import_done_at": since, "import_started_at": since,
         },
         "settings": {
-            "version": 1, "enabled": true, "reader_enabled": true, "capacity": 1, "waiting_time_seconds": 0, "max_tags_count": 0,
+            "version": 1, "enabled": true, "reader_enabled": true, "reader_lag_bound_seconds": 60,
+            "capacity": 1, "waiting_time_seconds": 0, "max_tags_count": 0,
             "max_retries": 3, "max_step_duration_seconds": 300, "pre_import_timeout_seconds": 1200,
             "import_timeout_seconds": 1200, "pre_import_seconds_per_tag": 0.5, "created_before": null,
             "target_plans": [], "denied_root_namespaces": [],

@@ -1,3 +1,5 @@
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::migration::RepositoryPath;
@@ -7,6 +9,8 @@ const MAX_CAPACITY: i32 = 1000;
 /// A week, in seconds: no step and no wait is longer.
 const MAX_SECONDS: i32 = 7 * 24 * 3600;
 const MAX_RETRIES: i32 = 1000;
+/// Marks are written each minute, and how old they are is kept for an hour.
+const LAG_BOUNDS: RangeInclusive<i32> = 60..=3600;
 const MAX_SECONDS_PER_TAG: f64 = 3600.0;
 /// The longest list, and the longest name in one.
 const MAX_NAMES: usize = 1000;
@@ -25,6 +29,9 @@ pub struct SettingsChange {
     /// Off takes the reader out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reader_enabled: Option<bool>,
+    /// From 60 to 3600, or 0: no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reader_lag_bound_seconds: Option<i32>,
     /// 0 to 1000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity: Option<i32>,
@@ -83,6 +90,11 @@ impl SettingsChange {
     /// # Errors
     /// [`InvalidSetting`] for the first that cannot be.
     pub fn checked(mut self) -> Result<Self, InvalidSetting> {
+        if self.reader_lag_bound_seconds.is_some_and(|bound| bound != 0 && !LAG_BOUNDS.contains(&bound)) {
+            let (least, most) = LAG_BOUNDS.into_inner();
+            let reason = format!("a number from {least} to {most} is expected, or 0 for no bound");
+            return Err(InvalidSetting { field: "reader_lag_bound_seconds", reason });
+        }
         within("capacity", self.capacity, 0, MAX_CAPACITY)?;
         within("waiting_time_seconds", self.waiting_time_seconds, 0, MAX_SECONDS)?;
         within("max_tags_count", self.max_tags_count, 0, i32::MAX)?;
@@ -162,6 +174,8 @@ mod tests {
                 json!({"created_before": "2026-01-01T00:00:00Z"}),
             ),
             (json!({"target_plans": []}), json!({"target_plans": []})),
+            (json!({"reader_lag_bound_seconds": 0}), json!({"reader_lag_bound_seconds": 0})),
+            (json!({"reader_lag_bound_seconds": 60}), json!({"reader_lag_bound_seconds": 60})),
         ] {
             let change = read(given.clone()).unwrap();
             assert_eq!(serde_json::to_value(&change).unwrap(), stored);
@@ -179,6 +193,9 @@ mod tests {
     #[test]
     fn a_value_that_cannot_be_is_refused_by_its_setting() {
         for (field, value) in [
+            ("reader_lag_bound_seconds", json!(-60)),
+            ("reader_lag_bound_seconds", json!(59)),
+            ("reader_lag_bound_seconds", json!(3601)),
             ("capacity", json!(-1)),
             ("capacity", json!(1001)),
             ("waiting_time_seconds", json!(-1)),

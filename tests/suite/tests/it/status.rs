@@ -117,6 +117,7 @@ async fn the_role_of_the_reading_functions_can_only_select_on_the_writer_too() {
         "migration_settings",
         "migration_settings_changes",
         "replica_mark",
+        "replica_mark_times",
     ] {
         client.batch_execute(&format!("SELECT FROM {table}")).await.unwrap();
         let refused = client.batch_execute(&format!("DELETE FROM {table}")).await.unwrap_err();

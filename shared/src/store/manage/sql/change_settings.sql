@@ -29,6 +29,8 @@ changed AS (
         version = s.version + 1,
         enabled = coalesce((d.changes ->> 'enabled')::boolean, s.enabled),
         reader_enabled = coalesce((d.changes ->> 'reader_enabled')::boolean, s.reader_enabled),
+        reader_lag_bound_seconds
+            = coalesce((d.changes ->> 'reader_lag_bound_seconds')::integer, s.reader_lag_bound_seconds),
         capacity = coalesce((d.changes ->> 'capacity')::integer, s.capacity),
         waiting_time_seconds = coalesce((d.changes ->> 'waiting_time_seconds')::integer, s.waiting_time_seconds),
         max_tags_count = coalesce((d.changes ->> 'max_tags_count')::integer, s.max_tags_count),
