@@ -55,6 +55,7 @@ fn log(observation: &Observation) {
         seconds_left = census.and_then(|census| census.seconds_left),
         lag_ms,
         lag = ?observation.lag,
+        reader_past_bound = observation.past_bound,
         reader_failed = observation.reader_failed,
         writer_failed = observation.writer_failed,
         "observed"

@@ -27,6 +27,12 @@ pub const METRICS: &[(&str, Unit, Option<&str>, &str)] = &[
         None,
         "1 where the mark was not seen within 10 s: the lag is at least so much",
     ),
+    (
+        "ReaderPastBound",
+        Unit::Count,
+        None,
+        "1 where the reader lacks a mark that is older than `reader_lag_bound_seconds`",
+    ),
     ("Repositories", Unit::Count, Some("State"), "rows in the state"),
     ("OldestAge", Unit::Seconds, Some("State"), "how long the row longest in the state has been in it"),
     ("Skipped", Unit::Count, Some("Reason"), "rows skipped for the reason"),
@@ -58,6 +64,7 @@ pub fn metric_lines(namespace: &MetricNamespace, at: Timestamp, observation: &Ob
         of("WriterFailed", observation.writer_failed.into()),
     ];
     alone.extend(lag(observation.lag));
+    alone.extend(observation.past_bound.map(|past| of("ReaderPastBound", past.into())));
     let Some(census) = observation.counted.as_ref().map(|counted| &counted.census) else {
         return vec![line(None, &alone)];
     };
@@ -148,14 +155,22 @@ mod tests {
 
     #[test]
     fn where_nobody_could_count_that_is_all_that_is_told() {
-        let observation =
-            Observation { counted: None, lag: Lag::Unknown, reader_failed: true, writer_failed: true };
+        let observation = Observation {
+            counted: None,
+            lag: Lag::Unknown,
+            past_bound: None,
+            reader_failed: true,
+            writer_failed: true,
+        };
         let at = jiff::Timestamp::UNIX_EPOCH;
         let lines = metric_lines(&"stack".parse().unwrap(), at, &observation);
         let [line] = &lines[..] else { panic!("{lines:?}") };
         for told in [r#""Observed":0.0"#, r#""ReaderFailed":1.0"#, r#""WriterFailed":1.0"#] {
             assert!(line.contains(told), "{line}");
         }
-        assert!(!line.contains("ReplicaLag") && !line.contains("Left"), "{line}");
+        assert!(
+            !line.contains("ReplicaLag") && !line.contains("ReaderPastBound") && !line.contains("Left"),
+            "{line}"
+        );
     }
 }

@@ -5,7 +5,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     endpoint::{EndpointError, Observe},
-    store::{Census, Store},
+    store::{Census, Marked, Store},
 };
 
 /// How long a mark is looked for. What lags for longer is told to lag for at least as long.
@@ -31,6 +31,8 @@ pub struct Observation {
     pub counted: Option<Counted>,
     /// How far the reader is behind the writer.
     pub lag: Lag,
+    /// The reader lacks a mark that is older than the operators' bound. None: an endpoint did not answer.
+    pub past_bound: Option<bool>,
     /// The reader did not answer to something.
     pub reader_failed: bool,
     /// The writer did not answer to something.
@@ -71,11 +73,12 @@ impl Observer {
     /// Looks at everything until `deadline` at the latest. An endpoint that does not answer is a part of what
     /// is seen.
     pub async fn observe(&self, deadline: Instant) -> Observation {
-        let ((counted, count_failed), (lag, lag_failed)) =
+        let ((counted, count_failed), (lag, past_bound, lag_failed)) =
             tokio::join!(self.count(deadline), self.measure_lag(deadline));
         Observation {
             counted,
             lag,
+            past_bound,
             reader_failed: count_failed.reader || lag_failed.reader,
             writer_failed: count_failed.writer || lag_failed.writer,
         }
@@ -92,11 +95,11 @@ impl Observer {
         (census.map(|census| Counted { served_by: "writer", census }), failed)
     }
 
-    async fn measure_lag(&self, deadline: Instant) -> (Lag, Failed) {
+    async fn measure_lag(&self, deadline: Instant) -> (Lag, Option<bool>, Failed) {
         let mut failed = Failed::default();
         let in_time = || deadline.min(Instant::now() + MARK);
-        let Some(mark) = failed.writer(self.store.mark(in_time()).await) else {
-            return (Lag::Unknown, failed);
+        let Some(Marked { mark, due_mark }) = failed.writer(self.store.mark(in_time()).await) else {
+            return (Lag::Unknown, None, failed);
         };
         let committed = Instant::now();
         let until = deadline.min(committed + LOOK);
@@ -104,14 +107,15 @@ impl Observer {
         loop {
             // The last look has its time too: a reader that answers has not failed.
             let Some(seen) = failed.reader(self.store.seen_mark(in_time()).await) else {
-                return (Lag::Unknown, failed);
+                return (Lag::Unknown, None, failed);
             };
+            let past_bound = Some(due_mark.is_some_and(|due| seen < due));
             let milliseconds = u64::try_from(committed.elapsed().as_millis()).unwrap_or(u64::MAX);
             if seen >= mark {
-                return (Lag::Seen { milliseconds }, failed);
+                return (Lag::Seen { milliseconds }, past_bound, failed);
             }
             if Instant::now() + pause >= until {
-                return (Lag::NotSeen { milliseconds }, failed);
+                return (Lag::NotSeen { milliseconds }, past_bound, failed);
             }
             sleep(pause).await;
             pause = LONGEST_PAUSE.min(pause * 2);

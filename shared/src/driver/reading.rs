@@ -9,23 +9,24 @@ use tokio::time::Instant;
 
 use crate::{
     endpoint::{
-        Bucket, EndpointError, ErrorClass, Failure, Outcome, Purpose, ReadOnlyWriter, Reader, Relation,
-        Resort, Standing, resort,
+        Bucket, EndpointError, ErrorClass, Failure, Outcome, Purpose, PurposeRule, ReadOnlyWriter, Reader,
+        ReaderRule, Relation, Resort, Standing, resort, resort_past_bound,
     },
     store,
 };
 
-/// How long what is known of the writer holds: so long after its change an operator's switch works everywhere.
+/// How long what is known of the endpoints holds: so long after its change an operator's switch works everywhere.
 pub const KNOWN_FOR: Duration = Duration::from_secs(30);
 
-/// How soon a writer that did not answer is asked again how it stands.
+/// How soon they are asked again where the writer did not answer, or the reader lags: the writer is to be spared
+/// again as soon as it has caught up.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
-/// How long the writer may take to say how it stands. Nobody's answer waits for longer because of that.
+/// How long an endpoint may take to say how it stands. Nobody's answer waits for longer because of that.
 const TO_SAY: Duration = Duration::from_secs(1);
 
-/// So many may ask the writer at once because the reader failed, and one more each second: per process, and a
-/// process serves one caller at a time.
+/// So many may ask the writer at once because the reader failed or lags, and one more each second: per process, and
+/// a process serves one caller at a time.
 const FALLBACKS: u32 = 10;
 const ONE_MORE: Duration = Duration::from_secs(1);
 
@@ -37,6 +38,8 @@ pub enum Served {
     Reader,
     /// The writer, because the reader had not replayed what the caller had already seen.
     WriterBehindFloor,
+    /// The writer, because the reader lagged past the operators' bound.
+    WriterReaderLagging,
     /// The writer, because the reader could not serve.
     WriterReaderFailed,
     /// The writer, because operators have taken the reader out.
@@ -54,24 +57,49 @@ pub struct Reading {
 
 #[derive(Clone, Debug, Default)]
 struct Known {
-    /// When the writer was last asked how it stands, and whether it said.
+    /// When the endpoints were last asked how they stand, and whether the writer said.
     asked: Option<(Instant, bool)>,
     standing: Option<Standing>,
-    /// Whether the two endpoints are known to be what they should.
-    related: bool,
+    /// What the two are to each other, once that was told.
+    relation: Option<Relation>,
+    /// The reader lags past the operators' bound.
+    lagging: bool,
+}
+
+/// Why the writer is asked instead.
+enum Instead {
+    Off,
+    Lagging,
+    Failed(EndpointError),
 }
 
 impl Known {
     fn is_due(&self) -> bool {
         let inverted = self.standing.as_ref().is_some_and(|standing| standing.identity.read_only);
         self.asked.is_none_or(|(at, said)| {
-            at.elapsed() >= if said { KNOWN_FOR } else { ASKED_AGAIN_AFTER } || inverted
+            at.elapsed() >= if said && !self.lagging { KNOWN_FOR } else { ASKED_AGAIN_AFTER } || inverted
         })
     }
 
     fn reader_is_off(&self) -> bool {
-        self.standing.as_ref().is_some_and(|standing| !standing.reader_enabled)
+        self.standing.as_ref().is_some_and(|standing| !standing.rule.reader_enabled)
     }
+
+    /// Why the reader may not answer for a purpose, whatever it says.
+    fn instead(&self, rule: &PurposeRule) -> Option<Instead> {
+        if self.reader_is_off() {
+            Some(Instead::Off)
+        } else if self.lagging && resort_past_bound(rule) == Some(Resort::Writer) {
+            Some(Instead::Lagging)
+        } else {
+            None
+        }
+    }
+}
+
+/// Whether the reader lags past the bound. Where it does not say which mark it has, what was known of it stays.
+fn lags(rule: ReaderRule, mark: Option<i64>, before: bool) -> bool {
+    rule.due_mark.is_some() && mark.map_or(before, |mark| rule.is_past_bound(mark))
 }
 
 impl Reading {
@@ -105,36 +133,40 @@ impl Reading {
         L: Future<Output = Result<T, EndpointError>>,
     {
         let known = self.known().clone();
-        let failed = if known.reader_is_off() && !known.is_due() {
-            None
-        } else {
-            let now = Instant::now();
-            let share = now + deadline.saturating_duration_since(now) / 3;
-            let (found, ()) = tokio::join!(read(share), self.learn(deadline));
-            match found {
-                _ if self.known().reader_is_off() => None,
-                Ok(found) => return Ok((found, Served::Reader)),
-                Err(error) => Some(error),
+        let instead = match known.instead(&P::RULE).filter(|_| !known.is_due()) {
+            Some(instead) => instead,
+            None => {
+                let now = Instant::now();
+                let share = now + deadline.saturating_duration_since(now) / 3;
+                let (found, ()) = tokio::join!(read(share), self.learn(deadline));
+                match (self.known().instead(&P::RULE), found) {
+                    (Some(instead), _) => instead,
+                    (None, Ok(found)) => return Ok((found, Served::Reader)),
+                    (None, Err(error)) => Instead::Failed(error),
+                }
             }
         };
-        let Some(error) = failed else {
-            tracing::info!(
-                counter = "reader_off",
-                purpose = P::RULE.name,
-                "operators have taken the reader out"
-            );
-            return Ok((self.latest(latest, deadline).await?, Served::WriterReaderOff));
+        let purpose = P::RULE.name;
+        let (error, served) = match instead {
+            Instead::Off => {
+                tracing::info!(counter = "reader_off", purpose, "operators have taken the reader out");
+                return Ok((self.latest(latest, deadline).await?, Served::WriterReaderOff));
+            }
+            Instead::Failed(error) if resort(&P::RULE, error.class()) != Resort::Writer => return Err(error),
+            Instead::Failed(error) => (error, Served::WriterReaderFailed),
+            Instead::Lagging => (past_bound(), Served::WriterReaderLagging),
         };
-        if resort(&P::RULE, error.class()) != Resort::Writer {
-            return Err(error);
-        }
         let may = self.budget.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         if !may {
-            tracing::warn!(%error, counter = "fallback_refused", purpose = P::RULE.name, "too many ask the writer");
+            tracing::warn!(%error, counter = "fallback_refused", purpose, "too many ask the writer");
             return Err(error);
         }
-        tracing::warn!(%error, counter = "fallback", purpose = P::RULE.name, "the reader cannot serve");
-        Ok((self.latest(latest, deadline).await?, Served::WriterReaderFailed))
+        if served == Served::WriterReaderLagging {
+            tracing::warn!(counter = "reader_lagging", purpose, "the reader lags past its bound");
+        } else {
+            tracing::warn!(%error, counter = "fallback", purpose, "the reader cannot serve");
+        }
+        Ok((self.latest(latest, deadline).await?, served))
     }
 
     /// Asks the writer by `latest`, once it has shown that it is one.
@@ -158,20 +190,19 @@ impl Reading {
         latest(deadline).await
     }
 
-    /// Asks the writer how it stands, where that is due, and the reader who it is, where that is not known.
+    /// Asks both how they stand, where that is due; a reader that was taken out is left alone.
     async fn learn(&self, deadline: Instant) {
-        let related = {
+        let off = {
             let mut known = self.known();
             if !known.is_due() {
                 return;
             }
             known.asked = Some((Instant::now(), false));
-            known.related
+            known.reader_is_off()
         };
         let until = deadline.min(Instant::now() + TO_SAY);
-        let identity =
-            async { if related { None } else { store::identity(&self.reader, until).await.ok().flatten() } };
-        let (standing, identity) = tokio::join!(store::standing(&self.writer, until), identity);
+        let seen = async { if off { None } else { store::seen(&self.reader, until).await.ok().flatten() } };
+        let (standing, seen) = tokio::join!(store::standing(&self.writer, until), seen);
         let standing = match standing {
             Ok(Some(standing)) => standing,
             Ok(None) => return,
@@ -180,19 +211,83 @@ impl Reading {
                 return;
             }
         };
-        let relation = identity.map(|identity| Relation::of(&standing.identity, &identity));
+        let relation = seen.as_ref().map(|seen| Relation::of(&standing.identity, &seen.identity));
+        let mut known = self.known();
         if standing.identity.read_only {
             tracing::error!(counter = "endpoints_inverted", "the writer is in recovery or read-only");
-        } else if relation == Some(Relation::Collapsed) {
+        } else if relation == Some(Relation::Collapsed) && known.relation != relation {
             tracing::info!(counter = "endpoints_collapsed", "reader and writer are one server");
         }
-        let mut known = self.known();
-        known.related |= matches!(relation, Some(Relation::Distinct | Relation::Collapsed));
+        known.relation = relation.or(known.relation);
+        known.lagging = lags(standing.rule, seen.map(|seen| seen.mark), known.lagging);
         known.asked = Some((Instant::now(), true));
         known.standing = Some(standing);
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What callers are told for whom the writer is not asked any more.
+fn past_bound() -> EndpointError {
+    let failure = Failure::new(Outcome::DidNotRun, ErrorClass::Unavailable)
+        .with_detail("the reader lags past the operators' bound");
+    EndpointError { endpoint: Reader::NAME, statement: "seen", attempts: 1, failure }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::{ASKED_AGAIN_AFTER, Instead, KNOWN_FOR, Known, lags};
+    use crate::endpoint::{Identity, PURPOSES, Purpose, ReaderRule, StaleScan, Standing, Status};
+
+    fn rule(due_mark: Option<i64>) -> ReaderRule {
+        ReaderRule { reader_enabled: true, due_mark }
+    }
+
+    #[test]
+    fn the_reader_lags_while_it_is_known_to_lack_a_mark_that_is_due() {
+        for (due, mark, before, lagging) in [
+            (Some(7), Some(6), false, true),
+            (Some(7), Some(7), true, false),
+            // It did not say: what was known stays.
+            (Some(7), None, true, true),
+            (Some(7), None, false, false),
+            // No bound, or nobody writes marks: there is nothing to lag behind.
+            (None, Some(0), true, false),
+            (None, None, true, false),
+        ] {
+            assert_eq!(lags(rule(due), mark, before), lagging, "{due:?} {mark:?} {before}");
+        }
+    }
+
+    #[test]
+    fn a_lagging_reader_is_left_out_where_rows_are_shown_and_one_that_is_off_everywhere() {
+        let known = |reader_enabled, lagging| Known {
+            standing: Some(Standing {
+                identity: Identity { server: "1".to_owned(), read_only: false },
+                rule: ReaderRule { reader_enabled, due_mark: Some(7) },
+            }),
+            lagging,
+            ..Known::default()
+        };
+        for rule in PURPOSES {
+            assert!(known(true, false).instead(rule).is_none(), "{rule:?}");
+            assert!(matches!(known(false, true).instead(rule), Some(Instead::Off)), "{rule:?}");
+        }
+        assert!(matches!(known(true, true).instead(&Status::RULE), Some(Instead::Lagging)));
+        assert!(known(true, true).instead(&StaleScan::RULE).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_lags_is_looked_at_again_soon() {
+        let known = |lagging| Known { asked: Some((Instant::now(), true)), lagging, ..Known::default() };
+        let (fine, lagging) = (known(false), known(true));
+        tokio::time::advance(ASKED_AGAIN_AFTER).await;
+        assert_eq!((fine.is_due(), lagging.is_due()), (false, true));
+        tokio::time::advance(KNOWN_FOR - ASKED_AGAIN_AFTER).await;
+        assert!(fine.is_due());
     }
 }

@@ -13,6 +13,8 @@ pub enum Resort {
     Error,
     /// The round does without, and counts it.
     Skip,
+    /// It is used all the same, and counted.
+    Hint,
     /// It is what was to be found out.
     Report,
 }
@@ -29,6 +31,21 @@ pub const fn resort(rule: &PurposeRule, class: ErrorClass) -> Resort {
         Consistency::Latest | Consistency::AtLeastSeen | Consistency::Any | Consistency::Hint => {
             Resort::Error
         }
+    }
+}
+
+/// What is done for a purpose where the reader lags past the operators' bound. None: it cannot be.
+///
+/// The bound holds for a caller that names a version too, even one that the reader has: who always sends back what
+/// was last shown would be shown the same for as long as the reader hangs.
+#[must_use]
+pub const fn resort_past_bound(rule: &PurposeRule) -> Option<Resort> {
+    match rule.consistency {
+        Consistency::Latest => None,
+        Consistency::AtLeastSeen | Consistency::Any => Some(Resort::Writer),
+        // A round that does without would leave what is stuck as it is for as long as the reader lags.
+        Consistency::Hint => Some(Resort::Hint),
+        Consistency::Compared => Some(Resort::Report),
     }
 }
 
@@ -50,6 +67,7 @@ impl fmt::Display for Resort {
             Self::Unavailable => "503",
             Self::Error => "error",
             Self::Skip => "skip",
+            Self::Hint => "a hint all the same",
             Self::Report => "reported",
         })
     }
@@ -69,8 +87,8 @@ const FAILURES: [(&str, ErrorClass); 7] = [
 /// [`resort`] as a Markdown table, as the README shows it.
 #[must_use]
 pub fn fallback_table() -> String {
-    let mut table = String::from("| purpose | behind its caller |");
-    let mut line = String::from("\n|---|---|");
+    let mut table = String::from("| purpose | behind its caller | lagging past its bound |");
+    let mut line = String::from("\n|---|---|---|");
     for (failure, _) in FAILURES {
         let _ = write!(table, " {failure} |");
         line.push_str("---|");
@@ -78,7 +96,9 @@ pub fn fallback_table() -> String {
     table.push_str(&line);
     table.push('\n');
     for rule in PURPOSES {
-        let _ = write!(table, "| {} | {} |", rule.name, behind(rule.consistency));
+        let past =
+            resort_past_bound(rule).map_or_else(|| "cannot be".to_owned(), |resort| resort.to_string());
+        let _ = write!(table, "| {} | {} | {past} |", rule.name, behind(rule.consistency));
         for (_, class) in FAILURES {
             let again = if class.is_transient() { "again, then " } else { "" };
             let _ = write!(table, " {again}{} |", resort(rule, class));
@@ -90,7 +110,7 @@ pub fn fallback_table() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Resort, fallback_table, resort};
+    use super::{Resort, fallback_table, resort, resort_past_bound};
     use crate::endpoint::{EndpointKind, ErrorClass, PURPOSES};
 
     #[test]
@@ -107,6 +127,7 @@ mod tests {
             }
             if rule.endpoint != EndpointKind::Reader {
                 assert_ne!(resort(rule, ErrorClass::Unavailable), Resort::Writer, "{rule:?}");
+                assert_ne!(resort_past_bound(rule), Some(Resort::Writer), "{rule:?}");
                 continue;
             }
             assert_eq!(resort(rule, ReadOnly), Resort::Error, "a statement that writes was sent to a reader");

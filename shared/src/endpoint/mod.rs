@@ -26,13 +26,13 @@ pub use bucket::Bucket;
 pub use data_api::{DataApi, EndpointConfig, behavior_version};
 pub use error::EndpointError;
 pub use failure::{ErrorClass, Failure, Outcome, SqlState};
-pub use fallback::{Resort, fallback_table, resort};
+pub use fallback::{Resort, fallback_table, resort, resort_past_bound};
 pub use handles::{Endpoints, ReadOnlyWriter, Reader, Writer};
 pub use purpose::{
     Claim, Consistency, Dashboard, EndpointKind, Guard, History, List, Manage, Notification, Observe,
     PURPOSES, Purpose, PurposeRule, Schema, StaleScan, Start, Status, Summary, purposes_table,
 };
-pub use role::{Identity, Relation, Standing};
+pub use role::{Identity, ReaderRule, Relation, Seen, Standing};
 pub use statement::{Effect, Read, Repeat, Statement, Value, Write};
 pub use transactions::{Transaction, Transactions};
 pub use transport::{Call, Transport};

@@ -4,9 +4,10 @@ use tokio::time::Instant;
 use super::{
     Changed, Store,
     change::{CHANGE, changed},
+    observe::SEEN_MARK,
 };
 use crate::{
-    endpoint::{EndpointError, Guard, Read, StaleScan, Statement},
+    endpoint::{EndpointError, Guard, Read, ReaderRule, StaleScan, Statement},
     migration::{AttemptId, ContainerRepository, Plan, RepositoryPath, Stuck},
 };
 
@@ -21,7 +22,8 @@ const TAKE: &str = concat!(
     include_str!("sql/guard_taken.sql")
 );
 const RELEASE: &str = include_str!("sql/guard_release.sql");
-const READER_ENABLED: &str = include_str!("sql/reader_enabled.sql");
+const READER_RULE: &str =
+    concat!("WITH ", include_str!("sql/due_mark.sql"), include_str!("sql/reader_rule.sql"));
 const NOTE: &str = include_str!("sql/guard_note.sql");
 
 /// What the history is told about asking once more for the step of a row's attempt.
@@ -67,6 +69,14 @@ impl Store<StaleScan> {
     ) -> Result<Vec<RepositoryPath>, EndpointError> {
         self.endpoint.fetch(scan_statement(limit), deadline).await
     }
+
+    /// The mark that the reader has, which says how old its hints may be.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the reader did not answer.
+    pub async fn seen_mark(&self, deadline: Instant) -> Result<Option<i64>, EndpointError> {
+        Ok(self.endpoint.fetch(Statement::read("seen_mark", SEEN_MARK), deadline).await?.pop())
+    }
 }
 
 fn scan_statement(limit: u32) -> Statement<Read> {
@@ -74,14 +84,12 @@ fn scan_statement(limit: u32) -> Statement<Read> {
 }
 
 impl Store<Guard> {
-    /// Whether operators let the reader be asked.
+    /// When the reader may be asked. None: the database has no settings.
     ///
     /// # Errors
     /// [`EndpointError`] when the writer did not answer.
-    pub async fn reader_is_enabled(&self, deadline: Instant) -> Result<bool, EndpointError> {
-        let enabled =
-            self.endpoint.fetch(Statement::read("reader_enabled", READER_ENABLED), deadline).await?;
-        Ok(enabled.into_iter().next().unwrap_or(true))
+    pub async fn reader_rule(&self, deadline: Instant) -> Result<Option<ReaderRule>, EndpointError> {
+        Ok(self.endpoint.fetch(Statement::read("reader_rule", READER_RULE), deadline).await?.pop())
     }
 
     /// [`Store::scan_stuck`] on the writer, where the reader is taken out.

@@ -45,8 +45,9 @@ pub use claim::{Claimed, Started};
 pub use guard::{AskingAgain, Noted};
 pub use history::{History, HistoryPage, Transition};
 pub use manage::{Registration, Removed, ReopenFilter, Reopened, SettingsChanged};
+pub use observe::Marked;
 pub use read::ListFilter;
-pub use role::{identity, standing};
+pub use role::{seen, standing};
 
 /// The database, for one purpose.
 pub struct Store<P: Purpose> {

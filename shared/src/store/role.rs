@@ -1,19 +1,24 @@
 use tokio::time::Instant;
 
-use crate::endpoint::{EndpointError, Identity, ReadOnlyWriter, Reader, Standing, Statement};
+use crate::endpoint::{EndpointError, ReadOnlyWriter, Reader, Seen, Standing, Statement};
 
-const IDENTITY: &str = concat!(include_str!("sql/identity.sql"), include_str!("sql/identity_report.sql"));
-const STANDING: &str = concat!(include_str!("sql/identity.sql"), include_str!("sql/standing_report.sql"));
+const SEEN: &str = concat!(include_str!("sql/identity.sql"), include_str!("sql/seen_report.sql"));
+const STANDING: &str = concat!(
+    include_str!("sql/identity.sql"),
+    ",\n",
+    include_str!("sql/due_mark.sql"),
+    include_str!("sql/standing_report.sql")
+);
 
-/// Which server the reader is.
+/// Which server the reader is, and which mark it has.
 ///
 /// # Errors
 /// [`EndpointError`] when it did not answer.
-pub async fn identity(reader: &Reader, deadline: Instant) -> Result<Option<Identity>, EndpointError> {
-    Ok(reader.fetch(Statement::read("identity", IDENTITY), deadline).await?.pop())
+pub async fn seen(reader: &Reader, deadline: Instant) -> Result<Option<Seen>, EndpointError> {
+    Ok(reader.fetch(Statement::read("seen", SEEN), deadline).await?.pop())
 }
 
-/// Which server the writer is, and whether operators let the reader be asked. None: the database has no settings.
+/// Which server the writer is, and when the reader may be asked. None: the database has no settings.
 ///
 /// # Errors
 /// [`EndpointError`] when it did not answer.

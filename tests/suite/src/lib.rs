@@ -22,7 +22,10 @@ use local::{
 use serde_json::Value;
 use shared::{
     config::secrets::SecretReader,
-    endpoint::{DataApi, EndpointConfig, ReadOnlyWriter, Reader, Writer, behavior_version},
+    endpoint::{
+        DataApi, EndpointConfig, Endpoints, Observe, ReadOnlyWriter, Reader, Writer, behavior_version,
+    },
+    store::Store,
 };
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -230,6 +233,17 @@ pub async fn until_freed_slots_are_dealt_with(stack: &Stack, times: usize) -> an
     let log = || stack.functions().log(Function::RegistryNotification);
     let dealt_with = || async { Ok(log().matches("a slot was freed").count() >= times) };
     until("freed slots are dealt with", dealt_with).await
+}
+
+/// Writes a mark as `observe-migrations` does, and lets it be as old as the longest bound there may be. A reader that
+/// has not replayed it when this returns is past its bound.
+///
+/// # Errors
+/// When the writer refuses.
+pub async fn mark_of_an_hour_ago(stack: &Stack) -> anyhow::Result<()> {
+    let store: Store<Observe> = Store::new(Endpoints { writer: writer(stack), reader: reader(stack) });
+    store.mark(tokio::time::Instant::now() + PATIENCE).await?.context("there is no mark")?;
+    sql(stack, "UPDATE replica_mark_times SET marked_at = marked_at - interval '1 hour'").await
 }
 
 /// How many calls the Data API has had so far.

@@ -14,7 +14,7 @@ pub use summary::GuardSummary;
 
 use self::queue::Queue;
 use crate::{
-    endpoint::{Claim, EndpointError, Guard, Purpose, Resort, StaleScan, resort},
+    endpoint::{Claim, EndpointError, Guard, Purpose, ReaderRule, Resort, StaleScan, resort},
     registry::RegistryClient,
     store::Store,
 };
@@ -48,8 +48,12 @@ impl Guardian {
     pub async fn round(&self, deadline: Instant) -> Result<GuardSummary, EndpointError> {
         let now = Instant::now();
         let time = deadline.saturating_duration_since(now);
-        let scanned = if self.store.reader_is_enabled(deadline).await? {
-            self.scan.scan_stuck(MOST, now + time / 4).await
+        let rule = self.store.reader_rule(deadline).await?;
+        let scanned = if rule.is_none_or(|rule| rule.reader_enabled) {
+            let until = now + time / 4;
+            let (scanned, ()) =
+                tokio::join!(self.scan.scan_stuck(MOST, until), self.count_lagging(rule, until));
+            scanned
         } else {
             tracing::info!(
                 counter = "reader_off",
@@ -84,5 +88,20 @@ impl Guardian {
         join_all((0..AT_ONCE).map(|_| lane())).await;
         let summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
         queue.into_inner().close(summary).await
+    }
+
+    /// Says where the reader lags past the operators' bound. What it hints at is used all the same: without, nothing
+    /// would be repaired for as long as it lags.
+    async fn count_lagging(&self, rule: Option<ReaderRule>, deadline: Instant) {
+        let Some(rule) = rule.filter(|rule| rule.due_mark.is_some()) else { return };
+        // One that does not answer cannot scan either, which is told there.
+        let Ok(Some(mark)) = self.scan.seen_mark(deadline).await else { return };
+        if rule.is_past_bound(mark) {
+            tracing::warn!(
+                counter = "stale_scan_lagging",
+                purpose = StaleScan::RULE.name,
+                "the reader lags past its bound: what is stuck may be found late"
+            );
+        }
     }
 }

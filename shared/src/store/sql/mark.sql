@@ -1,2 +1,15 @@
--- A mark that the reader does not have yet.
-UPDATE replica_mark SET mark = mark + 1, marked_at = now() RETURNING to_jsonb(mark)::text
+-- A mark that the reader does not have yet; and the one that it must have by now.
+WITH marked AS (
+    -- Not the statement's time: another one's commit may have been waited for.
+    UPDATE replica_mark SET mark = mark + 1, marked_at = clock_timestamp() RETURNING mark, marked_at
+),
+remembered AS (
+    INSERT INTO replica_mark_times (mark, marked_at) SELECT mark, marked_at FROM marked
+),
+-- No bound is longer than an hour: of the marks before that the newest says it all.
+forgotten AS (
+    DELETE FROM replica_mark_times
+    WHERE mark < (
+        SELECT max(times.mark) FROM replica_mark_times AS times WHERE times.marked_at <= now() - interval '1 hour'
+    )
+),

@@ -1,3 +1,7 @@
-SELECT jsonb_build_object('identity', itself.identity, 'reader_enabled', settings.reader_enabled)::text
+SELECT jsonb_build_object(
+    'identity', itself.identity,
+    'reader_enabled', due.reader_enabled,
+    'due_mark', due.mark
+)::text
 FROM itself
-CROSS JOIN migration_settings AS settings
+CROSS JOIN due

@@ -1,7 +1,7 @@
 //! What an operation costs, counted in Data API calls.
 
 use local::{
-    Stack, StackOptions,
+    Stack, StackOptions, WRITER_ARN,
     local_registry::{Effect, Operation, Point, Rule, When},
 };
 use reqwest::{Method, StatusCode};
@@ -107,6 +107,24 @@ async fn a_status_or_a_list_costs_one_call_and_two_where_the_reader_is_behind_it
         assert_eq!(answer.status(), StatusCode::OK, "{url}");
         assert_eq!(data_api_calls(&stack) - before, cost, "{url}");
     }
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_lags_past_its_bound_is_not_asked_before_the_writer() {
+    let stack = Stack::start(StackOptions { instances: 1, ..options() }).await.unwrap();
+    stack.pair().pause_replay().await.unwrap();
+    suite::mark_of_an_hour_ago(&stack).await.unwrap();
+    let list = || async {
+        let before = data_api_calls(&stack);
+        let answer = stack.client().as_operator(Method::GET, "/migrations").send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        let arns = stack.data_api().journal().split_off(before).into_iter().map(|call| call.arn.unwrap());
+        arns.collect::<Vec<_>>()
+    };
+    // It is asked while that is found out.
+    assert_eq!(list().await.len(), 4);
+    assert_eq!(list().await, [WRITER_ARN]);
     stack.stop().await.unwrap();
 }
 

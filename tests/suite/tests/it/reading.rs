@@ -3,13 +3,16 @@
 use std::time::{Duration, Instant};
 
 use local::{
-    Environment, Function, READER_ARN, READER_SECRET_ARN, Stack, StackOptions, Topology, WRITER_ARN,
-    postgres_pair::proxy::Way,
+    Client, Environment, Function, FunctionSet, READER_ARN, READER_SECRET_ARN, Stack, StackOptions, Topology,
+    WRITER_ARN, postgres_pair::proxy::Way,
 };
 use reqwest::{Method, Response, StatusCode, header};
 use serde_json::Value;
 use shared::{endpoint::Relation, store};
-use suite::{PATIENCE, given, options, positions::read_with_positions, repositories, row, sql, until_state};
+use suite::{
+    PATIENCE, given, mark_of_an_hour_ago, options, positions::read_with_positions, repositories, row, sql,
+    until, until_state,
+};
 
 const READING: [Function; 2] = [Function::MigrationStatus, Function::GuardMigrations];
 const STATUS: &str = "/migrations/status/group/image";
@@ -27,16 +30,20 @@ async fn stack(topology: Topology, functions: &[Function]) -> Stack {
     stack
 }
 
-async fn get(stack: &Stack, url: &str) -> Response {
+async fn get(client: &Client, url: &str) -> Response {
     let began = Instant::now();
-    let answer = stack.client().as_operator(Method::GET, url).send().await.unwrap();
+    let answer = client.as_operator(Method::GET, url).send().await.unwrap();
     assert!(began.elapsed() < LONGEST, "{url} took {:?}", began.elapsed());
     answer
 }
 
 /// How it was answered, and by whom.
 async fn served(stack: &Stack, url: &str) -> (u16, String) {
-    let answer = get(stack, url).await;
+    served_to(&stack.client(), url).await
+}
+
+async fn served_to(client: &Client, url: &str) -> (u16, String) {
+    let answer = get(client, url).await;
     let status = answer.status().as_u16();
     let retry = answer.headers().contains_key(header::RETRY_AFTER);
     assert_eq!(retry, status == 503, "{url}");
@@ -50,7 +57,11 @@ async fn scan_is_skipped(stack: &Stack) -> bool {
 }
 
 fn counted(stack: &Stack, counter: &str) -> usize {
-    stack.functions().log(Function::MigrationStatus).matches(&format!("\"counter\":\"{counter}\"")).count()
+    counted_by(stack.functions(), Function::MigrationStatus, counter)
+}
+
+fn counted_by(functions: &FunctionSet, function: Function, counter: &str) -> usize {
+    functions.log(function).matches(&format!("\"counter\":\"{counter}\"")).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,15 +104,13 @@ async fn a_reader_that_is_down_silent_slow_or_cut_is_replaced_by_the_writer_and_
     stack.stop().await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_writer_is_protected_from_everybodys_fallback_and_a_misconfiguration_is_loud() {
-    let stack = stack(Topology::DirectReader, &READING).await;
-    stack.proxies().unwrap().reader.go(Way::Down).await.unwrap();
+/// Reads until the writer has had its share of what the reader does not serve.
+async fn until_one_is_refused(stack: &Stack) {
     let began = Instant::now();
     let mut by_the_writer = 0;
     let mut refused = 0;
     while refused == 0 {
-        match served(&stack, STATUS).await.0 {
+        match served(stack, STATUS).await.0 {
             200 => by_the_writer += 1,
             503 => refused += 1,
             other => panic!("{other}"),
@@ -111,7 +120,14 @@ async fn the_writer_is_protected_from_everybodys_fallback_and_a_misconfiguration
         assert!(by_the_writer <= most, "{by_the_writer} in {:?}", began.elapsed());
     }
     assert!(by_the_writer >= 10, "{by_the_writer}");
-    assert_eq!(counted(&stack, "fallback_refused"), 1);
+    assert_eq!(counted(stack, "fallback_refused"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_writer_is_protected_from_everybodys_fallback_and_a_misconfiguration_is_loud() {
+    let stack = stack(Topology::DirectReader, &READING).await;
+    stack.proxies().unwrap().reader.go(Way::Down).await.unwrap();
+    until_one_is_refused(&stack).await;
     stack.proxies().unwrap().reader.go(Way::Open).await.unwrap();
 
     let fallbacks = counted(&stack, "fallback");
@@ -127,6 +143,104 @@ async fn the_writer_is_protected_from_everybodys_fallback_and_a_misconfiguration
     assert_eq!(counted(&stack, "fallback"), fallbacks, "neither is a reason to ask elsewhere");
     let log = stack.functions().log(Function::MigrationStatus);
     assert!(log.contains("28P01") && log.contains("42P01") && !log.contains("hunter2"));
+    stack.stop().await.unwrap();
+}
+
+/// Everything that is read on the reader, each with what its caller names.
+const EVERY: [&str; 5] = [
+    STATUS,
+    "/migrations/status/group/image?min_version=2",
+    "/migrations",
+    "/migrations/summary",
+    "/migrations/history/group/image",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_lags_past_its_bound_is_replaced_by_the_writer_until_it_has_caught_up() {
+    for topology in [Topology::DirectReader, Topology::StandbyCluster] {
+        let stack = stack(topology, &READING).await;
+        // What a process knows holds for a while: one that knows nothing yet.
+        let another = || async {
+            let functions = stack.run_functions(&READING, |_, _| {}).await.unwrap();
+            (stack.client_of(&functions), functions)
+        };
+        let by = |by: &str| (200, by.to_owned());
+        sql(&stack, "UPDATE container_repositories SET import_started_at = now() - interval '1 hour'")
+            .await
+            .unwrap();
+        mark_of_an_hour_ago(&stack).await.unwrap();
+        stack.pair().wait_until_replayed().await.unwrap();
+        for url in EVERY {
+            assert_eq!(served(&stack, url).await, by("reader"), "{url} {topology:?}");
+        }
+
+        // It lacks a mark, but not for long.
+        stack.pair().pause_replay().await.unwrap();
+        mark_of_an_hour_ago(&stack).await.unwrap();
+        let young = "UPDATE replica_mark_times SET marked_at = now() - interval '50 seconds'
+            WHERE mark = (SELECT mark FROM replica_mark)";
+        sql(&stack, young).await.unwrap();
+        let (client, functions) = another().await;
+        assert_eq!(served_to(&client, STATUS).await, by("reader"), "{topology:?}");
+        functions.invoke_on_schedule(Function::GuardMigrations).await.unwrap();
+        assert_eq!(counted_by(&functions, Function::GuardMigrations, "stale_scan_lagging"), 0);
+        functions.stop();
+
+        sql(&stack, &young.replace("50", "61")).await.unwrap();
+        let (client, functions) = another().await;
+        for url in EVERY {
+            assert_eq!(served_to(&client, url).await, by("writer_reader_lagging"), "{url} {topology:?}");
+        }
+        assert_eq!(counted_by(&functions, Function::MigrationStatus, "reader_lagging"), EVERY.len());
+        assert_eq!(counted_by(&functions, Function::MigrationStatus, "stale_read_avoided"), 0);
+        sql(&stack, "UPDATE container_repositories SET version = 5").await.unwrap();
+        let shown: Value = get(&client, STATUS).await.json().await.unwrap();
+        assert_eq!(shown["version"], 5, "{shown}");
+        // A hint is a hint: what is stuck is decided on the writer.
+        sql(&stack, "UPDATE container_repositories SET next_check_at = NULL").await.unwrap();
+        let round = functions.invoke_on_schedule(Function::GuardMigrations).await.unwrap();
+        assert_eq!((&round["scan_skipped"], &round["hinted"]), (&false.into(), &1.into()), "{round}");
+        assert_eq!(counted_by(&functions, Function::GuardMigrations, "stale_scan_lagging"), 1);
+
+        // The same process reads on it again once it has caught up.
+        stack.pair().resume_replay().await.unwrap();
+        until("the reader is read again", || async { Ok(served_to(&client, STATUS).await == by("reader")) })
+            .await
+            .unwrap();
+        functions.stop();
+        stack.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn past_the_bound_the_writer_is_protected_too_and_operators_decide_whether_there_is_one() {
+    let stack = stack(Topology::StandbyCluster, &READING).await;
+    stack.pair().pause_replay().await.unwrap();
+    mark_of_an_hour_ago(&stack).await.unwrap();
+    until_one_is_refused(&stack).await;
+    let log = stack.functions().log(Function::MigrationStatus);
+    assert!(log.contains("the reader lags past the operators' bound"), "{log}");
+
+    // Nothing is shown that is older than the bound: without the writer nothing is.
+    let another = || async { stack.run_functions(&[Function::MigrationStatus], |_, _| {}).await.unwrap() };
+    let functions = another().await;
+    let client = stack.client_of(&functions);
+    assert_eq!(served_to(&client, STATUS).await, (200, "writer_reader_lagging".to_owned()));
+    stack.proxies().unwrap().writer.go(Way::Down).await.unwrap();
+    assert_eq!(served_to(&client, STATUS).await.0, 503);
+    stack.proxies().unwrap().writer.go(Way::Open).await.unwrap();
+    functions.stop();
+
+    for (change, by) in [
+        ("reader_enabled = false", "writer_reader_off"),
+        ("reader_enabled = true, reader_lag_bound_seconds = 0", "reader"),
+        ("reader_lag_bound_seconds = 3600", "writer_reader_lagging"),
+    ] {
+        sql(&stack, &format!("UPDATE migration_settings SET {change}")).await.unwrap();
+        let functions = another().await;
+        assert_eq!(served_to(&stack.client_of(&functions), STATUS).await, (200, by.to_owned()), "{change}");
+        functions.stop();
+    }
     stack.stop().await.unwrap();
 }
 
@@ -190,8 +304,8 @@ async fn two_servers_are_told_from_one_by_postgresql_and_by_auroras_own_name() {
     let (reader, writer) = (suite::reader(&stack), suite::read_only_writer(&stack));
     let relation = || async {
         let standing = store::standing(&writer, soon()).await.unwrap().unwrap();
-        let identity = store::identity(&reader, soon()).await.unwrap().unwrap();
-        (Relation::of(&standing.identity, &identity), standing.identity.server)
+        let seen = store::seen(&reader, soon()).await.unwrap().unwrap();
+        (Relation::of(&standing.identity, &seen.identity), standing.identity.server)
     };
     assert_eq!(relation().await.0, Relation::Distinct, "a primary and its standby");
     let name = "CREATE FUNCTION aurora_db_instance_identifier() RETURNS text LANGUAGE sql AS";

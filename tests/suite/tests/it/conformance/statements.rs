@@ -110,17 +110,22 @@ async fn run_one(stack: &Stack, twin: &Twin) -> ContainerRepository {
 async fn observe(stack: &Stack, twin: &Twin) {
     let endpoints = Endpoints { writer: twin.writer(), reader: twin.reader() };
     let store: Store<Observe> = Store::new(endpoints);
-    let mark = store.mark(soon()).await.unwrap();
+    let mark = store.mark(soon()).await.unwrap().unwrap();
+    in_both(stack, "UPDATE replica_mark_times SET marked_at = now() - interval '1 minute'").await;
+    let next = store.mark(soon()).await.unwrap().unwrap();
+    assert_eq!((next.due_mark, next.mark), (Some(mark.mark), mark.mark + 1));
     stack.pair().wait_until_replayed().await.unwrap();
-    assert_eq!(store.seen_mark(soon()).await.unwrap(), mark);
+    assert_eq!(store.seen_mark(soon()).await.unwrap(), Some(next.mark));
 }
 
 async fn guard(stack: &Stack, twin: &Twin, row: &ContainerRepository) {
     stack.pair().wait_until_replayed().await.unwrap();
-    let hints = Store::<StaleScan>::new(twin.reader()).scan_stuck(10, soon()).await.unwrap();
+    let scan: Store<StaleScan> = Store::new(twin.reader());
+    assert_eq!(scan.seen_mark(soon()).await.unwrap(), Some(0));
+    let hints = scan.scan_stuck(10, soon()).await.unwrap();
     assert_eq!(hints, [path("a/one")]);
     let store: Store<Guard> = Store::new(twin.writer());
-    assert!(store.reader_is_enabled(soon()).await.unwrap());
+    assert!(store.reader_rule(soon()).await.unwrap().unwrap().reader_enabled);
     assert_eq!(store.scan_stuck_here(10, soon()).await.unwrap(), hints);
     assert_eq!(store.take_stuck(&hints, soon()).await.unwrap().len(), 1);
     assert_eq!(store.release_stuck(&hints, soon()).await.unwrap(), hints);
@@ -175,8 +180,10 @@ async fn read(twin: &Twin) {
     assert_eq!(row.migration_state, State::ImportDone);
     let none = Store::latest_status(&twin.read_only_writer(), &path("a/none"), soon()).await.unwrap();
     assert!(none.is_none());
-    assert!(store::identity(&twin.reader(), soon()).await.unwrap().unwrap().read_only);
-    assert!(store::standing(&twin.read_only_writer(), soon()).await.unwrap().unwrap().reader_enabled);
+    let seen = store::seen(&twin.reader(), soon()).await.unwrap().unwrap();
+    assert!(seen.identity.read_only);
+    let rule = store::standing(&twin.read_only_writer(), soon()).await.unwrap().unwrap().rule;
+    assert_eq!((rule.reader_enabled, rule.due_mark), (true, Some(seen.mark - 1)));
     let page = HistoryPage { after: 0, limit: 3 };
     let histories: Store<History> = Store::new(twin.reader());
     assert_eq!(histories.history(&path("a/one"), page, soon()).await.unwrap().unwrap().transitions.len(), 3);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use local::{Function, Stack, StackOptions};
 use observe_migrations::metrics::METRICS;
 use serde_json::{Value, json};
-use suite::options;
+use suite::{mark_of_an_hour_ago, options};
 
 use super::{
     about,
@@ -56,6 +56,7 @@ async fn the_metrics_are_what_the_database_holds_whatever_is_logged_besides() {
         ("ReaderFailed", 0.0),
         ("WriterFailed", 0.0),
         ("ReplicaLagOpen", 0.0),
+        ("ReaderPastBound", 0.0),
         ("SlotsUsed", 6.0),
         ("Capacity", 9.0),
         ("Retries", 5.0),
@@ -130,12 +131,16 @@ async fn the_lag_is_measured_and_where_nothing_is_replayed_at_least_the_time_tha
     let none = metric(&metrics, "ReplicaLag", "").unwrap();
     assert!(none < lag, "{none}");
 
+    assert_eq!(metric(&metrics, "ReaderPastBound", ""), Some(0.0));
+
     stack.pair().pause_replay().await.unwrap();
+    mark_of_an_hour_ago(&stack).await.unwrap();
     let (told, metrics) = observe(&stack).await;
     assert_eq!(
         (&told["lag"]["measured"], metric(&metrics, "ReplicaLagOpen", "")),
         (&json!("not_seen"), Some(1.0))
     );
+    assert_eq!((&told["past_bound"], metric(&metrics, "ReaderPastBound", "")), (&json!(true), Some(1.0)));
     let paused = metric(&metrics, "ReplicaLag", "").unwrap();
     assert!(paused > 9_000.0, "{paused}");
     assert_eq!(metric(&metrics, "Observed", ""), Some(1.0), "what it has can be counted");

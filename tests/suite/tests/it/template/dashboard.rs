@@ -87,6 +87,7 @@ fn what_the_dashboard_shows_is_measured_and_all_states_reasons_and_functions_are
         "SlotsUsed",
         "TransitionsPerMinute",
         "ReplicaLag",
+        "ReaderPastBound",
         "NotificationsRefused",
         "ApproximateNumberOfMessagesVisible",
     ] {

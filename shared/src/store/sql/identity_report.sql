@@ -1,1 +1,0 @@
-SELECT identity::text FROM itself

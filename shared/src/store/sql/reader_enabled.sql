@@ -1,1 +1,0 @@
-SELECT reader_enabled::text FROM migration_settings
