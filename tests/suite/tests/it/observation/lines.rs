@@ -5,7 +5,12 @@ use std::time::Duration;
 use local::{Function, Stack, StackOptions};
 use observe_migrations::metrics::METRICS;
 use serde_json::{Value, json};
-use suite::{mark_of_an_hour_ago, options};
+use shared::{
+    endpoint::{Endpoints, Observe},
+    store::{Store, standing},
+};
+use suite::{mark_of_an_hour_ago, options, primary, read_only_writer, reader, sql, writer};
+use tokio::time::Instant;
 
 use super::{
     about,
@@ -145,6 +150,30 @@ async fn the_lag_is_measured_and_where_nothing_is_replayed_at_least_the_time_tha
     assert!(paused > 9_000.0, "{paused}");
     assert_eq!(metric(&metrics, "Observed", ""), Some(1.0), "what it has can be counted");
     stack.pair().resume_replay().await.unwrap();
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn marks_are_remembered_for_as_long_as_they_say_something_about_any_bound() {
+    let stack = crate::direct::databases().await;
+    let older = "INSERT INTO replica_mark_times VALUES
+        (-3, now() - interval '3 hours'), (-2, now() - interval '2 hours'), (-1, now() - interval '59 minutes')";
+    sql(&stack, older).await.unwrap();
+    let soon = || Instant::now() + Duration::from_secs(5);
+    let endpoints = Endpoints { writer: writer(&stack), reader: reader(&stack) };
+    let marked = Store::<Observe>::new(endpoints).mark(soon()).await.unwrap().unwrap();
+    assert_eq!((marked.mark, marked.due_mark), (1, Some(-1)));
+    let remembered = "SELECT array_agg(mark ORDER BY mark) FROM replica_mark_times";
+    let remembered: Vec<i64> =
+        primary(&stack).await.unwrap().query_one(remembered, &[]).await.unwrap().get(0);
+    assert_eq!(remembered, [-2, -1, 1]);
+    for (bound, due) in [(60, Some(-1)), (3600, Some(-2)), (0, None)] {
+        sql(&stack, &format!("UPDATE migration_settings SET reader_lag_bound_seconds = {bound}"))
+            .await
+            .unwrap();
+        let standing = standing(&read_only_writer(&stack), soon()).await.unwrap().unwrap();
+        assert_eq!(standing.rule.due_mark, due, "{bound}");
+    }
     stack.stop().await.unwrap();
 }
 
