@@ -30,8 +30,8 @@ pub(crate) fn of_connecting(error: &Error) -> Failure {
     unavailable("no connection to the database")
 }
 
-/// There was no time to connect.
-pub(crate) fn unavailable(detail: &str) -> Failure {
+/// Nobody is there to connect to, or to say as whom.
+pub(crate) fn unavailable(detail: impl Into<String>) -> Failure {
     Failure::new(Outcome::DidNotRun, ErrorClass::Unavailable).with_detail(detail)
 }
 

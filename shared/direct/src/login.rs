@@ -6,11 +6,17 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use shared::{
-    config::{SecretArn, secrets::SecretReader},
+    config::{
+        SecretArn,
+        secrets::{SecretError, SecretReader},
+    },
     endpoint::Failure,
 };
 
-use crate::{error::misconfigured, token::TokenRequest};
+use crate::{
+    error::{misconfigured, unavailable},
+    token::TokenRequest,
+};
 
 /// Where the user's name and what proves it come from.
 #[derive(Clone, Debug)]
@@ -51,8 +57,7 @@ impl Login {
     pub(crate) async fn proof(&self, host: &str, port: u16) -> Result<Proof, Failure> {
         match self {
             Self::Secret { secrets, arn } => {
-                // Not to be had is a misconfiguration to the Data API too: it names such an error SecretsErrorException.
-                let text = secrets.read(arn).await.map_err(|error| misconfigured(error.to_string()))?;
+                let text = secrets.read(arn).await.map_err(|error| unread(&error))?;
                 parse(&text)
                     .ok_or_else(|| misconfigured(format!("the secret {arn} is no username and password")))
             }
@@ -67,6 +72,15 @@ impl Login {
                 Ok(Proof { user: user.clone(), password })
             }
         }
+    }
+}
+
+/// A secret that is refused is a misconfiguration to the Data API too: it names such an error SecretsErrorException.
+/// A store that does not answer is no more wrong than a server that does not.
+fn unread(error: &SecretError) -> Failure {
+    match error {
+        SecretError::Unavailable { .. } => unavailable(error.to_string()),
+        SecretError::Unreadable { .. } | SecretError::NoText { .. } => misconfigured(error.to_string()),
     }
 }
 

@@ -19,8 +19,14 @@ use tokio::task::JoinHandle;
 #[derive(Debug)]
 pub struct SecretStore {
     address: SocketAddr,
-    secrets: Arc<Mutex<HashMap<String, Secret>>>,
+    held: Arc<Mutex<Held>>,
     server: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    secrets: HashMap<String, Secret>,
+    refusal: Option<(StatusCode, String)>,
 }
 
 #[derive(Debug)]
@@ -41,14 +47,14 @@ impl SecretStore {
     pub async fn start() -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let secrets = Arc::default();
-        let app = Router::new().route("/", post(answer)).with_state(Arc::clone(&secrets));
+        let held = Arc::default();
+        let app = Router::new().route("/", post(answer)).with_state(Arc::clone(&held));
         let server = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, app).await {
                 tracing::error!(%error, "the secret store ended");
             }
         });
-        Ok(Self { address, secrets, server })
+        Ok(Self { address, held, server })
     }
 
     /// The address for `AWS_ENDPOINT_URL_SECRETS_MANAGER`.
@@ -58,14 +64,19 @@ impl SecretStore {
 
     /// Stores a value; one that was there becomes the previous version, as in a rotation.
     pub fn put(&self, arn: &str, value: impl Into<SecretString>) {
-        let mut secrets = lock(&self.secrets);
+        let secrets = &mut lock(&self.held).secrets;
         let previous = secrets.remove(arn).map(|secret| secret.current);
         secrets.insert(arn.to_owned(), Secret { current: value.into(), previous });
     }
 
     /// Removes a secret with all its versions.
     pub fn remove(&self, arn: &str) {
-        lock(&self.secrets).remove(arn);
+        lock(&self.held).secrets.remove(arn);
+    }
+
+    /// Tells everybody this status and error from now on, whatever is asked for; None ends that.
+    pub fn refuse(&self, refusal: Option<(StatusCode, &str)>) {
+        lock(&self.held).refusal = refusal.map(|(status, code)| (status, code.to_owned()));
     }
 }
 
@@ -75,11 +86,7 @@ impl Drop for SecretStore {
     }
 }
 
-async fn answer(
-    State(secrets): State<Arc<Mutex<HashMap<String, Secret>>>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn answer(State(held): State<Arc<Mutex<Held>>>, headers: HeaderMap, body: Bytes) -> Response {
     if headers.get("x-amz-target").is_none_or(|target| target != "secretsmanager.GetSecretValue") {
         return refused("InvalidRequestException", "Only GetSecretValue is offered here.");
     }
@@ -87,8 +94,11 @@ async fn answer(
         return refused("InvalidParameterException", "SecretId is missing.");
     };
     let stage = request.version_stage.as_deref().unwrap_or("AWSCURRENT");
-    let secrets = lock(&secrets);
-    let value = secrets.get(&request.secret_id).and_then(|secret| match stage {
+    let held = lock(&held);
+    if let Some((status, code)) = &held.refusal {
+        return respond(*status, &json!({"__type": code, "Message": "The store was told to refuse."}));
+    }
+    let value = held.secrets.get(&request.secret_id).and_then(|secret| match stage {
         "AWSCURRENT" => Some(&secret.current),
         "AWSPREVIOUS" => secret.previous.as_ref(),
         _ => None,

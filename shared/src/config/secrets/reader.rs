@@ -13,9 +13,17 @@ use crate::config::SecretArn;
 /// A secret could not be had. Says which and why, never what it holds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// The store could not be reached, or refused.
+    /// The store refused: somebody has to repair something.
     #[error("the secret {arn} cannot be read: {reason}")]
     Unreadable {
+        /// The secret.
+        arn: SecretArn,
+        /// Why, in the store's or the client's words.
+        reason: String,
+    },
+    /// The store could not be reached, or is not available: later it may be.
+    #[error("the secret {arn} cannot be read now: {reason}")]
+    Unavailable {
         /// The secret.
         arn: SecretArn,
         /// Why, in the store's or the client's words.
@@ -95,7 +103,12 @@ impl SecretReader {
                 return Ok(None);
             }
             (Err(error), _) => {
-                return Err(SecretError::Unreadable { arn: arn.clone(), reason: reason(&error) });
+                let (arn, reason) = (arn.clone(), reason(&error));
+                return Err(if may_pass(&error) {
+                    SecretError::Unavailable { arn, reason }
+                } else {
+                    SecretError::Unreadable { arn, reason }
+                });
             }
         };
         let text = output.secret_string().map(str::trim).filter(|text| !text.is_empty());
@@ -103,6 +116,22 @@ impl SecretReader {
             Some(text) => Ok(Some(SecretString::from(text))),
             None => Err(SecretError::NoText { arn: arn.clone() }),
         }
+    }
+}
+
+/// Whether the same request may succeed later without anybody repairing anything.
+fn may_pass(error: &SdkError<GetSecretValueError>) -> bool {
+    match error {
+        SdkError::ServiceError(service) => {
+            let busy =
+                ["ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"];
+            service.err().code().is_some_and(|code| busy.contains(&code))
+                || matches!(service.raw().status().as_u16(), 429 | 500..)
+        }
+        // It failed before anybody was asked: no credentials, for example.
+        SdkError::DispatchFailure(failure) => failure.is_io() || failure.is_timeout(),
+        SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
+        _ => false,
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Store {
 #[derive(Default)]
 struct Held {
     versions: HashMap<&'static str, String>,
-    broken: bool,
+    refusal: Option<(StatusCode, &'static str)>,
     asked: Vec<String>,
 }
 
@@ -49,7 +49,13 @@ impl Store {
     }
 
     pub(crate) fn break_down(&self, broken: bool) {
-        self.state.lock().unwrap().broken = broken;
+        self.refuse(broken.then_some((400, "DecryptionFailure")));
+    }
+
+    /// From now on everybody is told this status and error.
+    pub(crate) fn refuse(&self, refusal: Option<(u16, &'static str)>) {
+        let refusal = refusal.map(|(status, kind)| (StatusCode::from_u16(status).unwrap(), kind));
+        self.state.lock().unwrap().refusal = refusal;
     }
 
     /// The stages asked for so far.
@@ -91,8 +97,8 @@ async fn answer(State(store): State<Store>, headers: HeaderMap, body: Bytes) -> 
         )
             .into_response()
     };
-    if held.broken {
-        return failure(StatusCode::BAD_REQUEST, "DecryptionFailure");
+    if let Some((status, kind)) = held.refusal {
+        return failure(status, kind);
     }
     match held.versions.get(stage.as_str()) {
         Some(text) => {

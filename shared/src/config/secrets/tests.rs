@@ -45,8 +45,38 @@ async fn a_store_that_is_not_there_is_an_error() {
     let vacant = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let (_store, _) = store("x").await;
     let sdk = _store.sdk_config().await.into_builder().endpoint_url(format!("http://{vacant}")).build();
-    let text = SecretReader::new(&sdk).read(&Store::arn()).await.unwrap_err().to_string();
+    let error = SecretReader::new(&sdk).read(&Store::arn()).await.unwrap_err();
+    assert!(matches!(error, SecretError::Unavailable { .. }), "{error:?}");
+    let text = error.to_string();
     assert!(text.ends_with("the store cannot be reached"), "{text}");
+}
+
+#[tokio::test]
+async fn a_store_that_is_busy_or_broken_is_told_from_one_that_refuses() {
+    let (store, reader) = store("hunter2").await;
+    for (status, kind, later) in [
+        (500, "InternalServiceError", true),
+        (503, "", true),
+        (400, "ThrottlingException", true),
+        (429, "SlowDown", true),
+        (400, "AccessDeniedException", false),
+        (400, "ResourceNotFoundException", false),
+        (400, "DecryptionFailure", false),
+        (400, "UnrecognizedClientException", false),
+    ] {
+        store.refuse(Some((status, kind)));
+        let error = reader.read(&Store::arn()).await.unwrap_err();
+        assert_eq!(matches!(error, SecretError::Unavailable { .. }), later, "{status} {kind}: {error:?}");
+        assert_eq!(matches!(error, SecretError::Unreadable { .. }), !later, "{status} {kind}: {error:?}");
+    }
+    store.refuse(None);
+    assert!(reader.read(&Store::arn()).await.is_ok(), "nothing of it is kept");
+
+    // Nobody was asked, since there is nothing to sign with: somebody has to repair that.
+    let mut nobody = store.sdk_config().await.into_builder();
+    nobody.set_credentials_provider(None);
+    let error = SecretReader::new(&nobody.build()).read(&Store::arn()).await.unwrap_err();
+    assert!(matches!(error, SecretError::Unreadable { .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -56,7 +86,9 @@ async fn a_store_that_hangs_is_given_up() {
     let url = format!("http://{}", silent.local_addr().unwrap());
     let sdk = _store.sdk_config().await.into_builder().endpoint_url(url).build();
     let began = std::time::Instant::now();
-    let text = SecretReader::new(&sdk).read(&Store::arn()).await.unwrap_err().to_string();
+    let error = SecretReader::new(&sdk).read(&Store::arn()).await.unwrap_err();
+    assert!(matches!(error, SecretError::Unavailable { .. }), "{error:?}");
+    let text = error.to_string();
     assert!(text.ends_with("no answer in time"), "{text}");
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use local::{
     Client, Environment, Function, FunctionSet, READER_ARN, READER_SECRET_ARN, Stack, StackOptions, Topology,
-    WRITER_ARN, postgres_pair::proxy::Way,
+    WRITER_ARN,
+    postgres_pair::proxy::{Proxy, Way},
 };
 use reqwest::{Method, Response, StatusCode, header};
 use serde_json::Value;
@@ -241,6 +242,74 @@ async fn past_the_bound_the_writer_is_protected_too_and_operators_decide_whether
         assert_eq!(served_to(&stack.client_of(&functions), STATUS).await, (200, by.to_owned()), "{change}");
         functions.stop();
     }
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_store_that_does_not_answer_is_a_reader_that_cannot_serve_and_one_that_refuses_is_loud() {
+    let stack = stack(Topology::DirectReader, &[]).await;
+    let port = stack.secrets().url().rsplit(':').next().unwrap().parse().unwrap();
+    let way_to_secrets = Proxy::start(port).await.unwrap();
+    let url = format!("http://127.0.0.1:{}", way_to_secrets.port());
+    let functions = stack
+        .run_functions(&READING, |_, environment| {
+            environment.insert("AWS_ENDPOINT_URL_SECRETS_MANAGER".to_owned(), url.clone());
+        })
+        .await
+        .unwrap();
+    let client = stack.client_of(&functions);
+    let by = |by: &str| (200, by.to_owned());
+    let fallbacks = || counted_by(&functions, Function::MigrationStatus, "fallback");
+    let superuser = stack.pair().reader().connect().await.unwrap();
+    // The secret is asked for when a connection is made, so none may be left.
+    let disconnect = async || {
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'migration_reader'";
+        superuser.batch_execute(end).await.unwrap();
+        let left = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'migration_reader'";
+        until("nobody is connected", || async {
+            Ok(superuser.query_one(left, &[]).await?.get::<_, i64>(0) == 0)
+        })
+        .await
+        .unwrap();
+    };
+    let read_again = async |after: &str| {
+        assert_eq!(served_to(&client, STATUS).await, by("reader"), "after {after}");
+        disconnect().await;
+    };
+
+    for way in [Way::Down, Way::Silent] {
+        way_to_secrets.go(way).await.unwrap();
+        let before = fallbacks();
+        assert_eq!(served_to(&client, STATUS).await, by("writer_reader_failed"), "{way:?}");
+        assert_eq!(fallbacks(), before + 1, "{way:?}");
+        if way == Way::Down {
+            let round = functions.invoke_on_schedule(Function::GuardMigrations).await.unwrap();
+            assert_eq!(round["scan_skipped"], true, "{round}");
+        }
+        way_to_secrets.go(Way::Open).await.unwrap();
+        read_again(&format!("{way:?}")).await;
+    }
+    for (status, code) in
+        [(500, "InternalServiceError"), (503, "ServiceUnavailable"), (400, "ThrottlingException")]
+    {
+        stack.secrets().refuse(Some((StatusCode::from_u16(status).unwrap(), code)));
+        assert_eq!(served_to(&client, STATUS).await, by("writer_reader_failed"), "{code}");
+        stack.secrets().refuse(None);
+        read_again(code).await;
+    }
+    let before = fallbacks();
+    for code in ["AccessDeniedException", "ResourceNotFoundException", "DecryptionFailure"] {
+        stack.secrets().refuse(Some((StatusCode::BAD_REQUEST, code)));
+        assert_eq!(served_to(&client, STATUS).await.0, 500, "{code}");
+        let round = functions.invoke_on_schedule(Function::GuardMigrations).await;
+        assert!(round.unwrap_err().to_string().contains("misconfigured"), "{code}");
+        stack.secrets().refuse(None);
+        read_again(code).await;
+    }
+    stack.secrets().put(READER_SECRET_ARN, "migration_reader:local");
+    assert_eq!(served_to(&client, STATUS).await.0, 500, "no username and password");
+    assert_eq!(fallbacks(), before, "none of them is a reason to ask elsewhere");
+    functions.stop();
     stack.stop().await.unwrap();
 }
 
