@@ -4,14 +4,16 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::Args;
-use local::StackFile;
-use local::postgres_pair::replay;
+use local::postgres_pair::{logical, replay};
+use local::{StackFile, Topology};
 
 /// Make the running stack's reader stale, or let it catch up.
 #[derive(Args)]
 pub(crate) struct Lag {
-    /// `pause`, `resume`, or for how many milliseconds the reader shows each commit later (0: none).
+    /// `pause`, `resume`, or for how many milliseconds the reader shows each commit later (0: none), which a logical
+    /// replica cannot.
     what: What,
 }
 
@@ -47,11 +49,23 @@ impl FromStr for What {
 
 impl Lag {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let reader = StackFile::read()?.reader_dsn;
-        match self.what {
-            What::Pause => replay::pause(&reader).await?,
-            What::Resume => replay::resume(&reader).await?,
-            What::Milliseconds(milliseconds) => {
+        let StackFile { topology, writer_dsn: writer, reader_dsn: reader, .. } = StackFile::read()?;
+        match (topology, self.what) {
+            (Topology::Single, _) => {
+                bail!("nothing lags in the topology single: the reader is the writer's cluster")
+            }
+            (Topology::ReplicaCluster, What::Pause) => logical::pause(&writer, &reader).await?,
+            (Topology::ReplicaCluster, What::Resume) => logical::resume(&reader).await?,
+            (Topology::ReplicaCluster, What::Milliseconds(_)) => {
+                bail!("a logical replica can be paused and resumed, not delayed (standby-cluster can)")
+            }
+            (Topology::StandbyCluster | Topology::DirectReader, What::Pause) => {
+                replay::pause(&reader).await?
+            }
+            (Topology::StandbyCluster | Topology::DirectReader, What::Resume) => {
+                replay::resume(&reader).await?;
+            }
+            (Topology::StandbyCluster | Topology::DirectReader, What::Milliseconds(milliseconds)) => {
                 replay::delay(&reader, Duration::from_millis(milliseconds)).await?;
             }
         }

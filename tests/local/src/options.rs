@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use local_registry::StepTime;
+use serde::{Deserialize, Serialize};
 
 use crate::function::Function;
 
@@ -38,7 +39,8 @@ pub struct StackOptions {
 }
 
 /// What the reader is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Topology {
     /// A streaming standby, behind an ARN of its own. AWS has no Data API on a standby: a stand-in for
     /// `replica-cluster` whose lag can be set exactly. The functions are told TOPOLOGY=replica-cluster.

@@ -310,6 +310,7 @@ impl Stack {
         }
         StackFile {
             ready: true,
+            topology: self.options.topology,
             base_url: self.functions.base_url(),
             registry_url: self.surroundings.registry_url.clone(),
             data_api_url: self.surroundings.data_api_url.clone(),

@@ -11,12 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::binaries::workspace;
 use crate::function::Environment;
+use crate::options::Topology;
 
 /// Everything a caller needs. The secrets in it are worth nothing beyond the stack.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StackFile {
     /// Always true: it is written when everything answers.
     pub ready: bool,
+    /// What the reader is.
+    pub topology: Topology,
     /// The functions' HTTP surface.
     pub base_url: String,
     /// The registry.

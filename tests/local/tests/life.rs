@@ -22,13 +22,14 @@ struct Up {
 }
 
 impl Up {
-    fn start() -> Self {
+    fn start(arguments: &[&str]) -> Self {
         let temporary = tempfile::tempdir().unwrap();
         // PostgreSQL may run under another account, which has to get through.
         std::fs::set_permissions(temporary.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let announced = tempfile::tempdir().unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_local"))
             .arg("up")
+            .args(arguments)
             .env("TMPDIR", temporary.path())
             .env("LOCAL_FOLDER", announced.path())
             .stdin(Stdio::null())
@@ -45,9 +46,14 @@ impl Up {
     }
 
     fn lag(&self, what: &str) {
+        assert_eq!(self.lag_refused(what), None);
+    }
+
+    /// What the command says where it does not do it.
+    fn lag_refused(&self, what: &str) -> Option<String> {
         let mut lag = Command::new(env!("CARGO_BIN_EXE_local"));
-        let status = lag.args(["lag", what]).env("LOCAL_FOLDER", self.announced.path()).status().unwrap();
-        assert!(status.success());
+        let done = lag.args(["lag", what]).env("LOCAL_FOLDER", self.announced.path()).output().unwrap();
+        (!done.status.success()).then(|| String::from_utf8(done.stderr).unwrap())
     }
 
     fn signal(&self, signal: Signal) {
@@ -119,7 +125,7 @@ async fn insert(dsn: &str, path: &str) {
 
 #[tokio::test]
 async fn the_stack_answers_obeys_lag_and_leaves_nothing_at_sigterm() {
-    let mut up = Up::start();
+    let mut up = Up::start(&[]);
     let stack = up.until_ready();
     assert!(stack.ready && stack.functions.len() == Function::ALL.len());
 
@@ -153,9 +159,37 @@ async fn the_stack_answers_obeys_lag_and_leaves_nothing_at_sigterm() {
     assert!(!announced.exists());
 }
 
+#[tokio::test]
+async fn a_lag_that_the_topology_does_not_have_is_refused_in_words() {
+    let mut up = Up::start(&["--no-functions", "--topology", "single"]);
+    let stack = up.until_ready();
+    for what in ["pause", "resume", "500"] {
+        let refusal = up.lag_refused(what).unwrap();
+        assert!(refusal.contains("nothing lags in the topology single"), "{what}: {refusal}");
+    }
+    up.signal(Signal::SIGINT);
+    up.until_nothing_is_left(&stack.pids.values().copied().collect::<Vec<_>>());
+
+    let mut up = Up::start(&["--no-functions", "--topology", "replica-cluster"]);
+    let stack = up.until_ready();
+    let refusal = up.lag_refused("500").unwrap();
+    assert!(refusal.contains("paused and resumed, not delayed"), "{refusal}");
+    up.lag("pause");
+    insert(&stack.writer_dsn, "group/image").await;
+    assert_eq!(count(&stack.reader_dsn).await, 0);
+    up.lag("resume");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while count(&stack.reader_dsn).await == 0 {
+        assert!(Instant::now() < deadline, "the reader does not catch up");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    up.signal(Signal::SIGINT);
+    up.until_nothing_is_left(&stack.pids.values().copied().collect::<Vec<_>>());
+}
+
 #[test]
 fn ctrl_c_in_the_middle_of_the_start_leaves_nothing() {
-    let mut up = Up::start();
+    let mut up = Up::start(&[]);
     let folder = up.temporary.path().to_owned();
     until("the servers are being made", || {
         let entries = std::fs::read_dir(&folder).unwrap().flatten();
@@ -169,7 +203,7 @@ fn ctrl_c_in_the_middle_of_the_start_leaves_nothing() {
 
 #[test]
 fn a_killed_stack_leaves_nothing() {
-    let mut up = Up::start();
+    let mut up = Up::start(&[]);
     let stack = up.until_ready();
     let pids: Vec<u32> = stack.pids.values().copied().collect();
     up.signal(Signal::SIGKILL);

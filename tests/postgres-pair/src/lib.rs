@@ -6,7 +6,7 @@
 mod binaries;
 pub mod keeper;
 mod layout;
-mod logical;
+pub mod logical;
 pub mod proxy;
 pub mod replay;
 mod server;
@@ -138,7 +138,7 @@ impl Pair {
     pub async fn pause_replay(&self) -> anyhow::Result<()> {
         match self.replica {
             Replica::Streaming => replay::pause(&self.reader.dsn()).await,
-            Replica::Logical => logical::pause(self).await,
+            Replica::Logical => logical::pause(&self.writer.dsn(), &self.reader.dsn()).await,
         }
     }
 
@@ -146,7 +146,7 @@ impl Pair {
     pub async fn resume_replay(&self) -> anyhow::Result<()> {
         match self.replica {
             Replica::Streaming => replay::resume(&self.reader.dsn()).await,
-            Replica::Logical => logical::resume(self).await,
+            Replica::Logical => logical::resume(&self.reader.dsn()).await,
         }
     }
 

@@ -1,8 +1,10 @@
-//! A logical replica: a server of its own, which subscribes to the primary's tables.
+//! A logical replica: a server of its own, which subscribes to the primary's tables. Paused and resumed by connection
+//! strings: also for a process other than the one that owns the pair.
 
 use tokio_postgres::Client;
 
 use crate::Pair;
+use crate::replay::connect;
 use crate::server::wait_until;
 
 /// The slots that subscriptions stream from. Those of a table's first copy are named by the server.
@@ -10,9 +12,9 @@ const SLOTS: &str =
     "SELECT * FROM pg_replication_slots WHERE slot_type = 'logical' AND slot_name !~ '_sync_'";
 
 /// When this returns nothing is applied any more.
-pub(crate) async fn pause(pair: &Pair) -> anyhow::Result<()> {
-    for_each_subscription(pair, "DISABLE").await?;
-    let writer = pair.writer().connect().await?;
+pub async fn pause(writer_dsn: &str, reader_dsn: &str) -> anyhow::Result<()> {
+    for_each_subscription(reader_dsn, "DISABLE").await?;
+    let writer = connect(writer_dsn).await?;
     wait_until("the replica applies nothing any more", async || {
         let query = format!("SELECT NOT coalesce(bool_or(active), false) FROM ({SLOTS}) AS slots");
         Ok(writer.query_one(&query, &[]).await?.get(0))
@@ -20,12 +22,13 @@ pub(crate) async fn pause(pair: &Pair) -> anyhow::Result<()> {
     .await
 }
 
-pub(crate) async fn resume(pair: &Pair) -> anyhow::Result<()> {
-    for_each_subscription(pair, "ENABLE").await
+/// Lets it apply again.
+pub async fn resume(reader_dsn: &str) -> anyhow::Result<()> {
+    for_each_subscription(reader_dsn, "ENABLE").await
 }
 
-async fn for_each_subscription(pair: &Pair, change: &str) -> anyhow::Result<()> {
-    let reader = pair.reader().connect().await?;
+async fn for_each_subscription(reader_dsn: &str, change: &str) -> anyhow::Result<()> {
+    let reader = connect(reader_dsn).await?;
     for row in reader.query("SELECT quote_ident(subname) FROM pg_subscription", &[]).await? {
         reader.batch_execute(&format!("ALTER SUBSCRIPTION {} {change}", row.get::<_, &str>(0))).await?;
     }

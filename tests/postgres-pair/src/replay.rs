@@ -38,9 +38,9 @@ pub async fn delay(reader_dsn: &str, lag: Duration) -> anyhow::Result<()> {
     .await
 }
 
-async fn connect(dsn: &str) -> anyhow::Result<Client> {
+pub(crate) async fn connect(dsn: &str) -> anyhow::Result<Client> {
     let (client, connection) =
-        tokio_postgres::connect(dsn, NoTls).await.context("the replica cannot be reached")?;
+        tokio_postgres::connect(dsn, NoTls).await.context("a server of the pair cannot be reached")?;
     tokio::spawn(connection);
     Ok(client)
 }
