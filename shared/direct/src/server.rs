@@ -3,10 +3,10 @@ use std::path::PathBuf;
 use aws_config::SdkConfig;
 use shared::{
     config::{ReaderAuth, ReaderConfig, ReaderPlace, ReaderServer, secrets::SecretReader},
-    endpoint::{DataApi, Reader},
+    endpoint::{DataApi, Failure, Reader},
 };
 
-use crate::{Access, CertificatesError, Direct, Login};
+use crate::{Access, CertificatesError, Direct, Login, login::Proof};
 
 /// One database on one server.
 #[derive(Clone, Debug)]
@@ -21,6 +21,13 @@ pub struct Server {
     pub certificates: PathBuf,
     /// As whom to connect.
     pub login: Login,
+}
+
+impl Server {
+    /// As whom to connect to it.
+    pub(crate) async fn proof(&self) -> Result<Proof, Failure> {
+        self.login.proof(&self.host, self.port).await
+    }
 }
 
 /// A reader cannot be made as it is configured.
@@ -78,4 +85,38 @@ fn of_config(
         certificates: server.certificates.clone(),
         login,
     })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+    use secrecy::ExposeSecret;
+
+    use super::Server;
+    use crate::Login;
+
+    /// One that is logged in to without asking anybody.
+    pub(crate) fn server(host: &str, port: u16) -> Server {
+        let credentials = Credentials::new("akid", "secret", None, None, "test");
+        Server {
+            host: host.to_owned(),
+            port,
+            database: "migrations".to_owned(),
+            certificates: "unused.pem".into(),
+            login: Login::Iam {
+                user: "peccy".to_owned(),
+                region: "us-east-1".to_owned(),
+                credentials: SharedCredentialsProvider::new(credentials),
+            },
+        }
+    }
+
+    #[tokio::test]
+    async fn an_iam_token_is_for_the_server_and_the_user_that_are_connected_to() {
+        let proof = server("reader.example", 6543).proof().await.unwrap();
+        assert_eq!(proof.user, "peccy");
+        let token = proof.password.expose_secret();
+        assert!(token.starts_with("reader.example:6543/?Action=connect&DBUser=peccy&"), "{token}");
+        assert!(token.contains("%2Fus-east-1%2Frds-db%2F"), "{token}");
+    }
 }

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::{
     Client, Config, Error, Row,
     config::SslMode,
+    error::{DbError, Severity},
     types::{ToSql, Type},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -112,10 +113,12 @@ impl Session {
         Ok(rows)
     }
 
-    /// Whether it can be used after an error: one that the server told and went on after.
+    /// Whether it can be used after an error: one that the server told and went on after. After its last words
+    /// (FATAL) it only takes a moment until the end is noticed.
     pub(crate) fn survives(&mut self, error: &Error) -> bool {
         self.used = now();
-        error.as_db_error().is_some() && !self.client.is_closed()
+        let goes_on = |told: &DbError| told.parsed_severity() == Some(Severity::Error);
+        error.as_db_error().is_some_and(goes_on) && !self.client.is_closed()
     }
 }
 
@@ -131,11 +134,36 @@ fn now() -> (Instant, SystemTime) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
-    use tokio::time::Instant;
+    use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+    use tokio::{net::TcpListener, time::Instant};
+    use tokio_postgres_rustls::MakeRustlsConnect;
 
-    use super::limit;
+    use super::{NoSession, Session, limit};
+    use crate::server::tests::server;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_says_nothing_is_given_up_at_the_deadline_and_after_two_seconds_at_the_latest() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = server("127.0.0.1", silent.local_addr().unwrap().port());
+        let proof = server.proof().await.unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        // The clock goes on only when there is nothing else to wait for.
+        for (left, waited) in [(500, 500), (10_000, 2000)] {
+            let began = Instant::now();
+            let tls = MakeRustlsConnect::new(config.clone());
+            let deadline = began + Duration::from_millis(left);
+            let refused = Session::open(&server, tls, &proof, deadline).await.unwrap_err();
+            assert!(matches!(refused, NoSession::TooLate), "{refused:?}");
+            let waited = Duration::from_millis(waited);
+            assert!((waited..waited + Duration::from_millis(10)).contains(&began.elapsed()), "{left}");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_servers_limit_ends_before_ours_and_is_never_none() {

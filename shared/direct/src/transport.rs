@@ -65,8 +65,7 @@ impl Direct {
     }
 
     async fn connect(&self, deadline: Instant) -> Result<Session, Failure> {
-        let Server { host, port, login, .. } = &self.server;
-        let proof = login.proof(host, *port).await?;
+        let proof = self.server.proof().await?;
         match Session::open(&self.server, self.tls.clone(), &proof, deadline).await {
             Ok(session) => Ok(session),
             Err(NoSession::Refused(error)) => Err(of_connecting(&error)),

@@ -11,7 +11,7 @@ use local::{
 use serde_json::Value;
 use shared::endpoint::{Call, EndpointError, ErrorClass, Outcome, Reader, Statement, Transport, Writer};
 use suite::{options, primary, server, until};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// Everything but functions.
 pub async fn databases() -> Stack {
@@ -134,10 +134,15 @@ async fn a_connection_that_was_lost_while_nobody_looked_is_replaced() {
     let stack = databases().await;
     let proxy = Proxy::start(stack.pair().reader().port).await.unwrap();
     let reader = reader(server(&stack, proxy.port(), READER_SECRET_ARN).unwrap());
+    let direct =
+        Direct::new(server(&stack, proxy.port(), READER_SECRET_ARN).unwrap(), Access::ReadOnly).unwrap();
+    // A single sending: nobody is to spend another on a connection that is gone.
     let pid = async || {
         let began = Instant::now();
-        let pids: Vec<i64> = reader.fetch(Statement::read("pid", BACKEND), soon()).await.unwrap();
-        (pids[0], began.elapsed())
+        let call = Call { name: "pid", sql: BACKEND, parameters: &[] };
+        let pids =
+            timeout_at(soon(), direct.execute(call, soon())).await.expect("an answer in time").unwrap();
+        (pids[0].parse::<i64>().unwrap(), began.elapsed())
     };
     let (first, _) = pid().await;
     assert_eq!(pid().await.0, first);
@@ -145,7 +150,7 @@ async fn a_connection_that_was_lost_while_nobody_looked_is_replaced() {
     // Closed by the other side.
     let superuser = stack.pair().reader().connect().await.unwrap();
     let end = i32::try_from(first).unwrap();
-    superuser.execute("SELECT pg_terminate_backend($1)", &[&end]).await.unwrap();
+    superuser.execute("SELECT pg_terminate_backend($1, 5000)", &[&end]).await.unwrap();
     let (second, _) = pid().await;
     assert_ne!(second, first);
 
@@ -159,8 +164,54 @@ async fn a_connection_that_was_lost_while_nobody_looked_is_replaced() {
     proxy.go(Way::Down).await.unwrap();
     let deadline = Instant::now() + Duration::from_millis(300);
     let down = reader.fetch::<i64>(Statement::read("pid", BACKEND), deadline).await.unwrap_err();
-    assert_eq!(down.class(), ErrorClass::Unavailable, "{down}");
+    assert_eq!((down.outcome(), down.class()), (Outcome::DidNotRun, ErrorClass::Unavailable), "{down}");
     proxy.go(Way::Open).await.unwrap();
     assert_ne!(pid().await.0, third);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_whose_session_or_commit_fails_has_not_succeeded_and_the_next_meets_another_session() {
+    let stack = databases().await;
+    let proxy = Proxy::start(stack.pair().writer().port).await.unwrap();
+    let server = server(&stack, proxy.port(), WRITER_SECRET_ARN).unwrap();
+    let direct = Direct::new(server, Access::ReadWrite).unwrap();
+    let execute = async |sql| {
+        let call = Call { name: "call", sql, parameters: &[] };
+        timeout_at(soon(), direct.execute(call, soon())).await.expect("an answer in time")
+    };
+    let superuser = primary(&stack).await.unwrap();
+    let table = "CREATE TABLE late (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED);
+        INSERT INTO late VALUES (1); GRANT SELECT, INSERT ON late TO migration_driver";
+    superuser.batch_execute(table).await.unwrap();
+
+    // The rows are there before the constraint is looked at.
+    let failure = execute("INSERT INTO late VALUES (1) RETURNING n::text").await.unwrap_err();
+    assert_eq!(
+        (failure.outcome, failure.class),
+        (Outcome::RanAndFailed, ErrorClass::Constraint),
+        "{failure}"
+    );
+    let before = execute(BACKEND).await.unwrap();
+
+    let ended = async {
+        until("the statement runs", || async {
+            let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                WHERE query LIKE '%pg_sleep(60)%' AND state = 'active' AND pid <> pg_backend_pid()";
+            Ok(superuser.query_one(end, &[]).await?.get::<_, i64>(0) == 1)
+        })
+        .await
+        .unwrap();
+    };
+    let (failure, ()) = tokio::join!(execute("SELECT pg_sleep(60)::text"), ended);
+    let failure = failure.unwrap_err();
+    assert_eq!((failure.outcome, failure.class), (Outcome::Unknown, ErrorClass::ConnectionLost), "{failure}");
+    assert_eq!(failure.sql_state.map(|state| state.to_string()).as_deref(), Some("57P01"));
+    assert_ne!(execute(BACKEND).await.unwrap(), before);
+
+    // An answer that breaks off is none, and nobody knows what became of its statement.
+    proxy.go(Way::CutAfter(2000)).await.unwrap();
+    let failure = execute("SELECT repeat('x', 100) FROM generate_series(1, 1000)").await.unwrap_err();
+    assert_eq!((failure.outcome, failure.class), (Outcome::Unknown, ErrorClass::ConnectionLost), "{failure}");
     stack.stop().await.unwrap();
 }
