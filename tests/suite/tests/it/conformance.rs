@@ -60,7 +60,9 @@ async fn every_statement_of_the_store_gives_the_same_rows_over_both_transports()
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_is_refused_alike_over_both_transports() {
     let stack: Stack = super::direct::databases().await;
+    suite::sql(&stack, twin::RAISE).await.unwrap();
     let twin = Twin::start(&stack).await;
     twin.refusals().await;
+    twin.raised().await;
     stack.stop().await.unwrap();
 }

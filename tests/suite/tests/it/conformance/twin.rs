@@ -19,6 +19,10 @@ use tokio::time::Instant;
 /// The one behind the direct transport.
 const OTHER: &str = "other";
 
+/// Refuses with a code that is hard to come by otherwise.
+pub const RAISE: &str = "CREATE FUNCTION refuse(code text) RETURNS text LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = code; END $$";
+
 /// Sends each statement over both transports and gives what both answer; where they differ, the test fails.
 #[derive(Clone)]
 pub struct Twin {
@@ -76,6 +80,28 @@ impl Twin {
         self.sent.lock().unwrap().clone()
     }
 
+    /// A code means the same however it comes.
+    pub async fn raised(&self) {
+        use ErrorClass::{Conflict, ConnectionLost, Misconfigured, ReadOnly, Timeout, Unavailable};
+        use Outcome::{DidNotRun, RanAndFailed, Unknown};
+        for (code, outcome, class) in [
+            ("40001", RanAndFailed, Conflict),
+            ("40P01", RanAndFailed, Conflict),
+            ("25006", RanAndFailed, ReadOnly),
+            ("57014", RanAndFailed, Timeout),
+            ("57P01", Unknown, ConnectionLost),
+            ("08006", Unknown, ConnectionLost),
+            ("28P01", DidNotRun, Misconfigured),
+            ("53300", DidNotRun, Unavailable),
+            ("42P01", RanAndFailed, ErrorClass::Defect),
+        ] {
+            let call =
+                Call { name: "raised", sql: "SELECT refuse(:code)", parameters: &[("code", code.into())] };
+            let failure = self.execute(call, Instant::now() + Duration::from_secs(5)).await.unwrap_err();
+            assert_eq!((failure.outcome, failure.class), (outcome, class), "{code}: {failure}");
+        }
+    }
+
     /// Statements that fail, each in its own way.
     pub async fn refusals(&self) {
         use ErrorClass::{Constraint, Defect, Misconfigured, ReadOnly, Undecodable};
@@ -118,7 +144,9 @@ impl Transport for Twin {
         match (&one, &other) {
             (Ok(one), Ok(other)) => assert_eq!(timeless(one), timeless(other), "{}", call.name),
             (Err(one), Err(other)) => {
-                let known = |failure: &Failure| (failure.class, failure.sql_state);
+                // What PostgreSQL did not say, the two services may know more or less of.
+                let told = |failure: &Failure| failure.sql_state.map(|state| (state, failure.outcome));
+                let known = |failure: &Failure| (failure.class, told(failure));
                 assert_eq!(known(one), known(other), "{}: {one} and {other}", call.sql);
             }
             _ => panic!("{}: {one:?} and {other:?}", call.sql),
