@@ -33,6 +33,17 @@ use uuid::Uuid;
 /// How long anything is waited for. Far more than it takes: a test that waits this long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Every state a row can be in.
+pub const STATES: [&str; 7] = [
+    "default",
+    "pre_importing",
+    "pre_import_done",
+    "importing",
+    "import_done",
+    "import_aborted",
+    "import_skipped",
+];
+
 /// The history of a migration in which every transition happened once.
 pub const WHOLE: [&str; 4] = [
     "start_pre_import default>pre_importing",

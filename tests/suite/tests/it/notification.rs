@@ -7,18 +7,9 @@ use local::{
 };
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
-use suite::{data_api_calls, given, history, primary, row, sql, stack};
+use suite::{STATES, data_api_calls, given, history, primary, row, sql, stack};
 use uuid::Uuid;
 
-const STATES: [&str; 7] = [
-    "default",
-    "pre_importing",
-    "pre_import_done",
-    "importing",
-    "import_done",
-    "import_aborted",
-    "import_skipped",
-];
 const STATUSES: [&str; 6] = [
     "pre_import_complete",
     "pre_import_failed",

@@ -6,7 +6,7 @@ use local::{
     local_registry::{Effect, Journal, Point, Rule, RuleId, Step, storage::verify},
 };
 use serde_json::{Value, json};
-use suite::{PATIENCE, given, history, push_image, repositories, row, sql, until_state};
+use suite::{PATIENCE, STATES, given, history, push_image, repositories, row, sql, until_state};
 use uuid::Uuid;
 
 use super::{call, post, stack};
@@ -100,27 +100,18 @@ async fn a_path_that_is_there_already_is_left_as_it_is_in_every_state() {
     let stack = stack().await;
     // Nothing is to move by itself.
     sql(&stack, "UPDATE migration_settings SET enabled = false").await.unwrap();
-    let states = [
-        "default",
-        "pre_importing",
-        "pre_import_done",
-        "importing",
-        "import_done",
-        "import_aborted",
-        "import_skipped",
-    ];
-    for state in states {
+    for state in STATES {
         given(&stack, &format!("group/{state}"), state, Some(Uuid::new_v4())).await.unwrap();
     }
     let all = || async {
         let mut all = Vec::new();
-        for state in states {
+        for state in STATES {
             all.push(row(&stack, &format!("group/{state}")).await.unwrap());
         }
         all
     };
     let before = all().await;
-    let list: Value = states
+    let list: Value = STATES
         .map(
             |state| json!({"path": format!("Group/{state}"), "priority": 9, "tags_count": 7, "plan": "gold"}),
         )

@@ -7,18 +7,21 @@ mod summary;
 use local::Stack;
 use suite::{given, sql};
 
+/// How many repositories there are in each state.
+const COUNTS: [(&str, u8); 7] = [
+    ("default", 4),
+    ("pre_importing", 3),
+    ("pre_import_done", 2),
+    ("importing", 1),
+    ("import_done", 5),
+    ("import_aborted", 2),
+    ("import_skipped", 3),
+];
+
 /// Repositories in every state, of known ages; two that are stuck, one that may be late, and what has happened
 /// in the last hour.
 async fn known(stack: &Stack) {
-    for (state, count) in [
-        ("default", 4),
-        ("pre_importing", 3),
-        ("pre_import_done", 2),
-        ("importing", 1),
-        ("import_done", 5),
-        ("import_aborted", 2),
-        ("import_skipped", 3),
-    ] {
+    for (state, count) in COUNTS {
         for number in 1..=count {
             given(stack, &format!("{}/{number}", state.replace('_', "-")), state, None).await.unwrap();
         }

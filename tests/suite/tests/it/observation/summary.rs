@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use suite::{data_api_calls, options, sql};
 
-use super::{about, known};
+use super::{COUNTS, about, known};
 
 async fn summary(stack: &Stack) -> Value {
     stack.pair().wait_until_replayed().await.unwrap();
@@ -27,15 +27,7 @@ async fn a_summary_counts_what_there_is() {
     let told = summary(&stack).await;
     assert_eq!(data_api_calls(&stack) - before, 1);
 
-    for (state, count) in [
-        ("default", 4),
-        ("pre_importing", 3),
-        ("pre_import_done", 2),
-        ("importing", 1),
-        ("import_done", 5),
-        ("import_aborted", 2),
-        ("import_skipped", 3),
-    ] {
+    for (state, count) in COUNTS {
         assert_eq!(told["states"][state]["count"], count, "{state}");
         about(&told["states"][state]["oldest_seconds"], f64::from(count) * 3600.0);
     }
