@@ -35,13 +35,12 @@ pub async fn read_with_positions(stack: &Stack, reads: usize, callers: usize) ->
     let client = primary(stack).await?;
     let insert = "INSERT INTO container_repositories (path) VALUES ($1) ON CONFLICT (path) DO NOTHING";
     client.execute(insert, &[&PATH]).await?;
-    let newest = Arc::new(AtomicI64::new(1));
+    let change = "UPDATE container_repositories SET version = version + 1 WHERE path = $1 RETURNING version";
+    let newest = Arc::new(AtomicI64::new(client.query_one(change, &[&PATH]).await?.get(0)));
     let done = Arc::new(AtomicBool::new(false));
     let changing = tokio::spawn({
         let (newest, done) = (Arc::clone(&newest), Arc::clone(&done));
         async move {
-            let change =
-                "UPDATE container_repositories SET version = version + 1 WHERE path = $1 RETURNING version";
             while !done.load(Ordering::Relaxed) {
                 newest.store(client.query_one(change, &[&PATH]).await?.get(0), Ordering::SeqCst);
                 tokio::time::sleep(Duration::from_millis(5)).await;
