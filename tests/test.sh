@@ -50,8 +50,8 @@ stage_build() {
 }
 
 stage_tests() {
-    # The integration tests mostly wait for processes and servers: many more at once than CI has cores.
-    RUST_TEST_THREADS=${RUST_TEST_THREADS:-8}
+    # The integration tests mostly wait for processes and servers: three times as many at once as CI has cores.
+    RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
     export RUST_TEST_THREADS
     # Hundreds of servers come and go with all their files: on a disk that costs more than all that they do.
     if [ -z "${TMPDIR:-}" ] && [ "$(free_kilobytes /dev/shm)" -gt 4000000 ]; then

@@ -18,13 +18,17 @@ async fn the_catalogue_is_registered_page_by_page_with_its_tags_counted() {
         storage.write_image(&format!("group/image{number:03}"), &tags, &ImageOptions::small(number)).unwrap();
     }
 
-    let (status, told) = post(&stack, ADDRESS, Value::Null).await;
-
+    let (status, mut told) = post(&stack, ADDRESS, Value::Null).await;
     assert_eq!(status, 200, "{told}");
-    assert_eq!(
-        (&told["registered"], &told["existing"], &told["tags_unknown"]),
-        (&json!(130), &json!(0), &json!(0))
-    );
+    let mut registered = told["registered"].as_u64().unwrap();
+    // A slow machine takes more than one call's time.
+    while told["ended"] != "complete" {
+        told = post(&stack, ADDRESS, json!({"after": told["next"]})).await.1;
+        registered += told["registered"].as_u64().unwrap();
+    }
+
+    assert_eq!(registered, 130);
+    assert_eq!((&told["existing"], &told["tags_unknown"]), (&json!(0), &json!(0)));
     assert_eq!((&told["ended"], &told["next"]), (&json!("complete"), &Value::Null));
     let wrong = "SELECT count(*) FROM container_repositories
         WHERE tags_count IS DISTINCT FROM right(path, 3)::integer % 4 + 1";
