@@ -1,6 +1,9 @@
 SELECT jsonb_build_object(
     'identity', itself.identity,
-    -- A logical replica may not have the row yet.
-    'mark', coalesce((SELECT mark FROM replica_mark), 0)
+    -- A logical replica that still copies a table has rows of any age, or none.
+    'mark', coalesce((
+        SELECT mark FROM replica_mark
+        WHERE NOT EXISTS (SELECT FROM pg_subscription_rel WHERE srsubstate <> 'r')
+    ), 0)
 )::text
 FROM itself

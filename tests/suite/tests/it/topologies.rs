@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use local::{Function, READER_ARN, Stack, StackOptions, Topology, WRITER_ARN};
 use reqwest::Method;
 use serde_json::Value;
-use suite::{given, options, until};
+use suite::{given, mark_of_an_hour_ago, options, until};
 
 const READING: [Function; 3] =
     [Function::MigrationStatus, Function::GuardMigrations, Function::ObserveMigrations];
@@ -72,7 +72,22 @@ async fn in_replica_cluster_the_reader_lags_accepts_writes_and_its_role_refuses_
     stack.pair().wait_until_replayed().await.unwrap();
     assert_eq!(status(&stack).await["priority"], 1);
 
+    // While a table is still being copied the others say nothing about how old its rows are. What a process knows
+    // holds for a while: each time one that knows nothing yet.
+    mark_of_an_hour_ago(&stack).await.unwrap();
+    stack.pair().wait_until_replayed().await.unwrap();
     let reader = stack.pair().reader().connect().await.unwrap();
+    for (state, by) in [("r", "reader"), ("d", "writer_reader_lagging")] {
+        stack.pair().pause_replay().await.unwrap();
+        let copying = format!(
+            "UPDATE pg_subscription_rel SET srsubstate = '{state}' WHERE srrelid = 'container_repositories'::regclass"
+        );
+        reader.batch_execute(&copying).await.unwrap();
+        let functions = stack.run_functions(&[Function::MigrationStatus], |_, _| {}).await.unwrap();
+        let list = stack.client_of(&functions).as_operator(Method::GET, "/migrations").send().await.unwrap();
+        assert_eq!(list.json::<Value>().await.unwrap()["served_by"], by, "{state}");
+        functions.stop();
+    }
     let recovery: bool = reader.query_one("SELECT pg_is_in_recovery()", &[]).await.unwrap().get(0);
     assert!(!recovery);
     let change = "UPDATE container_repositories SET priority = 7";
