@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::{
     Client, Config, Error, Row,
     config::SslMode,
-    error::{DbError, Severity},
+    error::Severity,
     types::{ToSql, Type},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -117,9 +117,13 @@ impl Session {
     /// (FATAL) it only takes a moment until the end is noticed.
     pub(crate) fn survives(&mut self, error: &Error) -> bool {
         self.used = now();
-        let goes_on = |told: &DbError| told.parsed_severity() == Some(Severity::Error);
-        error.as_db_error().is_some_and(goes_on) && !self.client.is_closed()
+        error.as_db_error().is_some_and(|told| goes_on(told.parsed_severity())) && !self.client.is_closed()
     }
+}
+
+/// Whether a server that tells of something so severe keeps the connection.
+fn goes_on(severity: Option<Severity>) -> bool {
+    severity == Some(Severity::Error)
 }
 
 /// What is left until `deadline`, less the head start, in milliseconds. Zero would mean no limit.
@@ -140,7 +144,7 @@ mod tests {
     use tokio::{net::TcpListener, time::Instant};
     use tokio_postgres_rustls::MakeRustlsConnect;
 
-    use super::{NoSession, Session, limit};
+    use super::{NoSession, Session, Severity, goes_on, limit};
     use crate::server::tests::server;
 
     #[tokio::test(start_paused = true)]
@@ -171,5 +175,13 @@ mod tests {
             assert_eq!(limit(Instant::now() + Duration::from_millis(left)), expected);
         }
         assert_eq!(limit(Instant::now() + Duration::from_secs(1 << 30)), i32::MAX as u128);
+    }
+
+    #[test]
+    fn only_after_an_error_a_connection_is_used_again_and_not_after_a_servers_last_words() {
+        assert!(goes_on(Some(Severity::Error)));
+        for last in [Some(Severity::Fatal), Some(Severity::Panic), None] {
+            assert!(!goes_on(last), "{last:?}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 use std::{
     future::Future,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use serde::Serialize;
@@ -57,8 +57,8 @@ pub struct Reading {
 
 #[derive(Clone, Debug, Default)]
 struct Known {
-    /// When the endpoints were last asked how they stand, and whether the writer said.
-    asked: Option<(Instant, bool)>,
+    /// When the endpoints were last asked how they stand, by either clock, and whether the writer said.
+    asked: Option<(Instant, SystemTime, bool)>,
     standing: Option<Standing>,
     /// What the two are to each other, once that was told.
     relation: Option<Relation>,
@@ -76,8 +76,10 @@ enum Instead {
 impl Known {
     fn is_due(&self) -> bool {
         let inverted = self.standing.as_ref().is_some_and(|standing| standing.identity.read_only);
-        self.asked.is_none_or(|(at, said)| {
-            at.elapsed() >= if said && !self.lagging { KNOWN_FOR } else { ASKED_AGAIN_AFTER } || inverted
+        self.asked.is_none_or(|(at, time, said)| {
+            // A frozen process's monotonic clock may have stood still.
+            let age = at.elapsed().max(time.elapsed().unwrap_or(KNOWN_FOR));
+            age >= if said && !self.lagging { KNOWN_FOR } else { ASKED_AGAIN_AFTER } || inverted
         })
     }
 
@@ -197,7 +199,7 @@ impl Reading {
             if !known.is_due() {
                 return;
             }
-            known.asked = Some((Instant::now(), false));
+            known.asked = Some((Instant::now(), SystemTime::now(), false));
             known.reader_is_off()
         };
         let until = deadline.min(Instant::now() + TO_SAY);
@@ -220,7 +222,7 @@ impl Reading {
         }
         known.relation = relation.or(known.relation);
         known.lagging = lags(standing.rule, seen.map(|seen| seen.mark), known.lagging);
-        known.asked = Some((Instant::now(), true));
+        known.asked = Some((Instant::now(), SystemTime::now(), true));
         known.standing = Some(standing);
     }
 
@@ -238,6 +240,8 @@ fn past_bound() -> EndpointError {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use tokio::time::Instant;
 
     use super::{ASKED_AGAIN_AFTER, Instead, KNOWN_FOR, Known, lags};
@@ -283,11 +287,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_lags_is_looked_at_again_soon() {
-        let known = |lagging| Known { asked: Some((Instant::now(), true)), lagging, ..Known::default() };
+        let asked = Some((Instant::now(), SystemTime::now(), true));
+        let known = |lagging| Known { asked, lagging, ..Known::default() };
         let (fine, lagging) = (known(false), known(true));
         tokio::time::advance(ASKED_AGAIN_AFTER).await;
         assert_eq!((fine.is_due(), lagging.is_due()), (false, true));
         tokio::time::advance(KNOWN_FOR - ASKED_AGAIN_AFTER).await;
         assert!(fine.is_due());
+    }
+
+    #[test]
+    fn what_is_known_grows_old_while_the_process_is_frozen() {
+        let asked =
+            |ago| Known { asked: Some((Instant::now(), SystemTime::now() - ago, true)), ..Known::default() };
+        assert!(!asked(KNOWN_FOR / 2).is_due());
+        assert!(asked(KNOWN_FOR).is_due());
     }
 }
