@@ -3,6 +3,7 @@
 pub mod config;
 pub mod driver;
 pub mod endpoint;
+mod freshness;
 pub mod migration;
 pub mod registry;
 pub mod runtime;

@@ -1,7 +1,7 @@
 use std::{
     future::Future,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use serde::Serialize;
@@ -12,6 +12,7 @@ use crate::{
         Bucket, EndpointError, ErrorClass, Failure, Outcome, Purpose, PurposeRule, ReadOnlyWriter, Reader,
         ReaderRule, Relation, Resort, Standing, resort, resort_past_bound,
     },
+    freshness::FetchedAt,
     store,
 };
 
@@ -58,7 +59,7 @@ pub struct Reading {
 #[derive(Clone, Debug, Default)]
 struct Known {
     /// When the endpoints were last asked how they stand, by either clock, and whether the writer said.
-    asked: Option<(Instant, SystemTime, bool)>,
+    asked: Option<(FetchedAt, bool)>,
     standing: Option<Standing>,
     /// What the two are to each other, once that was told.
     relation: Option<Relation>,
@@ -76,10 +77,8 @@ enum Instead {
 impl Known {
     fn is_due(&self) -> bool {
         let inverted = self.standing.as_ref().is_some_and(|standing| standing.identity.read_only);
-        self.asked.is_none_or(|(at, time, said)| {
-            // A frozen process's monotonic clock may have stood still.
-            let age = at.elapsed().max(time.elapsed().unwrap_or(KNOWN_FOR));
-            age >= if said && !self.lagging { KNOWN_FOR } else { ASKED_AGAIN_AFTER } || inverted
+        self.asked.is_none_or(|(at, said)| {
+            at.is_older_than(if said && !self.lagging { KNOWN_FOR } else { ASKED_AGAIN_AFTER }) || inverted
         })
     }
 
@@ -199,7 +198,7 @@ impl Reading {
             if !known.is_due() {
                 return;
             }
-            known.asked = Some((Instant::now(), SystemTime::now(), false));
+            known.asked = Some((FetchedAt::now(), false));
             known.reader_is_off()
         };
         let until = deadline.min(Instant::now() + TO_SAY);
@@ -222,7 +221,7 @@ impl Reading {
         }
         known.relation = relation.or(known.relation);
         known.lagging = lags(standing.rule, seen.map(|seen| seen.mark), known.lagging);
-        known.asked = Some((Instant::now(), SystemTime::now(), true));
+        known.asked = Some((FetchedAt::now(), true));
         known.standing = Some(standing);
     }
 
@@ -240,12 +239,11 @@ fn past_bound() -> EndpointError {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
-    use tokio::time::Instant;
-
     use super::{ASKED_AGAIN_AFTER, Instead, KNOWN_FOR, Known, lags};
-    use crate::endpoint::{Identity, PURPOSES, Purpose, ReaderRule, StaleScan, Standing, Status};
+    use crate::{
+        endpoint::{Identity, PURPOSES, Purpose, ReaderRule, StaleScan, Standing, Status},
+        freshness::FetchedAt,
+    };
 
     fn rule(due_mark: Option<i64>) -> ReaderRule {
         ReaderRule { reader_enabled: true, due_mark }
@@ -287,7 +285,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_lags_is_looked_at_again_soon() {
-        let asked = Some((Instant::now(), SystemTime::now(), true));
+        let asked = Some((FetchedAt::now(), true));
         let known = |lagging| Known { asked, lagging, ..Known::default() };
         let (fine, lagging) = (known(false), known(true));
         tokio::time::advance(ASKED_AGAIN_AFTER).await;
@@ -296,10 +294,9 @@ mod tests {
         assert!(fine.is_due());
     }
 
-    #[test]
-    fn what_is_known_grows_old_while_the_process_is_frozen() {
-        let asked =
-            |ago| Known { asked: Some((Instant::now(), SystemTime::now() - ago, true)), ..Known::default() };
+    #[tokio::test]
+    async fn what_is_known_grows_old_while_the_process_is_frozen() {
+        let asked = |ago| Known { asked: Some((FetchedAt::frozen(ago), true)), ..Known::default() };
         assert!(!asked(KNOWN_FOR / 2).is_due());
         assert!(asked(KNOWN_FOR).is_due());
     }
