@@ -14,10 +14,10 @@ cargo build --quiet -p local-registry
 target=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
 local_registry=$target/debug/local-registry
 
-# serve NAME OLD NEW: starts ours; its address is in $address afterwards.
+# serve NAME OLD NEW [FLAG]: starts ours; its address is in $address afterwards.
 serve() {
     "$local_registry" serve --listen 127.0.0.1:0 --old-storage "$2" --new-storage "$3" \
-        --token-public-key "$work/public.pem" --max-concurrent-imports 100 >"$work/$1.json" 2>"$work/$1.log" &
+        --token-public-key "$work/public.pem" --max-concurrent-imports 100 ${4-} >"$work/$1.json" 2>"$work/$1.log" &
     pids+=($!)
     until_ok grep -q ready "$work/$1.json"
     address=$(field url <"$work/$1.json")
@@ -39,7 +39,7 @@ import() { # ADDRESS REPOSITORY STEP STATUS-AFTERWARDS
 token=$("$local_registry" token --private-key "$work/private.pem")
 "$local_registry" make-storage "$work/made" --repositories 6 >/dev/null
 
-serve ours-made "$work/made" "$work/unused"; ours_made=$address
+serve ours-made "$work/made" "$work/unused" --before-migration-mode; ours_made=$address
 docker_registry debian-made "$work/made"; debian_made=$address
 digests "$ours_made" >"$work/1-ours"
 digests "$debian_made" >"$work/1-debian"
@@ -50,8 +50,11 @@ copy "$debian_made" "$debian_old"
 digests "$debian_old" >"$work/2-old"
 same "skopeo copied all of it into an empty docker-registry" "$work/1-debian" "$work/2-old"
 
-serve ours "$work/old" "$work/new"; ours=$address
-for repository in $(repositories "$ours"); do
+# In migration mode the catalogue lists nothing that has not been migrated.
+serve ours "$work/old" "$work/new" --before-migration-mode; ours=$address
+before=$(repositories "$ours")
+curl -sSf -X PUT -d true "http://$ours/-/migration-mode"
+for repository in $before; do
     import "$ours" "$repository" pre pre_import_complete
     import "$ours" "$repository" final import_complete
 done

@@ -81,6 +81,10 @@ pub(crate) struct Serve {
     /// How long the answer to a notification may take, in milliseconds.
     #[arg(long, env = "LOCAL_REGISTRY_NOTIFICATION_TIMEOUT_MS", default_value_t = 10_000)]
     notification_timeout_ms: u64,
+    /// Begin before migration mode: the old storage serves all users, the catalogue lists it, and there is no import
+    /// protocol. PUT /-/migration-mode with the body true switches it on.
+    #[arg(long, env = "LOCAL_REGISTRY_BEFORE_MIGRATION_MODE")]
+    before_migration_mode: bool,
     /// How many imports may run at once.
     #[arg(long, env = "LOCAL_REGISTRY_MAX_CONCURRENT_IMPORTS", default_value_t = 5)]
     max_concurrent_imports: usize,
@@ -126,6 +130,7 @@ impl Serve {
         Ok(Config {
             listen: self.listen,
             notification,
+            migration_mode: !self.before_migration_mode,
             max_concurrent_imports: self.max_concurrent_imports,
             step_time: StepTime {
                 pre: Duration::from_millis(self.pre_step_ms),

@@ -19,6 +19,9 @@ pub struct Config {
     pub new_storage: PathBuf,
     /// Where to send notifications; `None` sends none.
     pub notification: Option<Notification>,
+    /// Whether it begins in migration mode. Before that mode is switched on there is no import protocol, the old
+    /// storage serves all users, and the catalogue lists it; in that mode the catalogue lists the new storage.
+    pub migration_mode: bool,
     /// How many imports may run at once.
     pub max_concurrent_imports: usize,
     /// What a token must be.
@@ -29,7 +32,8 @@ pub struct Config {
     pub cancel_notice: Duration,
     /// How long after a canceled pre import a start is refused: 5 s in the real one.
     pub cancel_settle: Duration,
-    /// How long a registry that is told to stop waits for its imports to end and notify: 10 s in the real one.
+    /// How long a registry that is told to stop waits for its imports to end and notify: 10 s in the real one. It goes
+    /// on listening meanwhile.
     pub shutdown_limit: Duration,
 }
 
@@ -62,6 +66,7 @@ impl Config {
             old_storage: old_storage.into(),
             new_storage: new_storage.into(),
             notification: None,
+            migration_mode: true,
             max_concurrent_imports: 5,
             token,
             step_time: StepTime::default(),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ pub(crate) struct Desk {
     pub rules: Rules,
     pub journal: Journal,
     pub max_concurrent_imports: AtomicUsize,
+    pub migration_mode: AtomicBool,
 }
 
 /// One run of the registry, from start to stop.
@@ -119,9 +120,6 @@ impl Engine {
         import_type: &str,
         request_id: &str,
     ) -> Result<Started, ErrorCode> {
-        if self.stopping.is_cancelled() {
-            return Err(ErrorCode::Unavailable);
-        }
         let slot = self.take_slot().ok_or(ErrorCode::ImportRateLimit)?;
         let step = Step::parse(import_type).ok_or(ErrorCode::InvalidQueryParameterValue)?;
         let (number, canceled) = {
@@ -151,7 +149,16 @@ impl Engine {
             canceled,
         };
         let (engine, gone) = (Arc::clone(self), self.gone.clone());
-        self.imports.spawn(async move { gone.run_until_cancelled(engine.run(import, slot, sender)).await });
+        if self.stopping.is_cancelled() {
+            // A registry that stops still accepts, and cuts off what it accepted: nothing is stored or sent.
+            self.imports.spawn(async move {
+                gone.cancelled().await;
+                drop((import, slot, sender));
+            });
+        } else {
+            self.imports
+                .spawn(async move { gone.run_until_cancelled(engine.run(import, slot, sender)).await });
+        }
         Ok(Started::Begun { notified, answer_after_notification })
     }
 
@@ -195,13 +202,27 @@ impl Engine {
         lock(&self.state).slots_in_use
     }
 
+    /// Whether there is an import protocol and a new storage. Before that users know the old storage only.
+    pub(crate) fn is_in_migration_mode(&self) -> bool {
+        self.desk.migration_mode.load(Ordering::SeqCst)
+    }
+
     /// The storage that serves a container repository to users.
     pub(crate) fn serving(&self, path: &str) -> Option<&Storage> {
+        if !self.is_in_migration_mode() {
+            return self.old.holds(path).then_some(&self.old);
+        }
         let status = self.known(&lock(&self.state), path).status;
         if status.is_some_and(Status::is_on_new_storage) {
             return Some(&self.new);
         }
         self.old.holds(path).then_some(&self.old)
+    }
+
+    /// The storage that what is new is pushed to, and whose repositories the catalogue lists. In migration mode the
+    /// real one lists what its database has: nothing that has not been imported.
+    pub(crate) fn newest(&self) -> &Storage {
+        if self.is_in_migration_mode() { &self.new } else { &self.old }
     }
 
     /// Waits until `holds` is true of the engine.
@@ -236,7 +257,8 @@ impl Engine {
         report
     }
 
-    /// What SIGTERM does: imports that run end canceled and notify, for at most the configured time.
+    /// What SIGTERM does: imports that run end canceled and notify, for at most the configured time. What is started
+    /// meanwhile is accepted, and cut off when that time is over.
     pub(crate) async fn stop(&self) {
         self.stopping.cancel();
         self.imports.close();

@@ -26,8 +26,11 @@ pub(crate) struct Import {
 /// Why copying ended without success.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error(transparent)]
-    Storage(#[from] StorageError),
+    /// What the real one says before anything that it could not read or copy in the pre step.
+    #[error("pre importing tagged manifests: {0}")]
+    Pre(StorageError),
+    #[error("{0}")]
+    Final(StorageError),
     #[error("copying stopped: {0}")]
     Stopped(#[from] tokio::task::JoinError),
     #[error("{0}")]
@@ -59,8 +62,9 @@ impl Engine {
     /// Copies what the step copies. Spread over the items, so that an interruption comes in the middle.
     async fn copy(&self, import: &Import) -> Result<(), Failure> {
         let (from, path) = (self.old.clone(), import.path.clone());
-        let plan = blocking(move || Plan::of(&from, &path)).await?;
-        let least = match import.step {
+        let step = import.step;
+        let plan = blocking(step, move || Plan::of_import(&from, &path)).await?;
+        let least = match step {
             Step::Pre => self.config.step_time.pre,
             Step::Final => self.config.step_time.r#final,
         };
@@ -75,11 +79,11 @@ impl Engine {
             }
             let Some(item) = plan.items.get(position).cloned() else { break };
             let (from, to, path) = (self.old.clone(), self.new.clone(), import.path.clone());
-            blocking(move || from.copy_item(&to, &path, &item)).await?;
+            blocking(step, move || from.copy_item(&to, &path, &item)).await?;
         }
-        if import.step == Step::Final {
+        if step == Step::Final {
             let (to, path, tags) = (self.new.clone(), import.path.clone(), plan.tags);
-            blocking(move || to.replace_tags(&path, &tags)).await?;
+            blocking(step, move || to.replace_tags(&path, &tags)).await?;
         }
         Ok(())
     }
@@ -135,7 +139,11 @@ impl Engine {
 
 /// Disk work, off the threads that answer calls.
 async fn blocking<T: Send + 'static>(
+    step: Step,
     work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
 ) -> Result<T, Failure> {
-    Ok(tokio::task::spawn_blocking(work).await??)
+    tokio::task::spawn_blocking(work).await?.map_err(|error| match step {
+        Step::Pre => Failure::Pre(error),
+        Step::Final => Failure::Final(error),
+    })
 }

@@ -28,11 +28,16 @@ pub struct Registry {
     inner: Arc<Inner>,
 }
 
+/// How long calls that are being answered at the end may take.
+const DRAIN: Duration = Duration::from_secs(1);
+
 /// How a registry ends before it comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Restart {
-    /// As SIGTERM: running imports are canceled (detail `forced cancelation`), stored, and notified.
+    /// As SIGTERM: running imports are canceled (detail `forced cancelation`), stored, and notified. Until that is
+    /// done, for at most [`Config::shutdown_limit`], it goes on listening and accepting; what is started then is
+    /// cut off without a word, and its status stays in progress.
     Graceful,
     /// As the loss of power: running imports stop, nobody is told, and their status stays in progress.
     Crash,
@@ -61,6 +66,7 @@ impl Registry {
         let listener = TcpListener::bind(config.listen).await.context("the registry cannot listen")?;
         let desk = Arc::new(Desk::default());
         desk.max_concurrent_imports.store(config.max_concurrent_imports, Ordering::SeqCst);
+        desk.migration_mode.store(config.migration_mode, Ordering::SeqCst);
         let life = CancellationToken::new();
         let engine = Engine::open(&config, Arc::clone(&desk), life.child_token())?;
         let inner = Arc::new(Inner {
@@ -104,6 +110,11 @@ impl Registry {
     /// Lets that many imports run at once from now on; with 0 none. Those that run are not touched.
     pub fn set_max_concurrent_imports(&self, maximum: usize) {
         self.inner.desk.max_concurrent_imports.store(maximum, Ordering::SeqCst);
+    }
+
+    /// Switches migration mode on or off, see [`Config::migration_mode`].
+    pub fn set_migration_mode(&self, on: bool) {
+        self.inner.desk.migration_mode.store(on, Ordering::SeqCst);
     }
 
     /// What a status call would say about a container repository; `None` where it answers 404. While the
@@ -194,8 +205,8 @@ impl Inner {
         let engine = self.engine();
         match how {
             Restart::Graceful => {
-                server.close();
                 engine.stop().await;
+                server.drain(DRAIN).await;
             }
             Restart::Crash => {
                 server.cut();

@@ -2,6 +2,7 @@
 //! an answer, which a framework's handlers cannot.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use axum::body::Body;
 use hyper::body::Incoming;
@@ -22,19 +23,24 @@ pub(crate) struct Server {
     closing: CancellationToken,
     /// Open connections are cut.
     gone: CancellationToken,
+    connections: TaskTracker,
     task: JoinHandle<()>,
 }
 
 impl Server {
     pub(crate) fn start(listener: TcpListener, app: App, gone: CancellationToken) -> Self {
         let closing = CancellationToken::new();
-        let task = tokio::spawn(accept(listener, app, closing.clone(), gone.clone()));
-        Self { closing, gone, task }
+        let connections = TaskTracker::new();
+        let task = tokio::spawn(accept(listener, app, connections.clone(), closing.clone(), gone.clone()));
+        Self { closing, gone, connections, task }
     }
 
-    /// Stops listening; calls that are being answered are.
-    pub(crate) fn close(&self) {
+    /// Stops listening, and waits until the calls that are being answered are, for at most so long.
+    pub(crate) async fn drain(&self, at_most: Duration) {
         self.closing.cancel();
+        self.connections.close();
+        // Whoever is not done by then is cut off by the end.
+        let _ = tokio::time::timeout(at_most, self.connections.wait()).await;
     }
 
     /// Cuts what is open, in the middle of whatever it is in.
@@ -52,8 +58,13 @@ impl Server {
     }
 }
 
-async fn accept(listener: TcpListener, app: App, closing: CancellationToken, gone: CancellationToken) {
-    let connections = TaskTracker::new();
+async fn accept(
+    listener: TcpListener,
+    app: App,
+    connections: TaskTracker,
+    closing: CancellationToken,
+    gone: CancellationToken,
+) {
     loop {
         tokio::select! {
             () = closing.cancelled() => break,

@@ -6,6 +6,7 @@
 //! | `POST /-/rules` | adds a [`Rule`], answers `{"id":1}` |
 //! | `DELETE /-/rules`, `DELETE /-/rules/1` | removes all, or one: what it held goes on |
 //! | `PUT /-/max-concurrent-imports` | body: a number |
+//! | `PUT /-/migration-mode` | body: `true` or `false` |
 //! | `POST /-/restart` | `{"how":"graceful"|"crash","down_milliseconds":0}`; answers 202, then does it |
 //! | `GET /-/journal`, `DELETE /-/journal` | `{"requests":[…],"notifications":[…]}`; forgets what is finished |
 //! | `GET /-/statuses` | every status that is stored |
@@ -63,6 +64,13 @@ pub(super) async fn answer(app: &App, call: &Call, body: Body) -> Response {
         ("PUT", "max-concurrent-imports", "") => match parse::<usize>(body).await {
             Ok(maximum) => {
                 desk.max_concurrent_imports.store(maximum, Ordering::SeqCst);
+                answer::empty(StatusCode::NO_CONTENT)
+            }
+            Err(refusal) => refusal,
+        },
+        ("PUT", "migration-mode", "") => match parse::<bool>(body).await {
+            Ok(on) => {
+                desk.migration_mode.store(on, Ordering::SeqCst);
                 answer::empty(StatusCode::NO_CONTENT)
             }
             Err(refusal) => refusal,

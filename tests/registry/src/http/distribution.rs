@@ -1,8 +1,6 @@
 //! `/v2/`: the distribution API, so that tools can pull and push. Open to everybody, unlike the real one: who may
 //! pull is not what is tested here.
 
-use std::collections::BTreeSet;
-
 use axum::body::Body;
 use axum::response::Response;
 use http::header::HeaderValue;
@@ -83,11 +81,8 @@ fn parse(rest: &str) -> Option<(&str, Target<'_>)> {
     is_repository_name(name).then_some((name, target))
 }
 
-/// Everything in either storage: users do not see which one serves them.
 fn catalog(app: &App, call: &Call) -> Result<Response, StorageError> {
-    let mut names: BTreeSet<String> = app.engine.old.repositories()?.into_iter().collect();
-    names.extend(app.engine.new.repositories()?);
-    let names: Vec<String> = names.into_iter().collect();
+    let names = app.engine.newest().repositories()?;
     Ok(paging::page(call, &names, Some(100), |shown| json!({"repositories": shown})))
 }
 

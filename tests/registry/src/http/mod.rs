@@ -75,7 +75,7 @@ async fn route(app: &App, request: Request<Body>, request_id: Option<&HeaderValu
     let call = Call { method: parts.method, path, query, uri: parts.uri, headers: parts.headers };
     let first = call.path.split('/').nth(1).unwrap_or_default();
     match first {
-        "gitlab" => import::answer(app, &call, request_id).await,
+        "gitlab" if app.engine.is_in_migration_mode() => import::answer(app, &call, request_id).await,
         "v2" => distribution::answer(app, &call, body).await,
         "-" => control::answer(app, &call, body).await,
         _ => answer::not_found(),

@@ -22,9 +22,9 @@ use crate::storage::{Storage, StorageError};
 /// Manifests are small; distribution has the same limit.
 const MANIFEST_BYTES: usize = 4 * 1024 * 1024;
 
-/// The storage a push goes to. What is in neither storage is new, and what is new goes to the new one.
+/// The storage a push goes to. What is in neither storage is new.
 fn target<'a>(app: &'a App, name: &str) -> &'a Storage {
-    app.engine.serving(name).unwrap_or(&app.engine.new)
+    app.engine.serving(name).unwrap_or_else(|| app.engine.newest())
 }
 
 pub(super) async fn put_manifest(

@@ -1,6 +1,6 @@
 //! Copying one container repository from storage to storage, item by item.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::ErrorKind;
 
@@ -31,38 +31,68 @@ impl Plan {
     /// Reads what the container repository `path` consists of: all its manifests, tagged or not, and all that
     /// they name.
     pub fn of(storage: &Storage, path: &str) -> Result<Self, StorageError> {
-        let tags = storage.tags(path)?;
-        let mut plan = Self { items: Vec::new(), tags };
-        let mut seen = BTreeSet::new();
-        let tagged: Vec<Digest> = plan.tags.values().cloned().collect();
-        for digest in tagged.into_iter().chain(storage.revisions(path)?) {
-            plan.add_manifest(storage, digest, &mut seen)?;
-        }
-        Ok(plan)
+        let mut reading = Reading { storage, lenient: false, plan: Self::default(), read: BTreeMap::new() };
+        reading.read(path)?;
+        Ok(reading.plan)
     }
 
-    fn add_manifest(
-        &mut self,
-        storage: &Storage,
-        digest: Digest,
-        seen: &mut BTreeSet<Digest>,
-    ) -> Result<(), StorageError> {
-        if !seen.insert(digest.clone()) {
-            return Ok(());
+    /// What an import takes of it: an image whose config is not in the storage is left out, with the tags that name
+    /// it and without a word, as the real registry does.
+    pub fn of_import(storage: &Storage, path: &str) -> Result<Self, StorageError> {
+        let mut reading = Reading { storage, lenient: true, plan: Self::default(), read: BTreeMap::new() };
+        reading.read(path)?;
+        Ok(reading.plan)
+    }
+}
+
+/// A plan that is being made.
+struct Reading<'a> {
+    storage: &'a Storage,
+    /// Images without their config are left out.
+    lenient: bool,
+    plan: Plan,
+    /// What has been read, and whether it is in the plan.
+    read: BTreeMap<Digest, bool>,
+}
+
+impl Reading<'_> {
+    fn read(&mut self, path: &str) -> Result<(), StorageError> {
+        for (tag, digest) in self.storage.tags(path)? {
+            if self.add_manifest(&digest)? {
+                self.plan.tags.insert(tag, digest);
+            }
         }
-        let manifest = Manifest::parse(&storage.read_blob(&digest)?)?;
+        for digest in self.storage.revisions(path)? {
+            self.add_manifest(&digest)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a manifest after all that it names. False when it is left out.
+    fn add_manifest(&mut self, digest: &Digest) -> Result<bool, StorageError> {
+        if let Some(taken) = self.read.get(digest) {
+            return Ok(*taken);
+        }
+        let manifest = Manifest::parse(&self.storage.read_blob(digest)?)?;
+        if let (true, Some(config)) = (self.lenient, &manifest.config)
+            && self.storage.blob_size(config)?.is_none()
+        {
+            self.read.insert(digest.clone(), false);
+            return Ok(false);
+        }
         for blob in manifest.blobs {
-            let absent = blob.is_foreign() && storage.blob_size(&blob.digest)?.is_none();
-            if !absent && seen.insert(blob.digest.clone()) {
-                self.items.push(Item::Layer(blob.digest));
+            let absent = blob.is_foreign() && self.storage.blob_size(&blob.digest)?.is_none();
+            if !absent && self.read.insert(blob.digest.clone(), true).is_none() {
+                self.plan.items.push(Item::Layer(blob.digest));
             }
         }
         // An index cannot name itself (it would have to hold its own digest), so this ends.
         for child in manifest.manifests {
-            self.add_manifest(storage, child.digest, seen)?;
+            self.add_manifest(&child.digest)?;
         }
-        self.items.push(Item::Manifest(digest));
-        Ok(())
+        self.read.insert(digest.clone(), true);
+        self.plan.items.push(Item::Manifest(digest.clone()));
+        Ok(true)
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manife
 pub struct Manifest {
     /// What to answer as `Content-Type`.
     pub media_type: String,
+    /// The config of an image.
+    pub config: Option<Digest>,
     /// Config and layers.
     pub blobs: Vec<Named>,
     /// The manifests of an index.
@@ -72,6 +74,7 @@ impl Manifest {
         let guess = if document.manifests.is_some() { OCI_INDEX } else { OCI_MANIFEST };
         Ok(Self {
             media_type: document.media_type.unwrap_or_else(|| guess.to_owned()),
+            config: document.config.as_ref().map(|config| config.digest.clone()),
             blobs: document.config.into_iter().chain(document.layers).collect(),
             manifests: document.manifests.unwrap_or_default(),
         })

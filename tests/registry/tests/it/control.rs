@@ -118,6 +118,16 @@ async fn the_maximum_is_set_and_shown() {
 }
 
 #[tokio::test]
+async fn migration_mode_is_switched_on_request() {
+    let bench = Bench::new().await;
+    for (on, status) in [(json!(false), 404), (json!(true), 200)] {
+        control(&bench, Method::PUT, "migration-mode", &on).await.is(204);
+        bench.get("/gitlab/v1/").await.is(status);
+    }
+    control(&bench, Method::PUT, "migration-mode", &json!("on")).await.is(400);
+}
+
+#[tokio::test]
 async fn the_registry_restarts_on_request() {
     let bench = Bench::new().await;
     bench.bring_to(Status::PreImportInProgress).await;

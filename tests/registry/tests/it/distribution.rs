@@ -8,15 +8,15 @@ use serde_json::json;
 use crate::bench::{Bench, IMAGE};
 
 #[tokio::test]
-async fn the_catalogue_lists_both_storages_page_by_page() {
-    let bench = Bench::new().await;
-    bench.new_storage().write_image("born/new", &["v1"], &ImageOptions::small(5)).unwrap();
+async fn the_catalogue_is_listed_page_by_page() {
+    let bench = Bench::with(|config| config.migration_mode = false).await;
+    bench.old().write_image("a", &["v1"], &ImageOptions::small(5)).unwrap();
     bench.old().write_image("z", &["v1"], &ImageOptions::small(6)).unwrap();
     let all = bench.get("/v2/_catalog").await;
-    assert_eq!(all.json(), json!({"repositories": ["born/new", IMAGE, "z"]}));
+    assert_eq!(all.json(), json!({"repositories": ["a", IMAGE, "z"]}));
     assert!(all.headers.get("link").is_none());
     let first = bench.get("/v2/_catalog?n=2").await;
-    assert_eq!(first.json(), json!({"repositories": ["born/new", IMAGE]}));
+    assert_eq!(first.json(), json!({"repositories": ["a", IMAGE]}));
     let link = first.header("link").to_owned();
     assert_eq!(link, "</v2/_catalog?last=group%2Fproject%2Fimage&n=2>; rel=\"next\"");
     let next = link.trim_start_matches('<').split('>').next().unwrap();
@@ -26,6 +26,38 @@ async fn the_catalogue_lists_both_storages_page_by_page() {
     for wrong in ["0", "-1", "many", "1001"] {
         bench.get(&format!("/v2/_catalog?n={wrong}")).await.is_error(400, "PAGINATION_NUMBER_INVALID");
     }
+}
+
+#[tokio::test]
+async fn lists_only_the_new_storage_in_migration_mode() {
+    let bench = Bench::with(|config| config.migration_mode = false).await;
+    let listed = async |bench: &Bench| bench.get("/v2/_catalog").await.json()["repositories"].clone();
+    assert_eq!(listed(&bench).await, json!([IMAGE]));
+    bench.registry.set_migration_mode(true);
+    assert_eq!(listed(&bench).await, json!([]));
+    bench.get(&format!("/v2/{IMAGE}/tags/list")).await.is(200);
+    bench.new_storage().write_image("born/new", &["v1"], &ImageOptions::small(5)).unwrap();
+    assert_eq!(listed(&bench).await, json!(["born/new"]));
+    bench.bring_to(Status::ImportComplete).await;
+    assert_eq!(listed(&bench).await, json!(["born/new", IMAGE]));
+}
+
+#[tokio::test]
+async fn serves_the_old_storage_alone_before_migration_mode() {
+    let bench = Bench::with(|config| config.migration_mode = false).await;
+    bench.new_storage().write_image("born/new", &["v1"], &ImageOptions::small(5)).unwrap();
+    bench.get("/v2/born/new/tags/list").await.is_error(404, "NAME_UNKNOWN");
+    bench.get(&format!("/v2/{IMAGE}/manifests/v1")).await.is(200);
+    bench.get("/gitlab/v1/").await.is(404);
+    bench.start(IMAGE, "pre").await.is(404);
+    let config = b"{}";
+    let digest = local_registry::digest::Digest::of(config);
+    let upload = format!("/v2/pushed/blobs/uploads/?digest={digest}");
+    bench.send(bench.call(Method::POST, &upload).body(config.to_vec())).await.is(201);
+    assert!(bench.old().has_layer("pushed", &digest).unwrap());
+    bench.registry.set_migration_mode(true);
+    bench.get("/gitlab/v1/").await.is(200);
+    bench.run(IMAGE, "pre").await;
 }
 
 #[tokio::test]

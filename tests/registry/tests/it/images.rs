@@ -3,7 +3,10 @@
 use std::fs;
 
 use local_registry::Status;
-use local_registry::storage::{Flavor, ImageOptions, Item, Plan, StorageError, verify, write_sample};
+use local_registry::digest::Digest;
+use local_registry::storage::{
+    Flavor, ImageOptions, Item, Manifest, Plan, Storage, StorageError, verify, write_sample,
+};
 
 use crate::bench::{Bench, IMAGE};
 
@@ -93,6 +96,76 @@ async fn a_blob_that_is_not_what_it_should_be_fails_the_import_and_is_not_copied
     bench.run("broken", "pre").await;
     let status = bench.status("broken").await.json();
     assert!(status["detail"].as_str().unwrap().contains("blob unknown"), "{status}");
+}
+
+/// What stands as `detail` in the status of a repository whose manifest was made this way.
+async fn detail_of(break_it: impl FnOnce(&Storage, &Digest)) -> (String, String) {
+    let bench = Bench::new().await;
+    let digest = bench.old().tags(IMAGE).unwrap().remove("v1").unwrap();
+    break_it(&bench.old(), &digest);
+    bench.run(IMAGE, "pre").await;
+    let status = bench.status(IMAGE).await.json();
+    let text = |name: &str| status[name].as_str().unwrap().to_owned();
+    (text("status"), text("detail"))
+}
+
+#[tokio::test]
+async fn a_manifest_that_cannot_be_read_fails_the_pre_step() {
+    let missing = |old: &Storage, digest: &Digest| fs::remove_file(old.blob_path(digest)).unwrap();
+    let replaced = |old: &Storage, digest: &Digest| fs::write(old.blob_path(digest), b"{}").unwrap();
+    let no_manifest = |old: &Storage, _: &Digest| {
+        let digest = old.put_blob(b"no manifest").unwrap();
+        old.link_manifest(IMAGE, &digest).unwrap();
+        old.put_tag(IMAGE, "broken", &digest).unwrap();
+    };
+    for (status, detail) in
+        [detail_of(missing).await, detail_of(replaced).await, detail_of(no_manifest).await]
+    {
+        assert_eq!(status, "pre_import_failed");
+        assert!(detail.starts_with("pre importing tagged manifests: "), "{detail}");
+    }
+}
+
+/// The config of the image that a tag names.
+fn config_of(storage: &Storage, tag: &str) -> Digest {
+    let digest = storage.tags(IMAGE).unwrap().remove(tag).unwrap();
+    Manifest::parse(&storage.read_blob(&digest).unwrap()).unwrap().config.unwrap()
+}
+
+#[tokio::test]
+async fn an_image_without_its_config_is_left_out_silently() {
+    let bench = Bench::new().await;
+    let (old, new) = (bench.old(), bench.new_storage());
+    let whole = old.write_image(IMAGE, &["whole"], &ImageOptions::small(2)).unwrap();
+    fs::remove_file(old.blob_path(&config_of(&old, "v1"))).unwrap();
+    bench.run(IMAGE, "pre").await;
+    bench.run(IMAGE, "final").await;
+    let received = bench.receiver.received();
+    let told: Vec<_> = received.iter().map(|told| (told.status(), &told.body["detail"])).collect();
+    assert_eq!(
+        told,
+        [
+            ("pre_import_complete", &"pre import completed successfully".into()),
+            ("import_complete", &"final import completed successfully".into()),
+        ]
+    );
+    assert_eq!(old.tags(IMAGE).unwrap().len(), 3);
+    assert_eq!(new.tags(IMAGE).unwrap().into_iter().collect::<Vec<_>>(), [("whole".to_owned(), whole)]);
+    verify(&old, &new, IMAGE).unwrap_err();
+}
+
+#[tokio::test]
+async fn an_index_arrives_without_the_image_that_lacks_its_config() {
+    let bench = Bench::new().await;
+    let (old, new) = (bench.old(), bench.new_storage());
+    let index = old.write_image(IMAGE, &["index"], &several_platforms(Flavor::Oci)).unwrap();
+    let children = Manifest::parse(&old.read_blob(&index).unwrap()).unwrap().manifests;
+    let first = Manifest::parse(&old.read_blob(&children[0].digest).unwrap()).unwrap();
+    fs::remove_file(old.blob_path(&first.config.unwrap())).unwrap();
+    bench.bring_to(Status::ImportComplete).await;
+    assert_eq!(new.tags(IMAGE).unwrap().remove("index"), Some(index));
+    assert!(!new.has_manifest(IMAGE, &children[0].digest).unwrap());
+    assert!(new.has_manifest(IMAGE, &children[1].digest).unwrap());
 }
 
 #[tokio::test]

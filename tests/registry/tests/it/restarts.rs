@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use local_registry::storage::verify;
+use local_registry::storage::{ImageOptions, verify};
 use local_registry::{Registry, Restart, Status};
 use tokio::time::Instant;
 
@@ -37,6 +37,60 @@ async fn a_stopping_registry_waits_only_so_long_for_its_notifications() {
     assert!(begun.elapsed() >= Duration::from_millis(200));
     assert!(begun.elapsed() < AT_MOST);
     assert_eq!(bench.status(IMAGE).await.json()["detail"], "forced cancelation");
+}
+
+#[tokio::test]
+async fn goes_on_accepting_while_it_stops_and_cuts_that_off() {
+    for step in ["pre", "final"] {
+        let bench = Bench::with(|config| config.shutdown_limit = Duration::from_secs(3)).await;
+        bench.old().write_image("late", &["v1"], &ImageOptions::small(3)).unwrap();
+        if step == "final" {
+            bench.run("late", "pre").await;
+        }
+        bench.bring_to(Status::PreImportInProgress).await;
+        let before = bench.receiver.received().len();
+        bench.receiver.hold();
+        let meanwhile = async {
+            let told = bench.receiver.wait_for(before + 1).await;
+            assert_eq!(told[before].body["detail"], "forced cancelation");
+            // Small as it is, it does not come to its end.
+            bench.start("late", step).await.is(202);
+            bench.receiver.release();
+        };
+        let (restarted, ()) =
+            futures::join!(bench.registry.restart(Restart::Graceful, Duration::ZERO), meanwhile);
+        restarted.unwrap();
+        bench.registry.rules().clear();
+
+        let (status, code) = match step {
+            "pre" => ("pre_import_in_progress", (425, "PRE_IMPORT_IN_PROGRESS")),
+            _ => ("import_in_progress", (409, "IMPORT_IN_PROGRESS")),
+        };
+        assert_eq!(bench.status("late").await.json()["status"], status);
+        bench.start("late", step).await.is_error(code.0, code.1);
+        assert_eq!(bench.receiver.received().len(), before + 1);
+        assert_eq!(bench.registry.slots_in_use(), 0);
+    }
+}
+
+#[tokio::test]
+async fn stops_at_once_where_nothing_runs() {
+    let bench = Bench::with(|config| config.shutdown_limit = Duration::from_secs(3600)).await;
+    bench.run(IMAGE, "pre").await;
+    let restarted = bench.registry.restart(Restart::Graceful, Duration::ZERO);
+    tokio::time::timeout(AT_MOST, restarted).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn counts_its_imports_from_zero_after_a_restart() {
+    let bench = Bench::with(|config| config.max_concurrent_imports = 1).await;
+    bench.old().write_image("other", &["v1"], &ImageOptions::small(3)).unwrap();
+    bench.bring_to(Status::PreImportInProgress).await;
+    bench.start("other", "pre").await.is_error(429, "IMPORT_RATE_LIMIT");
+    bench.registry.restart(Restart::Crash, Duration::ZERO).await.unwrap();
+    bench.registry.rules().clear();
+    assert_eq!(bench.status(IMAGE).await.json()["status"], "pre_import_in_progress");
+    bench.run("other", "pre").await;
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ const ADDRESS: &str = "/repositories/from-catalog";
 async fn the_catalogue_is_registered_page_by_page_with_its_tags_counted() {
     let stack = stack().await;
     let storage = stack.old_storage().unwrap();
+    stack.registry().unwrap().set_migration_mode(false);
     for number in 0..130_u64 {
         let tags: Vec<String> = (0..number % 4 + 1).map(|tag| format!("v{tag}")).collect();
         let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
