@@ -4,13 +4,13 @@ use rand::RngExt;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    decision::{Decision, Standing, decide, jitter},
+    decision::{Decision, Standing, decide, jitter, prove_migrated},
     new_change,
 };
 use crate::{
     endpoint::{EndpointError, Purpose, Writer},
     migration::{AttemptId, ContainerRepository, State, Step},
-    registry::{RegistryClient, StartAnswer},
+    registry::{RegistryClient, StartAnswer, StatusAnswer},
     store::{Store, Verdict},
 };
 
@@ -99,8 +99,11 @@ async fn ask<P: Purpose<Endpoint = Writer>>(
         let (Some(attempt), Some(step)) = (row.attempt, running_step(row.migration_state)) else {
             return Ok(Asked { standing: Standing::MovedOn, row });
         };
-        let answer = start_patiently(registry, &row, step, attempt, patience, deadline).await;
+        let mut answer = start_patiently(registry, &row, step, attempt, patience, deadline).await;
         tracing::info!(path = %row.path, %step, %attempt, ?answer, "asked the registry to start");
+        if answer == StartAnswer::ClaimsMigrated {
+            answer = prove_migrated(&status_of(registry, &row, deadline).await);
+        }
         if asking == Asking::Again && answer == StartAnswer::AlreadyRunning(step) {
             // What runs is this very attempt: there is nobody else's to adopt.
             return Ok(Asked { standing: Standing::Running, row });
@@ -122,6 +125,14 @@ async fn ask<P: Purpose<Endpoint = Writer>>(
             standing => return Ok(Asked { standing, row }),
         }
     }
+}
+
+/// The registry's own word on a repository that it claims to have migrated.
+async fn status_of(registry: &RegistryClient, row: &ContainerRepository, deadline: Instant) -> StatusAnswer {
+    let deadline = deadline.checked_sub(TO_RECORD).unwrap_or(deadline);
+    let answer = registry.status(&row.path, deadline).await;
+    tracing::info!(path = %row.path, ?answer, "asked the registry whether the repository is migrated");
+    answer
 }
 
 fn running_step(state: State) -> Option<Step> {

@@ -4,9 +4,12 @@ use rand::RngExt;
 use serde::Serialize;
 
 use crate::{
-    migration::{AFTER_CANCEL, Event, Plan, Settled, Step},
-    registry::StartAnswer,
+    migration::{AFTER_CANCEL, Event, Plan, RegistryStatus, Settled, Step},
+    registry::{StartAnswer, StatusAnswer},
 };
+
+/// Whatever stands where the registry should be: the repository is left in peace for this long.
+const AFTER_FOREIGN_ANSWER: Duration = Duration::from_secs(5);
 
 /// Nothing is wrong with the repository, but with our own side or the way to the registry: it is left in peace
 /// for this long.
@@ -28,6 +31,8 @@ pub enum Standing {
     Aborted,
     /// The registry refuses the driver, whichever repository it asks for.
     Unwelcome,
+    /// It was not the registry that answered. Nothing was started; it will be asked again.
+    NotTheRegistry,
     /// The row had moved on before the answer could be recorded: a notification was faster.
     MovedOn,
 }
@@ -47,13 +52,15 @@ pub(super) enum Decision {
 /// many so that they do not come back together.
 pub(super) fn decide(step: Step, answer: &StartAnswer, jitter: f64) -> Decision {
     let record = |plan, standing| Decision::Record { plan, standing, detail: None };
-    let postpone = |least: Duration| {
+    let wait = |least: Duration| {
         let delay = least + least.min(Duration::from_secs(2)).mul_f64(jitter);
-        record(Plan::event(Event::StartRefused).not_before(delay), Standing::Postponed)
+        Plan::event(Event::StartRefused).not_before(delay)
     };
+    let postpone = |least: Duration| record(wait(least), Standing::Postponed);
     match answer {
         StartAnswer::Accepted => Decision::Stay(Standing::Running),
-        StartAnswer::Unknown { .. } => Decision::Stay(Standing::Unknown),
+        // A claim alone proves nothing.
+        StartAnswer::Unknown { .. } | StartAnswer::ClaimsMigrated => Decision::Stay(Standing::Unknown),
         StartAnswer::AlreadyMigrated => {
             record(Plan::event(Event::AlreadyMigrated(Settled::NativeImport)), Standing::Settled)
         }
@@ -74,26 +81,43 @@ pub(super) fn decide(step: Step, answer: &StartAnswer, jitter: f64) -> Decision 
         StartAnswer::RateLimited | StartAnswer::NotSent { .. } => postpone(Duration::from_secs(1)),
         StartAnswer::NotReady => postpone(AFTER_CANCEL),
         StartAnswer::Refused { status, code, detail } => {
-            // These are about us, not about the repository.
-            let ours = matches!(status, 300..=399 | 401 | 403 | 407);
+            let ours = is_about_the_driver(*status, code);
             let abort = Plan::event(Event::AbortImport { counted: !ours });
             Decision::Record {
                 plan: if ours { abort.not_before(AFTER_REFUSAL) } else { abort },
                 standing: if ours { Standing::Unwelcome } else { Standing::Aborted },
-                detail: Some(refusal(*status, code.as_deref(), detail.as_deref())),
+                detail: Some(refusal(*status, code, detail.as_deref())),
             }
+        }
+        StartAnswer::NotTheRegistry { status } => Decision::Record {
+            plan: wait(AFTER_FOREIGN_ANSWER),
+            standing: Standing::NotTheRegistry,
+            detail: Some(format!("{status} without the registry's error: something else answered")),
+        },
+    }
+}
+
+/// What an answer that claims the repository to be migrated is worth, by what the registry then says of it.
+pub(super) fn prove_migrated(status: &StatusAnswer) -> StartAnswer {
+    match status {
+        StatusAnswer::Known { status: RegistryStatus::Native | RegistryStatus::ImportComplete, .. } => {
+            StartAnswer::AlreadyMigrated
+        }
+        StatusAnswer::Known { .. } | StatusAnswer::NotFound | StatusAnswer::NoAnswer { .. } => {
+            StartAnswer::ClaimsMigrated
         }
     }
 }
 
-fn refusal(status: u16, code: Option<&str>, detail: Option<&str>) -> String {
-    let text =
-        [Some(format!("registry answered {status}")), code.map(str::to_owned), detail.map(str::to_owned)]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .join(" ");
-    text.chars().take(255).collect()
+/// Whether a refusal is about how the driver asked, or whether it may, and would be the same for every repository.
+fn is_about_the_driver(status: u16, code: &str) -> bool {
+    matches!(status, 401..=403 | 405..=408 | 411 | 413..=415 | 417 | 421 | 426 | 428 | 431)
+        || code == "INVALID_QUERY_PARAMETER_VALUE"
+}
+
+fn refusal(status: u16, code: &str, detail: Option<&str>) -> String {
+    let reason = detail.map(|detail| format!(" {detail}")).unwrap_or_default();
+    format!("registry answered {status} {code}{reason}").chars().take(255).collect()
 }
 
 /// A random number from 0 to 1.
@@ -103,10 +127,10 @@ pub(super) fn jitter() -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Decision, Standing, decide};
+    use super::{Decision, Standing, decide, prove_migrated};
     use crate::{
-        migration::{Event, Plan, Settled, Step},
-        registry::{PreImportCode, StartAnswer},
+        migration::{Event, Plan, RegistryStatus, RepositoryPath, Settled, Step},
+        registry::{PreImportCode, StartAnswer, StatusAnswer},
     };
 
     fn recorded(step: Step, answer: &StartAnswer) -> (Plan, Standing) {
@@ -160,15 +184,160 @@ mod tests {
         assert_eq!(recorded(Step::Pre, &answer).1, Standing::Aborted);
     }
 
+    /// What an answer may do to a row, and whether it may count as the repository's own failure.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Meaning {
+        Running,
+        /// Believed after the registry's own status and not before.
+        ToProve,
+        Unknown,
+        /// Surely not started, uncounted, asked again later.
+        Waits,
+        /// As `Waits`: it was not the registry that answered.
+        Foreign,
+        NothingToMigrate,
+        /// Uncounted: about how the driver asked, or whether it may.
+        Driver,
+        /// The only one that counts.
+        Repository,
+    }
+
+    fn meaning(status: u16, body: &str) -> Meaning {
+        let path = RepositoryPath::parse("group/project/image").unwrap();
+        let answer = StartAnswer::read(status, body.as_bytes(), &path);
+        let plan_of =
+            |event| Plan::event(event).to_json()["pre_importing/default"]["otherwise"]["steps"].clone();
+        let decision = decide(Step::Pre, &answer, 0.0);
+        let (standing, steps) = match decision {
+            Decision::Stay(standing) => (standing, serde_json::Value::Null),
+            Decision::Record { plan, standing, .. } => {
+                (standing, plan.to_json()["pre_importing/default"]["otherwise"]["steps"].clone())
+            }
+            Decision::StartPreAgain(_) => panic!("{status} {body}: {decision:?}"),
+        };
+        let counted = plan_of(Event::AbortImport { counted: true });
+        let uncounted = plan_of(Event::AbortImport { counted: false });
+        let refused = plan_of(Event::StartRefused);
+        match standing {
+            Standing::Running => Meaning::Running,
+            Standing::Unknown if answer == StartAnswer::ClaimsMigrated => Meaning::ToProve,
+            Standing::Unknown => Meaning::Unknown,
+            Standing::Settled => Meaning::NothingToMigrate,
+            Standing::Postponed if steps == refused => Meaning::Waits,
+            Standing::NotTheRegistry if steps == refused => Meaning::Foreign,
+            Standing::Unwelcome if steps == uncounted => Meaning::Driver,
+            Standing::Aborted if steps == counted => Meaning::Repository,
+            other => panic!("{status} {body}: {other:?} {steps}"),
+        }
+    }
+
+    /// Bodies that do not carry the registry's error about this repository.
+    const FOREIGN: [&str; 11] = [
+        "",
+        "<html><h1>404 Not Found</h1></html>",
+        "404 page not found\n",
+        "{}",
+        "[]",
+        r#"{"errors":[]}"#,
+        r#"{"errors":"NAME_UNKNOWN"}"#,
+        r#"{"errors":[{"code":""}]}"#,
+        r#"{"errors":[{"code":1003,"message":"invalid host"}]}"#,
+        r#"{"errors":[{"code":"not_found","title":"a page"}]}"#,
+        r#"{"errors":[{"code":"NAME_UNKNOWN","detail":"repository path another/image"}]}"#,
+    ];
+
     #[test]
-    fn only_a_refusal_that_is_about_the_repository_counts_as_its_failure() {
-        for (status, counted) in
-            [(301, false), (401, false), (403, false), (400, true), (404, true), (422, true)]
-        {
-            let answer = StartAnswer::Refused { status, code: None, detail: None };
-            let (plan, standing) = recorded(Step::Pre, &answer);
-            assert_eq!(standing == Standing::Aborted, counted, "{status}");
-            assert_eq!(plan == Plan::event(Event::AbortImport { counted: true }), counted, "{status}");
+    fn counts_only_what_the_registry_says_of_the_repository() {
+        use Meaning::{Driver, Foreign, Repository, Running, ToProve, Unknown, Waits};
+        // By status: without the registry's error, and with one that has no meaning of its own.
+        for (status, foreign, own) in [
+            (200, ToProve, ToProve),
+            (201, Unknown, Unknown),
+            (202, Running, Running),
+            (204, Unknown, Unknown),
+            (301, Foreign, Foreign),
+            (302, Foreign, Foreign),
+            (307, Foreign, Foreign),
+            (400, Foreign, Repository),
+            (401, Foreign, Driver),
+            (402, Foreign, Driver),
+            (403, Foreign, Driver),
+            (404, Foreign, Repository),
+            (405, Foreign, Driver),
+            (406, Foreign, Driver),
+            (407, Foreign, Driver),
+            (408, Foreign, Driver),
+            // The code may have been lost on the way, and the import runs.
+            (409, Unknown, Repository),
+            (410, Foreign, Repository),
+            (412, Foreign, Repository),
+            (413, Foreign, Driver),
+            (414, Foreign, Driver),
+            (421, Foreign, Driver),
+            (422, Foreign, Repository),
+            (424, Foreign, Repository),
+            (425, Unknown, Repository),
+            (426, Foreign, Driver),
+            (429, Waits, Waits),
+            (431, Foreign, Driver),
+            (451, Foreign, Repository),
+            (500, Unknown, Unknown),
+            (502, Unknown, Unknown),
+            (503, Unknown, Unknown),
+            (504, Unknown, Unknown),
+        ] {
+            for body in FOREIGN {
+                assert_eq!(meaning(status, body), foreign, "{status} {body}");
+            }
+            for detail in [r#""repository path group/project/image""#, r#"{"name":"x"}"#, "null", "7"] {
+                let body = format!(r#"{{"errors":[{{"code":"SOME_CODE","message":[],"detail":{detail}}}]}}"#);
+                assert_eq!(meaning(status, &body), own, "{status} {body}");
+            }
+        }
+    }
+
+    #[test]
+    fn believes_a_code_only_with_its_status() {
+        use Meaning::{Driver, NothingToMigrate, Repository, Running, Unknown, Waits};
+        for (status, code, expected) in [
+            (404, "NAME_UNKNOWN", NothingToMigrate),
+            (400, "NAME_UNKNOWN", Repository),
+            (500, "NAME_UNKNOWN", Unknown),
+            (425, "PRE_IMPORT_IN_PROGRESS", Running),
+            (409, "IMPORT_IN_PROGRESS", Running),
+            (400, "PRE_IMPORT_IN_PROGRESS", Repository),
+            (424, "PRE_IMPORT_FAILED", Repository),
+            (400, "INVALID_QUERY_PARAMETER_VALUE", Driver),
+            (405, "UNSUPPORTED", Driver),
+            (429, "IMPORT_RATE_LIMIT", Waits),
+            (429, "IMPORT_REPOSITORY_NOT_READY", Waits),
+            (503, "UNAVAILABLE", Unknown),
+        ] {
+            let body = format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#);
+            assert_eq!(meaning(status, &body), expected, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn asks_before_it_believes_a_200() {
+        let known = |status| StatusAnswer::Known { status, detail: None };
+        for &status in RegistryStatus::ALL {
+            let migrated = matches!(status, RegistryStatus::Native | RegistryStatus::ImportComplete);
+            let proven = prove_migrated(&known(status));
+            assert_eq!(proven == StartAnswer::AlreadyMigrated, migrated, "{status}");
+        }
+        for no_proof in [StatusAnswer::NotFound, StatusAnswer::NoAnswer { reason: "r".to_owned() }] {
+            let answer = prove_migrated(&no_proof);
+            assert_eq!(decide(Step::Final, &answer, 0.0), Decision::Stay(Standing::Unknown), "{no_proof:?}");
+        }
+    }
+
+    #[test]
+    fn waits_some_seconds_for_the_registry_to_come_back() {
+        for step in [Step::Pre, Step::Final] {
+            let wait = Plan::event(Event::StartRefused).not_before(std::time::Duration::from_secs(5));
+            let answer = StartAnswer::NotTheRegistry { status: 405 };
+            assert_eq!(recorded(step, &answer), (wait, Standing::NotTheRegistry));
         }
     }
 }

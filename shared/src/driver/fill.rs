@@ -69,7 +69,9 @@ pub async fn fill_slot(
         let asked = begin(store, registry, row, patience, deadline).await?;
         match asked.standing {
             Standing::Running | Standing::Unknown | Standing::MovedOn => return Ok(Filled::Running),
-            Standing::Postponed | Standing::Unwelcome => return Ok(Filled::Empty(Why::RegistryUnavailable)),
+            Standing::Postponed | Standing::Unwelcome | Standing::NotTheRegistry => {
+                return Ok(Filled::Empty(Why::RegistryUnavailable));
+            }
             Standing::Settled | Standing::Aborted => {}
         }
     }

@@ -43,7 +43,7 @@ pub async fn sweep(
             Claimed::NoSlot | Claimed::PassedOver | Claimed::SlotWaits | Claimed::NoneDue => break,
         };
         let asked = ask_registry(store, registry, row, Patience::None, deadline).await?;
-        if matches!(asked.standing, Standing::Postponed | Standing::Unwelcome) {
+        if matches!(asked.standing, Standing::Postponed | Standing::Unwelcome | Standing::NotTheRegistry) {
             return Ok(Sweep { ended: Why::RegistryUnavailable, ..sweep });
         }
         sweep.resumed += 1;
@@ -128,7 +128,9 @@ impl Filling {
                 self.started += 1;
                 self.at_once = (self.at_once * 2).min(AT_ONCE);
             }
-            Standing::Postponed | Standing::Unwelcome => self.ended = Some(Why::RegistryUnavailable),
+            Standing::Postponed | Standing::Unwelcome | Standing::NotTheRegistry => {
+                self.ended = Some(Why::RegistryUnavailable);
+            }
             // Its slot is free again.
             Standing::Settled | Standing::Aborted => match self.ended {
                 Some(Why::NoSlot | Why::SlotWaits | Why::NoneDue) => self.ended = None,

@@ -5,7 +5,10 @@ use crate::migration::{RegistryStatus, Step};
 pub enum StartAnswer {
     /// 202: it runs; a notification will follow, or already has.
     Accepted,
-    /// 200: the new storage already serves the repository.
+    /// 200: the new storage already serves the repository, it says. So does many a proxy and many a page: only the
+    /// status that the registry gives the repository proves it.
+    ClaimsMigrated,
+    /// The same, and proven so.
     AlreadyMigrated,
     /// 404 NAME_UNKNOWN: the old storage does not have the repository.
     NothingToMigrate,
@@ -34,10 +37,16 @@ pub enum StartAnswer {
     Refused {
         /// The HTTP status.
         status: u16,
-        /// The first error's code, where the body has one.
-        code: Option<String>,
+        /// The first error's code.
+        code: String,
         /// The first error's detail or message, at most 255 characters.
         detail: Option<String>,
+    },
+    /// Surely not started: a redirect or a refusal without the registry's error. What answered is a proxy, a load
+    /// balancer or another service, and says nothing about the repository.
+    NotTheRegistry {
+        /// The HTTP status.
+        status: u16,
     },
 }
 

@@ -120,7 +120,7 @@ impl RegistryClient {
         let url = self.url(Some(path), force.then_some(("force", "true")));
         let request =
             Request { operation: "cancel", method: Method::DELETE, url, attempt: None, scope: Scope::Import };
-        interpret::cancel(self.call(&request, deadline).await, force)
+        interpret::cancel(self.call(&request, deadline).await, path, force)
     }
 
     /// Asks whether the registry speaks the import protocol.

@@ -1,4 +1,5 @@
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{CancelAnswer, PreImportCode, ProbeAnswer, StartAnswer, StatusAnswer, exchange::Exchange};
 use crate::migration::{RegistryStatus, RepositoryPath, Step};
@@ -12,50 +13,64 @@ struct ErrorBody {
     errors: Vec<ErrorEntry>,
 }
 
+/// Message and detail may be any JSON: the distribution registry's errors have objects there, too.
 #[derive(Deserialize)]
 struct ErrorEntry {
     code: String,
     #[serde(default)]
-    message: Option<String>,
-    /// Any JSON: the distribution registry's errors have objects here, too.
+    message: Value,
     #[serde(default)]
-    detail: serde_json::Value,
+    detail: Value,
 }
 
 /// `{"name":"…","path":"…","status":"…","detail":"…"}`
 #[derive(Deserialize)]
 struct StatusBody {
     #[serde(default)]
-    path: Option<String>,
+    path: Value,
     #[serde(default)]
-    status: Option<String>,
+    status: Value,
     #[serde(default)]
-    detail: Option<String>,
+    detail: Value,
 }
 
 /// The first error of a body: its code, and its detail or else its message.
 struct FirstError {
-    code: Option<String>,
+    code: String,
     detail: Option<String>,
 }
 
 impl FirstError {
-    fn of(body: &[u8]) -> Self {
-        let first =
-            serde_json::from_slice::<ErrorBody>(body).ok().and_then(|body| body.errors.into_iter().next());
-        let Some(ErrorEntry { code, message, detail }) = first else {
-            return Self { code: None, detail: None };
-        };
-        let detail = match detail {
-            serde_json::Value::Null => message,
-            serde_json::Value::String(text) => Some(text),
-            other => Some(other.to_string()),
-        };
-        Self { code: Some(cut(&code)), detail: detail.map(|text| cut(&text)) }
+    /// None: the body is not an error of the registry's.
+    fn of(body: &[u8]) -> Option<Self> {
+        let body: ErrorBody = serde_json::from_slice(body).ok()?;
+        let ErrorEntry { code, message, detail } = body.errors.into_iter().next()?;
+        let detail = if detail.is_null() { message } else { detail };
+        is_code(&code).then(|| Self { code: cut(&code), detail: text(detail) })
     }
 
-    fn code(&self) -> Option<&str> {
-        self.code.as_deref()
+    /// As [`FirstError::of`]. None also where the error says that it is about another repository.
+    fn about(path: &RepositoryPath, body: &[u8]) -> Option<Self> {
+        Self::of(body).filter(|error| error.named_path().is_none_or(|named| named == path.as_str()))
+    }
+
+    /// The path in `repository path <path> …`.
+    fn named_path(&self) -> Option<&str> {
+        self.detail.as_deref()?.strip_prefix("repository path ")?.split_whitespace().next()
+    }
+}
+
+/// Whether an error's code is written as the registry writes its own, `NAME_UNKNOWN`.
+fn is_code(code: &str) -> bool {
+    !code.is_empty() && code.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_'))
+}
+
+/// What somebody else said, in whatever JSON, as text.
+fn text(said: Value) -> Option<String> {
+    match said {
+        Value::Null => None,
+        Value::String(text) => Some(cut(&text)),
+        other => Some(cut(&other.to_string())),
     }
 }
 
@@ -64,52 +79,37 @@ fn cut(text: &str) -> String {
 }
 
 pub(super) fn start(exchange: Exchange, path: &RepositoryPath) -> StartAnswer {
-    let (status, body) = match exchange {
-        Exchange::Answered { status, body, .. } => (status, body),
-        Exchange::NotSent { reason } => return StartAnswer::NotSent { reason },
-        Exchange::Unknown { reason } => return StartAnswer::Unknown { reason },
-    };
-    let error = FirstError::of(&body);
-    match (status, error.code()) {
-        (202, _) => StartAnswer::Accepted,
-        (200, _) if says_migrated(&body, path) => StartAnswer::AlreadyMigrated,
-        (404, Some("NAME_UNKNOWN")) => StartAnswer::NothingToMigrate,
-        (409 | 425, Some("IMPORT_IN_PROGRESS")) => StartAnswer::AlreadyRunning(Step::Final),
-        (409 | 425, Some("PRE_IMPORT_IN_PROGRESS")) => StartAnswer::AlreadyRunning(Step::Pre),
-        (424, Some("PRE_IMPORT_FAILED")) => StartAnswer::PreImportRequired { code: PreImportCode::Failed },
-        (424, Some("PRE_IMPORT_CANCELED")) => {
-            StartAnswer::PreImportRequired { code: PreImportCode::Canceled }
-        }
-        (424, Some("PRE_IMPORT_REQUIRED")) => {
-            StartAnswer::PreImportRequired { code: PreImportCode::Required }
-        }
-        (429, Some("IMPORT_REPOSITORY_NOT_READY")) => StartAnswer::NotReady,
-        (429, _) => StartAnswer::RateLimited,
-        // A healthy import must not be aborted because somebody took the code out of the registry's answer.
-        (409 | 425, None) => StartAnswer::Unknown { reason: format!("{status} without an error code") },
-        (300..500, _) => StartAnswer::Refused { status, code: error.code, detail: error.detail },
-        _ => StartAnswer::Unknown { reason: format!("{status} makes no sense here") },
+    match exchange {
+        Exchange::Answered { status, body, .. } => StartAnswer::read(status, &body, path),
+        Exchange::NotSent { reason } => StartAnswer::NotSent { reason },
+        Exchange::Unknown { reason } => StartAnswer::Unknown { reason },
     }
 }
 
-/// Whether the body of a 200 agrees that the repository is migrated: empty, or JSON that is no error and is not
-/// about another path or another status. A page of some proxy does not agree.
-fn says_migrated(body: &[u8], path: &RepositoryPath) -> bool {
-    if body.trim_ascii().is_empty() {
-        return true;
+impl StartAnswer {
+    /// What a whole answer to a start of `path` means.
+    pub(crate) fn read(status: u16, body: &[u8], path: &RepositoryPath) -> Self {
+        let error = FirstError::about(path, body);
+        match (status, error.as_ref().map(|error| error.code.as_str())) {
+            (202, _) => Self::Accepted,
+            (200, _) => Self::ClaimsMigrated,
+            (404, Some("NAME_UNKNOWN")) => Self::NothingToMigrate,
+            (409 | 425, Some("IMPORT_IN_PROGRESS")) => Self::AlreadyRunning(Step::Final),
+            (409 | 425, Some("PRE_IMPORT_IN_PROGRESS")) => Self::AlreadyRunning(Step::Pre),
+            (424, Some("PRE_IMPORT_FAILED")) => Self::PreImportRequired { code: PreImportCode::Failed },
+            (424, Some("PRE_IMPORT_CANCELED")) => Self::PreImportRequired { code: PreImportCode::Canceled },
+            (424, Some("PRE_IMPORT_REQUIRED")) => Self::PreImportRequired { code: PreImportCode::Required },
+            (429, Some("IMPORT_REPOSITORY_NOT_READY")) => Self::NotReady,
+            (429, _) => Self::RateLimited,
+            // Somebody may have taken the code out of the registry's answer, and the import runs.
+            (409 | 425, None) => Self::Unknown { reason: format!("{status} without an error code") },
+            (300..500, _) => match error {
+                Some(FirstError { code, detail }) if status >= 400 => Self::Refused { status, code, detail },
+                Some(_) | None => Self::NotTheRegistry { status },
+            },
+            _ => Self::Unknown { reason: format!("{status} makes no sense here") },
+        }
     }
-    let Ok(json) = serde_json::from_slice::<serde_json::Value>(body) else {
-        return false;
-    };
-    let is = |name: &str, allowed: &[&str]| match json.get(name) {
-        None | Some(serde_json::Value::Null) => true,
-        Some(value) => value.as_str().is_some_and(|value| allowed.contains(&value)),
-    };
-    let migrated = [RegistryStatus::Native.name(), RegistryStatus::ImportComplete.name()];
-    json.is_object()
-        && json.get("errors").is_none()
-        && is("path", &[path.as_str()])
-        && is("status", &migrated)
 }
 
 pub(super) fn status(exchange: Exchange, path: &RepositoryPath) -> StatusAnswer {
@@ -121,39 +121,43 @@ pub(super) fn status(exchange: Exchange, path: &RepositoryPath) -> StatusAnswer 
     match status {
         200 => match serde_json::from_slice::<StatusBody>(&body) {
             Err(_) => no_answer("the status is not the registry's JSON".to_owned()),
-            Ok(body) if body.path.as_deref().is_some_and(|of| of != path.as_str()) => {
+            Ok(StatusBody { path: Value::Null, .. }) => {
+                no_answer("no path in the registry's JSON".to_owned())
+            }
+            Ok(body) if body.path != path.as_str() => {
                 no_answer("the status of another repository".to_owned())
             }
-            Ok(StatusBody { status, detail, .. }) => match status.as_deref().map(RegistryStatus::parse) {
-                Some(Ok(status)) => StatusAnswer::Known { status, detail: detail.map(|text| cut(&text)) },
+            Ok(StatusBody { status, detail, .. }) => match status.as_str().map(RegistryStatus::parse) {
+                Some(Ok(status)) => StatusAnswer::Known { status, detail: text(detail) },
                 Some(Err(unknown)) => no_answer(cut(&unknown.to_string())),
                 None => no_answer("no status in the registry's JSON".to_owned()),
             },
         },
-        404 if knows_nothing(&body) => StatusAnswer::NotFound,
+        404 if knows_nothing_of(path, &body) => StatusAnswer::NotFound,
         _ => no_answer(described(status, &body)),
     }
 }
 
-pub(super) fn cancel(exchange: Exchange, force: bool) -> CancelAnswer {
+pub(super) fn cancel(exchange: Exchange, path: &RepositoryPath, force: bool) -> CancelAnswer {
     let (status, body) = match exchange {
         Exchange::Answered { status, body, .. } => (status, body),
         Exchange::NotSent { reason } | Exchange::Unknown { reason } => {
             return CancelAnswer::NoAnswer { reason };
         }
     };
-    let error = FirstError::of(&body);
-    match (status, error.code()) {
+    let (code, detail) = FirstError::about(path, &body).map(|error| (error.code, error.detail)).unzip();
+    let detail = detail.flatten();
+    match (status, code.as_deref()) {
         (202, _) => CancelAnswer::Accepted,
-        (404, _) if knows_nothing(&body) => CancelAnswer::NotFound,
+        (404, _) if knows_nothing_of(path, &body) => CancelAnswer::NotFound,
         (400, Some("IMPORT_CANNOT_BE_CANCELED")) => {
-            match (force, error.detail.as_deref().and_then(previous_status)) {
+            match (force, detail.as_deref().and_then(previous_status)) {
                 // Only a native repository withstands force.
                 (true, None | Some(RegistryStatus::Native)) => CancelAnswer::Native,
                 (_, previous) => CancelAnswer::CannotBeCanceled { previous },
             }
         }
-        (300..500, _) => CancelAnswer::Refused { status, code: error.code, detail: error.detail },
+        (300..500, _) => CancelAnswer::Refused { status, code, detail },
         _ => CancelAnswer::NoAnswer { reason: described(status, &body) },
     }
 }
@@ -177,12 +181,19 @@ pub(super) fn probe(exchange: Exchange) -> ProbeAnswer {
 
 /// Whether a 404 is the registry's own: an empty body, or its error. Anything else is a proxy's page.
 pub(super) fn knows_nothing(body: &[u8]) -> bool {
-    body.is_empty() || FirstError::of(body).code() == Some("NAME_UNKNOWN")
+    body.is_empty() || FirstError::of(body).is_some_and(|error| error.code == "NAME_UNKNOWN")
+}
+
+/// As [`knows_nothing`], and the error names no other repository.
+fn knows_nothing_of(path: &RepositoryPath, body: &[u8]) -> bool {
+    body.is_empty() || FirstError::about(path, body).is_some_and(|error| error.code == "NAME_UNKNOWN")
 }
 
 /// A status and what the body says about it, for logs.
 pub(super) fn described(status: u16, body: &[u8]) -> String {
-    let FirstError { code, detail } = FirstError::of(body);
-    let said: Vec<String> = code.into_iter().chain(detail).collect();
-    if said.is_empty() { status.to_string() } else { format!("{status} {}", said.join(": ")) }
+    match FirstError::of(body) {
+        None => status.to_string(),
+        Some(FirstError { code, detail: None }) => format!("{status} {code}"),
+        Some(FirstError { code, detail: Some(detail) }) => format!("{status} {code}: {detail}"),
+    }
 }

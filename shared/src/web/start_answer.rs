@@ -59,6 +59,10 @@ fn asked_answer(asked: Asked, id: &RequestId) -> Result<Response<Body>, Problem>
             let problem = Problem::too_many_requests("the registry cannot start it now", wait);
             Err(problem.of_kind("registry-busy").about(&row))
         }
+        Standing::NotTheRegistry => {
+            let text = "what answered is not the registry; nothing was counted, and it is asked again";
+            Err(Problem::new(StatusCode::BAD_GATEWAY, text).of_kind("not-the-registry").about(&row))
+        }
         Standing::Aborted | Standing::Unwelcome => {
             let text = row.detail.clone().unwrap_or_else(|| "the registry refused".to_owned());
             Err(Problem::new(StatusCode::BAD_GATEWAY, text).of_kind("registry-refused").about(&row))

@@ -191,6 +191,7 @@ impl Guardian {
             | Standing::Postponed
             | Standing::Aborted
             | Standing::Unwelcome
+            | Standing::NotTheRegistry
             | Standing::MovedOn => Finding::AskedAgain,
         };
         Ok(Applied { frees_slot: frees_slot(asked.standing), ..Applied::found(finding) })
@@ -219,6 +220,7 @@ const fn frees_slot(standing: Standing) -> bool {
         | Standing::Unknown
         | Standing::Postponed
         | Standing::Unwelcome
+        | Standing::NotTheRegistry
         | Standing::MovedOn => false,
     }
 }

@@ -35,13 +35,13 @@ async fn cancel(reply: Reply, force: bool) -> CancelAnswer {
 #[tokio::test]
 async fn every_answer_of_the_registry_to_a_start_is_told_apart() {
     use StartAnswer::{
-        Accepted, AlreadyMigrated, AlreadyRunning, NotReady, NothingToMigrate, PreImportRequired, RateLimited,
+        Accepted, AlreadyRunning, ClaimsMigrated, NotReady, NothingToMigrate, PreImportRequired, RateLimited,
     };
     for (reply, answer) in [
         (Reply::answer(202, ""), Accepted),
-        (Reply::answer(200, ""), AlreadyMigrated),
-        (Reply::answer(200, r#"{"path":"group/project/image","status":"import_complete"}"#), AlreadyMigrated),
-        (Reply::answer(200, r#"{"status":"native"}"#), AlreadyMigrated),
+        (Reply::answer(200, ""), ClaimsMigrated),
+        (Reply::answer(200, r#"{"path":"group/project/image","status":"import_complete"}"#), ClaimsMigrated),
+        (Reply::answer(200, "<html>maintenance</html>"), ClaimsMigrated),
         (error(404, "NAME_UNKNOWN"), NothingToMigrate),
         (error(409, "IMPORT_IN_PROGRESS"), AlreadyRunning(Step::Final)),
         (error(425, "PRE_IMPORT_IN_PROGRESS"), AlreadyRunning(Step::Pre)),
@@ -68,7 +68,7 @@ async fn other_refusals_are_told_with_status_code_and_detail() {
         (409, "SOMETHING_ELSE"),
         (424, "SOMETHING_ELSE"),
     ] {
-        let expected = StartAnswer::Refused { status, code: Some(code.to_owned()), detail: detail.clone() };
+        let expected = StartAnswer::Refused { status, code: code.to_owned(), detail: detail.clone() };
         assert_eq!(start(error(status, code)).await, expected);
     }
 }
@@ -78,23 +78,8 @@ async fn a_404_that_is_not_the_registrys_does_not_mean_that_there_is_nothing_to_
     for body in
         ["", "<html>404 page not found</html>", "{}", r#"{"errors":[]}"#, r#"{"errors":"NAME_UNKNOWN"}"#]
     {
-        let expected = StartAnswer::Refused { status: 404, code: None, detail: None };
+        let expected = StartAnswer::NotTheRegistry { status: 404 };
         assert_eq!(start(Reply::answer(404, body)).await, expected, "{body}");
-    }
-}
-
-#[tokio::test]
-async fn a_200_that_contradicts_itself_does_not_mean_that_the_repository_is_migrated() {
-    for body in [
-        "<html>welcome</html>",
-        r#"{"errors":[{"code":"UNKNOWN"}]}"#,
-        r#"{"status":"pre_import_in_progress"}"#,
-        r#"{"path":"another/project"}"#,
-        "[]",
-        "\"ok\"",
-    ] {
-        let answer = start(Reply::answer(200, body)).await;
-        assert!(matches!(answer, StartAnswer::Unknown { .. }), "{body}: {answer:?}");
     }
 }
 
@@ -121,7 +106,7 @@ async fn a_redirect_is_refused_and_not_followed() {
     for status in [301, 302, 307, 308] {
         let elsewhere = ScriptedServer::start([Reply::answer(202, "")]).await;
         let answer = start(Reply::answer(status, "").with("location", elsewhere.url())).await;
-        assert_eq!(answer, StartAnswer::Refused { status, code: None, detail: None });
+        assert_eq!(answer, StartAnswer::NotTheRegistry { status });
         assert_eq!(elsewhere.received().len(), 0);
     }
 }
@@ -135,7 +120,7 @@ async fn details_are_cut_to_255_characters_and_long_bodies_are_not_read() {
     assert_eq!(detail.chars().count(), 255);
 
     let page = json!({ "errors": [{ "code": "NAME_UNKNOWN", "detail": "x".repeat(70_000) }] }).to_string();
-    let expected = StartAnswer::Refused { status: 404, code: None, detail: None };
+    let expected = StartAnswer::NotTheRegistry { status: 404 };
     assert_eq!(start(Reply::answer(404, page)).await, expected);
 }
 
@@ -144,7 +129,7 @@ async fn an_error_with_an_object_for_its_detail_or_none_is_read_too() {
     let object = r#"{"errors":[{"code":"DENIED","detail":{"why":"no"}}]}"#;
     let expected = |detail: &str| StartAnswer::Refused {
         status: 403,
-        code: Some("DENIED".to_owned()),
+        code: "DENIED".to_owned(),
         detail: Some(detail.to_owned()),
     };
     assert_eq!(start(Reply::answer(403, object)).await, expected(r#"{"why":"no"}"#));
@@ -171,11 +156,16 @@ async fn a_status_404_is_the_registrys_own_only_when_empty_or_with_its_code() {
 
 #[tokio::test]
 async fn a_status_that_is_not_one_is_no_answer() {
+    let named = |status: &str| format!(r#"{{"path":"group/project/image","status":{status}}}"#);
     for (reply, reason) in [
         (Reply::answer(200, ""), "the status is not the registry's JSON"),
         (Reply::answer(200, "<html>"), "the status is not the registry's JSON"),
-        (Reply::answer(200, "{}"), "no status in the registry's JSON"),
-        (Reply::answer(200, r#"{"status":"confused"}"#), "unknown registry status: \"confused\""),
+        (Reply::answer(200, "{}"), "no path in the registry's JSON"),
+        (Reply::answer(200, named(r#""confused""#)), "unknown registry status: \"confused\""),
+        (Reply::answer(200, named("null")), "no status in the registry's JSON"),
+        (Reply::answer(200, named("7")), "no status in the registry's JSON"),
+        (Reply::answer(200, r#"{"path":["group/project/image"]}"#), "the status of another repository"),
+        (Reply::answer(200, r#"{"status":"native"}"#), "no path in the registry's JSON"),
         (Reply::answer(200, r#"{"path":"another","status":"native"}"#), "the status of another repository"),
         (error(401, "UNAUTHORIZED"), "401 UNAUTHORIZED: repository path group/project/image"),
         (Reply::answer(500, ""), "500"),
@@ -236,4 +226,33 @@ async fn a_registry_that_answers_2xx_or_401_speaks_the_protocol() {
         let server = ScriptedServer::start([Reply::answer(status, "")]).await;
         assert_eq!(client(&server.url()).probe(deadline()).await, expected);
     }
+}
+
+#[tokio::test]
+async fn takes_no_answer_that_names_another_repository() {
+    let other = |code: &str, rest: &str| {
+        let detail = format!("repository path group/project/other{rest}");
+        json!({ "errors": [{ "code": code, "message": "m", "detail": detail }] }).to_string()
+    };
+    let answer = start(Reply::answer(404, other("NAME_UNKNOWN", ""))).await;
+    assert_eq!(answer, StartAnswer::NotTheRegistry { status: 404 });
+    let answer = start(Reply::answer(409, other("IMPORT_IN_PROGRESS", ""))).await;
+    assert!(matches!(answer, StartAnswer::Unknown { .. }), "{answer:?}");
+    let answer = status(Reply::answer(404, other("NAME_UNKNOWN", ""))).await;
+    assert!(matches!(answer, StatusAnswer::NoAnswer { .. }), "{answer:?}");
+    let refusal = other("IMPORT_CANNOT_BE_CANCELED", " previous migration status: import_complete");
+    for force in [false, true] {
+        let answer = cancel(Reply::answer(400, refusal.clone()), force).await;
+        assert!(matches!(answer, CancelAnswer::Refused { code: None, .. }), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn reads_a_status_whose_detail_is_no_text() {
+    let body = r#"{"path":"group/project/image","status":"import_failed","detail":{"blob":"x"}}"#;
+    let expected = StatusAnswer::Known {
+        status: RegistryStatus::ImportFailed,
+        detail: Some(r#"{"blob":"x"}"#.to_owned()),
+    };
+    assert_eq!(status(Reply::answer(200, body)).await, expected);
 }

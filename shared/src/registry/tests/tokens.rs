@@ -127,7 +127,7 @@ async fn a_401_is_answered_with_a_new_token_exactly_once() {
 
     let server = ScriptedServer::start([Reply::answer(401, "")]).await;
     let answer = super::client(&server.url()).start(&path(), Step::Pre, attempt, deadline()).await;
-    assert_eq!(answer, StartAnswer::Refused { status: 401, code: None, detail: None });
+    assert_eq!(answer, StartAnswer::NotTheRegistry { status: 401 });
     assert_eq!(server.received().len(), 2);
 }
 

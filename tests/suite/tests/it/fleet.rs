@@ -103,7 +103,8 @@ async fn eight_enqueuers_never_have_more_than_25_in_progress_and_start_each_of_5
 
 /// The registry answers every start of this repository so.
 fn poison(stack: &Stack, path: &str, status: u16) {
-    let answer = Effect::Answer { status, code: None, detail: None, body: None, when: When::Before };
+    let code = (status < 500).then(|| "MANIFEST_INVALID".to_owned());
+    let answer = Effect::Answer { status, code, detail: None, body: None, when: When::Before };
     stack.registry().unwrap().rules().add(Rule::new(answer).repository(path).operation(Operation::Start));
 }
 

@@ -5,11 +5,11 @@ use local::{
     local_registry::{Effect, Operation, Rule, Step, When},
 };
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 use suite::{given, history, push_image, repositories, row, sql, stack, state};
 
-/// The registry answers every start with this.
-fn answers(stack: &Stack, status: u16, code: Option<&str>) {
+/// The registry answers every start with this, and says `proof` of how a repository stands.
+fn answers(stack: &Stack, path: &str, (status, code): (u16, Option<&str>), proof: Option<&str>) {
     let effect = Effect::Answer {
         status,
         code: code.map(str::to_owned),
@@ -17,12 +17,20 @@ fn answers(stack: &Stack, status: u16, code: Option<&str>) {
         body: None,
         when: When::Before,
     };
-    stack.registry().unwrap().rules().clear();
-    stack.registry().unwrap().rules().add(Rule::new(effect).operation(Operation::Start));
+    let rules = stack.registry().unwrap().rules();
+    rules.clear();
+    rules.add(Rule::new(effect).operation(Operation::Start));
+    if let Some(proof) = proof {
+        let body = json!({ "name": "image", "path": path, "status": proof, "detail": proof }).to_string();
+        let (code, detail, when) = (None, None, When::Before);
+        let effect = Effect::Answer { status: 200, code, detail, body: Some(body), when };
+        rules.add(Rule::new(effect).operation(Operation::Status));
+    }
 }
 
 struct Case {
     answer: (u16, Option<&'static str>),
+    proof: Option<&'static str>,
     status: u16,
     standing: Option<&'static str>,
     state: &'static str,
@@ -37,7 +45,7 @@ const fn case(
     state: &'static str,
     last: &'static str,
 ) -> Case {
-    Case { answer, status, standing: None, state, reason: None, retries: 0, last }
+    Case { answer, proof: None, status, standing: None, state, reason: None, retries: 0, last }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,9 +56,17 @@ async fn each_answer_of_the_registry_to_a_pre_step_is_told_apart() {
     let cases = [
         Case { standing: Some("running"), ..case((202, None), 202, "pre_importing", started) },
         Case {
+            proof: Some("native"),
             standing: Some("settled"),
             reason: Some(6),
             ..case((200, None), 200, "import_done", "already_migrated pre_importing>import_done")
+        },
+        // Nothing in the registry's own words says that it is migrated.
+        Case { standing: Some("unknown"), ..case((200, None), 202, "pre_importing", started) },
+        Case {
+            proof: Some("import_in_progress"),
+            standing: Some("unknown"),
+            ..case((200, None), 202, "pre_importing", started)
         },
         Case {
             standing: Some("settled"),
@@ -91,24 +107,28 @@ async fn each_answer_of_the_registry_to_a_pre_step_is_told_apart() {
             "import_aborted",
             "abort_import_uncounted pre_importing>import_aborted",
         ),
+        case(
+            (400, Some("INVALID_QUERY_PARAMETER_VALUE")),
+            502,
+            "import_aborted",
+            "abort_import_uncounted pre_importing>import_aborted",
+        ),
         Case {
             retries: 1,
             ..case(
-                (400, Some("INVALID_QUERY_PARAMETER_VALUE")),
+                (404, Some("MANIFEST_UNKNOWN")),
                 502,
                 "import_aborted",
                 "abort_import pre_importing>import_aborted",
             )
         },
-        Case {
-            retries: 1,
-            ..case((404, None), 502, "import_aborted", "abort_import pre_importing>import_aborted")
-        },
+        case((404, None), 502, "default", refused),
+        case((405, None), 502, "default", refused),
     ];
     for (number, case) in cases.iter().enumerate() {
         let path = format!("group/image{number}");
         repositories(&stack, &[&path]).await.unwrap();
-        answers(&stack, case.answer.0, case.answer.1);
+        answers(&stack, &path, case.answer, case.proof);
         stack.registry().unwrap().journal().clear();
 
         let answer = stack.client().start(&path).await.unwrap();
@@ -125,7 +145,8 @@ async fn each_answer_of_the_registry_to_a_pre_step_is_told_apart() {
         assert_eq!(row["retries_count"], case.retries, "{name}");
         assert_eq!(history(&stack, &path).await.unwrap().last().unwrap(), case.last, "{name}");
         let asked = stack.registry().unwrap().journal().requests();
-        let ids: Vec<_> = asked.iter().map(|request| request.request_id.clone()).collect();
+        let starts = asked.iter().filter(|request| request.operation == Operation::Start);
+        let ids: Vec<_> = starts.map(|request| request.request_id.clone()).collect();
         let times = if case.answer.0 == 401 { 2 } else { 1 };
         assert_eq!(ids.len(), times, "{name}: a new token once, and nothing else twice");
         assert!(ids.iter().all(|id| id.is_some() && *id == ids[0]), "{name}: {ids:?}");
@@ -146,7 +167,7 @@ async fn a_repository_that_was_just_canceled_is_left_alone_for_five_seconds() {
         [("group/a", "IMPORT_RATE_LIMIT", 1.0), ("group/b", "IMPORT_REPOSITORY_NOT_READY", 5.0)]
     {
         repositories(&stack, &[path]).await.unwrap();
-        answers(&stack, 429, Some(code));
+        answers(&stack, path, (429, Some(code)), None);
         stack.client().start(path).await.unwrap();
         let query = "SELECT extract(epoch FROM not_before - t.created_at)::float8 FROM container_repositories AS c
             JOIN migration_transitions AS t ON t.repository_id = c.id AND t.event = 'start_refused' WHERE path = $1";
