@@ -25,8 +25,18 @@ impl FetchedAt {
     /// Whether at least `age` has passed since, by either clock.
     #[must_use]
     pub(crate) fn is_older_than(self, age: Duration) -> bool {
+        self.age() >= age
+    }
+
+    /// What is left until it is `age` old, by the clock that shows more.
+    #[must_use]
+    pub(crate) fn left_of(self, age: Duration) -> Duration {
+        age.saturating_sub(self.age())
+    }
+
+    fn age(self) -> Duration {
         let by_wall_clock = self.wall.elapsed().unwrap_or(Duration::MAX);
-        self.monotonic.elapsed().max(by_wall_clock) >= age
+        self.monotonic.elapsed().max(by_wall_clock)
     }
 }
 
@@ -34,14 +44,23 @@ impl FetchedAt {
 impl FetchedAt {
     /// Fetched `ago` by the wall clock, and just now by the monotonic one: what a frozen process sees.
     pub(crate) fn frozen(ago: Duration) -> Self {
-        let now = Self::now();
-        Self { wall: now.wall - ago, ..now }
+        Self::now().frozen_for(ago)
+    }
+
+    /// The same after a process was frozen for so long.
+    pub(crate) fn frozen_for(self, time: Duration) -> Self {
+        Self { wall: self.wall - time, ..self }
+    }
+
+    /// The same after the wall clock was set back.
+    pub(crate) fn set_back(self, time: Duration) -> Self {
+        Self { wall: self.wall + time, ..self }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
     use super::FetchedAt;
 
@@ -63,7 +82,6 @@ mod tests {
 
     #[tokio::test]
     async fn is_old_once_the_wall_clock_was_set_back() {
-        let ahead = FetchedAt { wall: SystemTime::now() + AGE, ..FetchedAt::now() };
-        assert!(ahead.is_older_than(AGE));
+        assert!(FetchedAt::now().set_back(AGE).is_older_than(AGE));
     }
 }

@@ -7,6 +7,7 @@ mod freshness;
 pub mod migration;
 pub mod registry;
 pub mod runtime;
+mod startup;
 pub mod store;
 pub mod telemetry;
 pub mod web;

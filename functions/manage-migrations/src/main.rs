@@ -8,11 +8,7 @@ use manage_migrations::{
     handler::{Deps, handle},
 };
 use shared::{
-    config::{
-        aws::sdk_config,
-        from_process,
-        secrets::{SecretReader, SharedSecret},
-    },
+    config::{aws::sdk_config, from_process, secrets::SecretReader},
     runtime::{process, run_http},
     store::Store,
 };
@@ -26,12 +22,12 @@ async fn run() -> Result<(), Error> {
     let config: Config = from_process()?;
     let sdk = sdk_config().await;
     let secrets = SecretReader::new(&sdk);
+    // Side by side: the request that this process is started for waits meanwhile.
+    let (registry, token) = tokio::try_join!(config.registry.connect(&secrets), async {
+        Ok(config.operator.load(secrets.clone()).await?)
+    })?;
     let writer = config.writer.connect(&sdk);
-    let deps = Arc::new(Deps {
-        store: Store::new(writer.clone()),
-        claims: Store::new(writer),
-        registry: config.registry.connect(&secrets).await?,
-        token: SharedSecret::load(secrets, config.operator.token_secret_arn).await?,
-    });
+    let deps =
+        Arc::new(Deps { store: Store::new(writer.clone()), claims: Store::new(writer), registry, token });
     run_http(move |request, budget| handle(Arc::clone(&deps), request, budget)).await
 }

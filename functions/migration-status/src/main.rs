@@ -9,11 +9,7 @@ use migration_status::{
     handler::{Deps, handle},
 };
 use shared::{
-    config::{
-        aws::sdk_config,
-        from_process,
-        secrets::{SecretReader, SharedSecret},
-    },
+    config::{aws::sdk_config, from_process, secrets::SecretReader},
     driver::Reading,
     runtime::{process, run_http},
     store::Store,
@@ -35,7 +31,7 @@ async fn run() -> Result<(), Error> {
         lists: Store::new(reader.clone()),
         summaries: Store::new(reader.clone()),
         reading: Reading::new(reader, config.writer.connect_with_the_role_of(&config.reader, &sdk)),
-        token: SharedSecret::load(secrets, config.operator.token_secret_arn).await?,
+        token: config.operator.load(secrets).await?,
     });
     run_http(move |request, budget| handle(Arc::clone(&deps), request, budget)).await
 }

@@ -8,11 +8,7 @@ use registry_notification::{
     handler::{Deps, handle},
 };
 use shared::{
-    config::{
-        aws::sdk_config,
-        from_process,
-        secrets::{SecretReader, SharedSecret},
-    },
+    config::{aws::sdk_config, from_process, secrets::SecretReader},
     runtime::{process, run_http},
     store::Store,
 };
@@ -30,8 +26,9 @@ async fn run() -> Result<(), Error> {
     let deps = Arc::new(Deps {
         notifications: Store::new(writer.clone()),
         claims: Store::new(writer),
-        registry: config.registry.connect(&secrets).await?,
-        secret: SharedSecret::load(secrets, config.notification.secret_arn).await?,
+        // A notification is recorded without the key that the registry is called with.
+        registry: config.registry.connect_later(&secrets)?,
+        secret: config.notification.load(secrets).await?,
     });
     run_http(move |request, budget| handle(Arc::clone(&deps), request, budget)).await
 }

@@ -4,11 +4,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use lambda_http::Error;
 use shared::{
-    config::{
-        aws::sdk_config,
-        from_process,
-        secrets::{SecretReader, SharedSecret},
-    },
+    config::{aws::sdk_config, from_process, secrets::SecretReader},
     runtime::{process, run_http},
     store::Store,
 };
@@ -26,10 +22,10 @@ async fn run() -> Result<(), Error> {
     let config: Config = from_process()?;
     let sdk = sdk_config().await;
     let secrets = SecretReader::new(&sdk);
-    let deps = Arc::new(Deps {
-        store: Store::new(config.writer.connect(&sdk)),
-        registry: config.registry.connect(&secrets).await?,
-        token: SharedSecret::load(secrets, config.operator.token_secret_arn).await?,
-    });
+    // Side by side: the request that this process is started for waits meanwhile.
+    let (registry, token) = tokio::try_join!(config.registry.connect(&secrets), async {
+        Ok(config.operator.load(secrets.clone()).await?)
+    })?;
+    let deps = Arc::new(Deps { store: Store::new(config.writer.connect(&sdk)), registry, token });
     run_http(move |request, budget| handle(Arc::clone(&deps), request, budget)).await
 }

@@ -1,14 +1,16 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use aws_config::SdkConfig;
+use secrecy::SecretString;
 
 use super::{
-    ReaderConfig, RegistrySettings, WriterAddress, WriterConfig,
+    ReaderConfig, RegistrySettings, SecretArn, WriterAddress, WriterConfig,
     secrets::{SecretError, SecretReader},
 };
 use crate::{
     endpoint::{DataApi, ReadOnlyWriter, Writer},
-    registry::{RegistryClient, RegistryConfig, RegistryConfigError},
+    registry::{KeySource, RegistryClient, RegistryConfig, RegistryConfigError, SigningKey},
 };
 
 /// A registry that is there accepts a connection within a fraction of this; one that does not is not waited for.
@@ -45,18 +47,47 @@ pub enum RegistryClientError {
 }
 
 impl RegistrySettings {
-    /// The registry's client, with the signing key read from its secret.
+    /// The registry's client, with the signing key read from its secret within the time that a process has to start.
     ///
     /// # Errors
     /// [`RegistryClientError`] when the key cannot be read or the settings cannot work.
     pub async fn connect(&self, secrets: &SecretReader) -> Result<RegistryClient, RegistryClientError> {
-        Ok(RegistryClient::new(RegistryConfig {
+        let key = secrets.read_at_start(&self.signing_key_secret_arn).await?;
+        Ok(self.client(SigningKey::Given(key))?)
+    }
+
+    /// The registry's client for who has something to do that needs no token: the signing key is read when the
+    /// registry is first called.
+    ///
+    /// # Errors
+    /// [`RegistryClientError`] when the settings cannot work.
+    pub fn connect_later(&self, secrets: &SecretReader) -> Result<RegistryClient, RegistryClientError> {
+        let key = KeyInStore { secrets: secrets.clone(), arn: self.signing_key_secret_arn.clone() };
+        Ok(self.client(SigningKey::Later(Arc::new(key)))?)
+    }
+
+    fn client(&self, signing_key: SigningKey) -> Result<RegistryClient, RegistryConfigError> {
+        RegistryClient::new(RegistryConfig {
             url: self.url.clone(),
             audience: self.token_audience.clone(),
             issuer: self.token_issuer.clone(),
-            signing_key_pem: secrets.read(&self.signing_key_secret_arn).await?,
+            signing_key,
+            insecure_host: self.insecure_host.clone(),
             connect_timeout: CONNECT_TIMEOUT,
             request_timeout: REQUEST_TIMEOUT,
-        })?)
+        })
+    }
+}
+
+#[derive(Debug)]
+struct KeyInStore {
+    secrets: SecretReader,
+    arn: SecretArn,
+}
+
+#[async_trait]
+impl KeySource for KeyInStore {
+    async fn read_key(&self) -> Result<SecretString, String> {
+        self.secrets.read(&self.arn).await.map_err(|error| error.to_string())
     }
 }

@@ -1,6 +1,9 @@
 use url::Url;
 
-use super::{ClusterArn, SecretArn};
+use super::{
+    ClusterArn, SecretArn,
+    secrets::{SecretError, SecretMaxAge, SecretReader, SharedSecret},
+};
 use crate::settings;
 
 settings! {
@@ -39,6 +42,8 @@ settings! {
         pub token_issuer: String = required "REGISTRY_TOKEN_ISSUER",
         /// The secret that holds the RSA private key, as PEM, that signs them.
         pub signing_key_secret_arn: SecretArn = required "REGISTRY_SIGNING_KEY_SECRET_ARN",
+        /// The host that may be spoken to in clear, if there is one.
+        pub insecure_host: Option<String> = optional "REGISTRY_INSECURE_HOST",
     }
 }
 
@@ -47,6 +52,8 @@ settings! {
     pub struct NotificationSettings {
         /// The secret that holds it.
         pub secret_arn: SecretArn = required "NOTIFICATION_SECRET_ARN",
+        /// How long it is believed.
+        pub secret_max_age: Option<SecretMaxAge> = optional "SECRET_MAX_AGE_SECONDS",
     }
 }
 
@@ -55,6 +62,29 @@ settings! {
     pub struct OperatorSettings {
         /// The secret that holds the token.
         pub token_secret_arn: SecretArn = required "OPERATOR_TOKEN_SECRET_ARN",
+        /// How long it is believed.
+        pub secret_max_age: Option<SecretMaxAge> = optional "SECRET_MAX_AGE_SECONDS",
+    }
+}
+
+impl NotificationSettings {
+    /// Reads the secret, within the time that a process has to start.
+    ///
+    /// # Errors
+    /// [`SecretError`] when it cannot be read or is empty.
+    pub async fn load(&self, secrets: SecretReader) -> Result<SharedSecret, SecretError> {
+        SharedSecret::load(secrets, self.secret_arn.clone(), self.secret_max_age.unwrap_or_default()).await
+    }
+}
+
+impl OperatorSettings {
+    /// Reads the token, within the time that a process has to start.
+    ///
+    /// # Errors
+    /// [`SecretError`] when it cannot be read or is empty.
+    pub async fn load(&self, secrets: SecretReader) -> Result<SharedSecret, SecretError> {
+        SharedSecret::load(secrets, self.token_secret_arn.clone(), self.secret_max_age.unwrap_or_default())
+            .await
     }
 }
 
@@ -142,6 +172,7 @@ mod tests {
                 optional("BATCH"),
                 required("DATABASE_NAME"),
                 required("NOTIFICATION_SECRET_ARN"),
+                optional("SECRET_MAX_AGE_SECONDS"),
                 required("WRITER_ARN"),
                 optional("WRITER_ENDPOINT_URL"),
                 required("WRITER_SECRET_ARN"),

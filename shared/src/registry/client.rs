@@ -1,15 +1,15 @@
 use std::{fmt, time::Duration};
 
 use reqwest::{Client, Method, redirect};
-use secrecy::SecretString;
 use tokio::time::Instant;
-use url::Url;
+use url::{Host, Url};
 
 use super::{
     CancelAnswer, ProbeAnswer, StartAnswer, StatusAnswer,
     exchange::{Exchange, Request, exchange},
     interpret,
-    token::{Scope, Tokens},
+    signing::{Signing, SigningKey},
+    token::Scope,
 };
 use crate::migration::{AttemptId, RepositoryPath, Step};
 
@@ -26,8 +26,10 @@ pub struct RegistryConfig {
     pub audience: String,
     /// The `iss` of the tokens.
     pub issuer: String,
-    /// The RSA private key, in PEM, that signs the tokens.
-    pub signing_key_pem: SecretString,
+    /// What signs the tokens.
+    pub signing_key: SigningKey,
+    /// The host that may be spoken to in clear. On this machine anybody may.
+    pub insecure_host: Option<String>,
     /// The longest a connection may take to be made.
     pub connect_timeout: Duration,
     /// The longest a call may take, its answer included; the deadline of a call may end it earlier.
@@ -40,6 +42,12 @@ pub enum RegistryConfigError {
     /// Not an `http` or `https` address, or one with a user, a query or a fragment.
     #[error("the registry's address must be http or https, without a user, a query or a fragment")]
     Url,
+    /// Everybody on the way could read the tokens, and use them.
+    #[error(
+        "the registry's address is http, which shows its tokens to everybody on the way: https is expected, or \
+         REGISTRY_INSECURE_HOST with the name of its host"
+    )]
+    Insecure,
     /// No token can be signed.
     #[error("the signing key is not an RSA private key in PEM")]
     SigningKey,
@@ -52,7 +60,7 @@ pub enum RegistryConfigError {
 pub struct RegistryClient {
     http: Client,
     base: Url,
-    pub(super) tokens: Tokens,
+    pub(super) signing: Signing,
     request_timeout: Duration,
 }
 
@@ -71,7 +79,10 @@ impl RegistryClient {
         {
             return Err(RegistryConfigError::Url);
         }
-        let tokens = Tokens::new(config.audience, config.issuer, &config.signing_key_pem)
+        if !is_confidential(url) && url.host_str() != config.insecure_host.as_deref() {
+            return Err(RegistryConfigError::Insecure);
+        }
+        let signing = Signing::new(config.audience, config.issuer, config.signing_key)
             .map_err(|_| RegistryConfigError::SigningKey)?;
         let http = Client::builder()
             // A redirect would take the token elsewhere and turn a PUT into a GET.
@@ -81,7 +92,7 @@ impl RegistryClient {
             .pool_idle_timeout(KEPT_CONNECTION)
             .build()
             .map_err(RegistryConfigError::Client)?;
-        Ok(Self { http, base: config.url, tokens, request_timeout: config.request_timeout })
+        Ok(Self { http, base: config.url, signing, request_timeout: config.request_timeout })
     }
 
     /// Asks for one step of a repository's import. The attempt's id comes back with the notification.
@@ -160,15 +171,26 @@ impl RegistryClient {
     /// the token before anything else, so nothing has happened.
     pub(super) async fn call(&self, request: &Request, deadline: Instant) -> Exchange {
         let deadline = deadline.min(Instant::now() + self.request_timeout);
-        let first = exchange(&self.http, &self.tokens, request, deadline).await;
+        let first = exchange(&self.http, &self.signing, request, deadline).await;
         match first {
             Exchange::Answered { status: 401, .. } => {
-                self.tokens.forget();
-                exchange(&self.http, &self.tokens, request, deadline).await
+                self.signing.forget_token();
+                exchange(&self.http, &self.signing, request, deadline).await
             }
             Exchange::Answered { .. } | Exchange::NotSent { .. } | Exchange::Unknown { .. } => first,
         }
     }
+}
+
+/// Whether nobody on the way can read what is sent there.
+fn is_confidential(url: &Url) -> bool {
+    url.scheme() == "https"
+        || match url.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            None => false,
+        }
 }
 
 impl fmt::Debug for RegistryClient {

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::token::{Scope, Tokens};
+use super::{signing::Signing, token::Scope};
 use crate::migration::AttemptId;
 
 /// The longest body of the import protocol that is read, in bytes; the rest is cut off. The registry's answers
@@ -42,7 +42,7 @@ pub(super) enum Exchange {
 /// Sends a request once and reads the answer, the deadline permitting. Logs what came of it, never the token.
 pub(super) async fn exchange(
     http: &Client,
-    tokens: &Tokens,
+    signing: &Signing,
     request: &Request,
     deadline: Instant,
 ) -> Exchange {
@@ -50,11 +50,12 @@ pub(super) async fn exchange(
     let result = if started >= deadline {
         Exchange::NotSent { reason: "no time left".to_owned() }
     } else {
-        match authorization(tokens, &request.scope) {
-            Some(authorization) => timeout_at(deadline, send(http, authorization, request))
+        match timeout_at(deadline, authorization(signing, &request.scope)).await {
+            Ok(Some(authorization)) => timeout_at(deadline, send(http, authorization, request))
                 .await
                 .unwrap_or_else(|_elapsed| Exchange::Unknown { reason: "timed out".to_owned() }),
-            None => Exchange::NotSent { reason: "no token can be signed".to_owned() },
+            Ok(None) => Exchange::NotSent { reason: "no token can be signed".to_owned() },
+            Err(_elapsed) => Exchange::NotSent { reason: "the signing key is not read in time".to_owned() },
         }
     };
     let (outcome, status) = match &result {
@@ -74,7 +75,14 @@ pub(super) async fn exchange(
 }
 
 /// The header that carries the token, marked so that nothing shows it.
-fn authorization(tokens: &Tokens, scope: &Scope) -> Option<HeaderValue> {
+async fn authorization(signing: &Signing, scope: &Scope) -> Option<HeaderValue> {
+    let tokens = match signing.tokens().await {
+        Ok(tokens) => tokens,
+        Err(error) => {
+            tracing::error!(%error, counter = "secret_unread", "the registry is not asked: no token can be signed");
+            return None;
+        }
+    };
     let token: SecretString = tokens.of(scope, Timestamp::now()).ok()?;
     let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).ok()?;
     value.set_sensitive(true);

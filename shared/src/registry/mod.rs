@@ -8,6 +8,7 @@ mod catalogue;
 mod client;
 mod exchange;
 mod interpret;
+mod signing;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -15,3 +16,4 @@ mod token;
 pub use answer::{CancelAnswer, PreImportCode, ProbeAnswer, StartAnswer, StatusAnswer};
 pub use catalogue::{CatalogueAnswer, TagsAnswer};
 pub use client::{RegistryClient, RegistryConfig, RegistryConfigError};
+pub use signing::{KeySource, SigningKey};

@@ -5,6 +5,9 @@ use tokio::time::Instant;
 /// What is kept of an invocation's time for saying that it was not enough: the platform kills without a word.
 const RESERVE: Duration = Duration::from_millis(500);
 
+/// What the first request of a process has at least, however long the start took.
+const LEAST: Duration = Duration::from_secs(2);
+
 /// How long a function may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budgets {
@@ -21,6 +24,16 @@ impl Budgets {
 
     /// For a function that a schedule invokes: nobody waits, it may use all of its time.
     pub const SCHEDULE: Self = Self { handler: Duration::MAX, invocation: Duration::from_secs(29) };
+}
+
+impl Budgets {
+    /// For the first request of a process that took `starting` until it could be served: the caller has waited since
+    /// the start. Something is left in any case, for a statement.
+    #[must_use]
+    pub(super) fn of_the_first_request(self, starting: Duration) -> Self {
+        let handler = self.handler.saturating_sub(starting).max(LEAST.min(self.handler));
+        Self { handler, ..self }
+    }
 }
 
 /// When a handler, or work after its answer, must be done.
@@ -107,6 +120,19 @@ mod tests {
         assert!(seconds(budget.after_response().deadline(), now) > 59.0);
         let schedule = Budget::of_invocation(SystemTime::now() + Duration::from_secs(60), Budgets::SCHEDULE);
         assert_eq!(schedule.deadline(), schedule.after_response().deadline());
+    }
+
+    #[test]
+    fn counts_the_start_into_the_first_requests_time() {
+        for (started_after, left) in [(0, 8.0), (900, 7.1), (6000, 2.0), (7999, 2.0), (20_000, 2.0)] {
+            let budgets = BUDGETS.of_the_first_request(Duration::from_millis(started_after));
+            assert_eq!(budgets.handler.as_secs_f64(), left, "{started_after}");
+            assert_eq!(budgets.invocation, BUDGETS.invocation);
+        }
+        let short = Budgets { handler: Duration::from_millis(200), ..BUDGETS };
+        assert_eq!(short.of_the_first_request(Duration::from_secs(5)), short);
+        let schedule = Budgets::SCHEDULE.of_the_first_request(Duration::from_secs(5));
+        assert!(schedule.handler > Budgets::SCHEDULE.invocation, "nobody waits for it");
     }
 
     #[tokio::test(start_paused = true)]

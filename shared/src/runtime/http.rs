@@ -14,7 +14,10 @@ use super::{
     layer::{AfterResponse, current_budget},
     servable::servable,
 };
-use crate::web::{Problem, RequestId};
+use crate::{
+    startup::since_start,
+    web::{Problem, RequestId},
+};
 
 /// Serves HTTP events with `handler` until the process ends, within [`Budgets::HTTP`].
 ///
@@ -41,11 +44,12 @@ where
     H: Fn(Request, Budget) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    runtime(budgets, handler).run().await
+    runtime(budgets, since_start(), handler).run().await
 }
 
 pub(super) fn runtime<H, F>(
     budgets: Budgets,
+    starting: Duration,
     handler: H,
 ) -> Runtime<impl Service<LambdaInvocation, Response = (), Error = Error>>
 where
@@ -58,7 +62,8 @@ where
         async move { Ok::<_, Infallible>(answer(handler, request, budgets).await) }
     });
     let service = ServiceBuilder::new().map_request(servable).service(Adapter::from(service));
-    Runtime::new(service).layer(AfterResponse::new(budgets))
+    let first = budgets.of_the_first_request(starting);
+    Runtime::new(service).layer(AfterResponse::new(budgets).with_first(first))
 }
 
 async fn answer<H, F>(handler: Arc<H>, request: Request, budgets: Budgets) -> Response<Body>

@@ -17,11 +17,17 @@ use super::{
 /// made here resolves.
 pub(super) struct AfterResponse {
     budgets: Budgets,
+    first: Option<Budgets>,
 }
 
 impl AfterResponse {
     pub(super) fn new(budgets: Budgets) -> Self {
-        Self { budgets }
+        Self { budgets, first: None }
+    }
+
+    /// Gives the first request other budgets.
+    pub(super) fn with_first(self, first: Budgets) -> Self {
+        Self { first: Some(first), ..self }
     }
 }
 
@@ -29,13 +35,14 @@ impl<S> Layer<S> for AfterResponse {
     type Service = AfterResponseService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        AfterResponseService { inner, budgets: self.budgets }
+        AfterResponseService { inner, budgets: self.budgets, first: self.first }
     }
 }
 
 pub(super) struct AfterResponseService<S> {
     inner: S,
     budgets: Budgets,
+    first: Option<Budgets>,
 }
 
 tokio::task_local! {
@@ -61,7 +68,8 @@ where
     }
 
     fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
-        let budget = Budget::of_invocation(invocation.context.deadline(), self.budgets);
+        let budgets = self.first.take().unwrap_or(self.budgets);
+        let budget = Budget::of_invocation(invocation.context.deadline(), budgets);
         let span = tracing::info_span!("invocation", request_id = invocation.context.request_id);
         let answer = self.inner.call(invocation);
         let run = async move {

@@ -2,7 +2,7 @@ use std::{future::Future, process::ExitCode};
 
 use lambda_http::Error;
 
-use crate::telemetry;
+use crate::{startup, telemetry};
 
 /// A function's process from beginning to end: logs, then `run`. What ends it early is a log line and a
 /// failure of the process, so that the platform sees it too.
@@ -10,6 +10,7 @@ pub async fn process<F>(function: &'static str, run: F) -> ExitCode
 where
     F: Future<Output = Result<(), Error>>,
 {
+    startup::begin();
     let level = std::env::var("LOG_LEVEL").ok();
     if let Err(error) = telemetry::init(function, level.as_deref()) {
         // There is no log to write this to yet.

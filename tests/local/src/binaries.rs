@@ -19,7 +19,7 @@ pub(crate) fn workspace() -> &'static Path {
 /// are deployed (the workspace's default members, with their features alone), so that nothing is tried on what
 /// the sources no longer say; that takes moments when nothing changed. `FUNCTIONS_DIR` names another folder,
 /// or says that they are built already, and is taken as it is.
-pub(crate) fn functions() -> anyhow::Result<PathBuf> {
+pub fn functions() -> anyhow::Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     if let Some(folder) = std::env::var_os("FUNCTIONS_DIR") {
         return Ok(folder.into());

@@ -18,6 +18,7 @@ mod ticker;
 mod witness;
 mod worker;
 
+pub use binaries::functions as built_functions;
 pub use client::Client;
 pub use function::{Environment, Function};
 pub use functions::FunctionSet;

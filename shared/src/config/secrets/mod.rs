@@ -1,8 +1,11 @@
 //! Secrets by ARN. Their values reach no log, no error and no `Debug` output.
 
+mod max_age;
+mod misses;
 mod reader;
 mod shared;
 
+pub use max_age::{InvalidMaxAge, SecretMaxAge};
 pub use reader::{SecretError, SecretReader};
 pub use shared::SharedSecret;
 

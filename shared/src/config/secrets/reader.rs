@@ -7,8 +7,15 @@ use aws_sdk_secretsmanager::{
     operation::get_secret_value::GetSecretValueError,
 };
 use secrecy::SecretString;
+use tokio::time::timeout_at;
 
-use crate::config::SecretArn;
+use crate::{
+    config::SecretArn,
+    startup::{TO_START, start_deadline},
+};
+
+/// Why a secret was not read in time.
+const NO_ANSWER: &str = "no answer in time";
 
 /// A secret could not be had. Says which and why, never what it holds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,28 +60,62 @@ impl Version {
     }
 }
 
+/// How long a reading may take.
+struct Patience {
+    connect: Duration,
+    attempt: Duration,
+    whole: Duration,
+}
+
+/// While a caller waits for the answer.
+const BESIDE_A_REQUEST: Patience = Patience {
+    connect: Duration::from_millis(800),
+    attempt: Duration::from_millis(1200),
+    whole: Duration::from_millis(2500),
+};
+
+/// While the process starts: nothing can be answered before, and a process that gives up loses what it was started
+/// for.
+const AT_START: Patience =
+    Patience { connect: Duration::from_millis(2000), attempt: Duration::from_millis(3500), whole: TO_START };
+
 /// Reads secrets from Secrets Manager.
 #[derive(Clone, Debug)]
 pub struct SecretReader {
     client: Client,
+    patient: Client,
 }
 
 impl SecretReader {
-    /// A reader whose calls end within 2.5 seconds, retries included: a caller waits for some of them.
+    /// A reader whose calls end within 2.5 seconds, retries included: a caller waits for some of them. Those at the
+    /// start of the process have longer.
     #[must_use]
     pub fn new(sdk: &SdkConfig) -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_millis(800))
-            .operation_attempt_timeout(Duration::from_millis(1200))
-            .operation_timeout(Duration::from_millis(2500))
-            .build();
-        let config = aws_sdk_secretsmanager::config::Builder::from(sdk)
-            .timeout_config(timeouts)
-            .retry_config(
-                RetryConfig::standard().with_max_attempts(2).with_initial_backoff(Duration::from_millis(100)),
-            )
-            .build();
-        Self { client: Client::from_conf(config) }
+        let client = |patience: Patience| {
+            let timeouts = TimeoutConfig::builder()
+                .connect_timeout(patience.connect)
+                .operation_attempt_timeout(patience.attempt)
+                .operation_timeout(patience.whole)
+                .build();
+            let retries =
+                RetryConfig::standard().with_max_attempts(2).with_initial_backoff(Duration::from_millis(100));
+            let config = aws_sdk_secretsmanager::config::Builder::from(sdk);
+            Client::from_conf(config.timeout_config(timeouts).retry_config(retries).build())
+        };
+        Self { client: client(BESIDE_A_REQUEST), patient: client(AT_START) }
+    }
+
+    /// The secret's current text, as [`SecretReader::read`] gives it, within what is left of the time that a process
+    /// has to start.
+    ///
+    /// # Errors
+    /// [`SecretError`] when it cannot be read or holds no text.
+    pub async fn read_at_start(&self, arn: &SecretArn) -> Result<SecretString, SecretError> {
+        let reading = read_from(&self.patient, arn, Version::Current);
+        match timeout_at(start_deadline(), reading).await {
+            Ok(read) => read?.ok_or_else(|| SecretError::NoText { arn: arn.clone() }),
+            Err(_) => Err(SecretError::Unavailable { arn: arn.clone(), reason: NO_ANSWER.to_owned() }),
+        }
     }
 
     /// The secret's current text, without white space around it: a line break that an editor left at the end
@@ -94,28 +135,36 @@ impl SecretReader {
         arn: &SecretArn,
         version: Version,
     ) -> Result<Option<SecretString>, SecretError> {
-        let request = self.client.get_secret_value().secret_id(arn.as_str()).version_stage(version.stage());
-        let output = match (request.send().await, version) {
-            (Ok(output), _) => output,
-            (Err(SdkError::ServiceError(error)), Version::Previous)
-                if error.err().is_resource_not_found_exception() =>
-            {
-                return Ok(None);
-            }
-            (Err(error), _) => {
-                let (arn, reason) = (arn.clone(), reason(&error));
-                return Err(if may_pass(&error) {
-                    SecretError::Unavailable { arn, reason }
-                } else {
-                    SecretError::Unreadable { arn, reason }
-                });
-            }
-        };
-        let text = output.secret_string().map(str::trim).filter(|text| !text.is_empty());
-        match text {
-            Some(text) => Ok(Some(SecretString::from(text))),
-            None => Err(SecretError::NoText { arn: arn.clone() }),
+        read_from(&self.client, arn, version).await
+    }
+}
+
+async fn read_from(
+    client: &Client,
+    arn: &SecretArn,
+    version: Version,
+) -> Result<Option<SecretString>, SecretError> {
+    let request = client.get_secret_value().secret_id(arn.as_str()).version_stage(version.stage());
+    let output = match (request.send().await, version) {
+        (Ok(output), _) => output,
+        (Err(SdkError::ServiceError(error)), Version::Previous)
+            if error.err().is_resource_not_found_exception() =>
+        {
+            return Ok(None);
         }
+        (Err(error), _) => {
+            let (arn, reason) = (arn.clone(), reason(&error));
+            return Err(if may_pass(&error) {
+                SecretError::Unavailable { arn, reason }
+            } else {
+                SecretError::Unreadable { arn, reason }
+            });
+        }
+    };
+    let text = output.secret_string().map(str::trim).filter(|text| !text.is_empty());
+    match text {
+        Some(text) => Ok(Some(SecretString::from(text))),
+        None => Err(SecretError::NoText { arn: arn.clone() }),
     }
 }
 
@@ -142,8 +191,8 @@ fn reason<R>(error: &SdkError<GetSecretValueError, R>) -> String {
             let code = service.err().code().unwrap_or("an error without a code");
             format!("{code}: {}", service.err().message().unwrap_or("no message"))
         }
-        SdkError::TimeoutError(_) => "no answer in time".to_owned(),
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => "no answer in time".to_owned(),
+        SdkError::TimeoutError(_) => NO_ANSWER.to_owned(),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => NO_ANSWER.to_owned(),
         SdkError::DispatchFailure(_) => "the store cannot be reached".to_owned(),
         SdkError::ResponseError(_) => "the store's answer is not one".to_owned(),
         _ => "the request cannot be made".to_owned(),

@@ -1,6 +1,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use aws_config::SdkConfig;
@@ -30,6 +31,7 @@ pub(crate) struct Store {
 struct Held {
     versions: HashMap<&'static str, String>,
     refusal: Option<(StatusCode, &'static str)>,
+    delay: Duration,
     asked: Vec<String>,
 }
 
@@ -56,6 +58,11 @@ impl Store {
     pub(crate) fn refuse(&self, refusal: Option<(u16, &'static str)>) {
         let refusal = refusal.map(|(status, kind)| (StatusCode::from_u16(status).unwrap(), kind));
         self.state.lock().unwrap().refusal = refusal;
+    }
+
+    /// From now on each answer takes so long.
+    pub(crate) fn slow_down(&self, delay: Duration) {
+        self.state.lock().unwrap().delay = delay;
     }
 
     /// The stages asked for so far.
@@ -87,8 +94,13 @@ async fn answer(State(store): State<Store>, headers: HeaderMap, body: Bytes) -> 
     assert_eq!(headers["x-amz-target"], "secretsmanager.GetSecretValue");
     assert_eq!(asked["SecretId"], ARN);
     let stage = asked["VersionStage"].as_str().unwrap().to_owned();
-    let mut held = store.state.lock().unwrap();
-    held.asked.push(stage.clone());
+    let delay = {
+        let mut held = store.state.lock().unwrap();
+        held.asked.push(stage.clone());
+        held.delay
+    };
+    tokio::time::sleep(delay).await;
+    let held = store.state.lock().unwrap();
     let failure = |status: StatusCode, kind: &str| {
         (
             status,

@@ -1,13 +1,23 @@
-use std::time::Duration;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use async_trait::async_trait;
+use secrecy::SecretString;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{client, config, deadline, path};
+use super::{KEYS, client, config, deadline, path};
 use crate::{
     endpoint::scripted_server::{Reply, ScriptedServer, refusing_url, within},
     migration::{AttemptId, Step},
-    registry::{CancelAnswer, ProbeAnswer, RegistryClient, RegistryConfigError, StartAnswer, StatusAnswer},
+    registry::{
+        CancelAnswer, KeySource, ProbeAnswer, RegistryClient, RegistryConfig, RegistryConfigError,
+        SigningKey, StartAnswer, StatusAnswer,
+    },
+    telemetry::capture::Capture,
 };
 
 const LONG: Duration = Duration::from_secs(20);
@@ -84,11 +94,8 @@ async fn a_hanging_registry_is_left_at_the_deadline_or_the_request_timeout() {
     let server = ScriptedServer::start([Reply::Hang]).await;
     let short = Duration::from_millis(200);
     let patient = client(&server.url());
-    let hasty = RegistryClient::new(crate::registry::RegistryConfig {
-        request_timeout: short,
-        ..config(&server.url())
-    })
-    .unwrap();
+    let hasty =
+        RegistryClient::new(RegistryConfig { request_timeout: short, ..config(&server.url()) }).unwrap();
     for (client, deadline) in [(&patient, Instant::now() + short), (&hasty, Instant::now() + LONG)] {
         let started = Instant::now();
         let answer = client.start(&path(), Step::Pre, attempt(), deadline).await;
@@ -106,6 +113,71 @@ async fn a_hanging_registry_is_left_at_the_deadline_or_the_request_timeout() {
 }
 
 #[test]
+fn sends_tokens_in_clear_only_on_this_machine_or_to_a_named_host() {
+    let made = |url: &str, insecure_host: Option<&str>| {
+        let insecure_host = insecure_host.map(str::to_owned);
+        let made = RegistryClient::new(RegistryConfig { insecure_host, ..config(url) });
+        assert!(matches!(made, Ok(_) | Err(RegistryConfigError::Insecure)), "{url}");
+        made.is_ok()
+    };
+    for (url, allowed) in [
+        ("https://registry.example", true),
+        ("http://127.0.0.1:5000", true),
+        ("http://127.8.9.10", true),
+        ("http://[::1]:5000", true),
+        ("http://localhost:5000", true),
+        ("http://registry.localhost", true),
+        ("http://registry.example", false),
+        ("http://10.0.0.1", false),
+        ("http://[fe80::1]", false),
+        ("http://localhost.example", false),
+        ("http://127.0.0.1.example", false),
+    ] {
+        assert_eq!(made(url, None), allowed, "{url}");
+    }
+    for (host, allowed) in [("registry.example", true), ("other.example", false), ("example", false)] {
+        assert_eq!(made("http://registry.example:5000", Some(host)), allowed, "{host}");
+    }
+    assert!(made("https://registry.example", Some("other.example")));
+}
+
+#[derive(Debug)]
+struct Keys(Mutex<VecDeque<Result<String, String>>>);
+
+#[async_trait]
+impl KeySource for Keys {
+    async fn read_key(&self) -> Result<SecretString, String> {
+        self.0.lock().unwrap().pop_front().expect("a key in the script").map(SecretString::from)
+    }
+}
+
+#[tokio::test]
+async fn reads_a_later_key_when_the_registry_is_first_called() {
+    let log = Capture::begin("registry-notification", "info".parse().unwrap());
+    let server = ScriptedServer::start([Reply::answer(202, "")]).await;
+    let script = [Err("not there".to_owned()), Ok("hidden".to_owned()), Ok(KEYS.0.clone())];
+    let keys = Arc::new(Keys(Mutex::new(script.into())));
+    let signing_key = SigningKey::Later(keys.clone());
+    let later = RegistryClient::new(RegistryConfig { signing_key, ..config(&server.url()) });
+    let client = later.unwrap();
+    assert_eq!(keys.0.lock().unwrap().len(), 3, "nothing is read at the start");
+    for reason in
+        ["the signing key cannot be read: not there", "the signing key is not an RSA private key in PEM"]
+    {
+        let answer = client.start(&path(), Step::Pre, attempt(), deadline()).await;
+        assert_eq!(answer, StartAnswer::NotSent { reason: "no token can be signed".to_owned() });
+        let line = log.lines().pop().unwrap();
+        assert_eq!((&line["counter"], &line["error"]), (&"secret_unread".into(), &reason.into()), "{line}");
+    }
+    for _ in 0..2 {
+        let answer = client.start(&path(), Step::Pre, attempt(), deadline()).await;
+        assert_eq!(answer, StartAnswer::Accepted, "the key is read once it is there, and kept");
+    }
+    assert_eq!(server.received().len(), 2);
+    assert!(!log.text().contains("hidden"));
+}
+
+#[test]
 fn a_configuration_that_cannot_work_is_refused_without_showing_the_key() {
     for url in [
         "ftp://127.0.0.1",
@@ -119,7 +191,7 @@ fn a_configuration_that_cannot_work_is_refused_without_showing_the_key() {
     }
     for key in ["", "hidden", "-----BEGIN PRIVATE KEY-----\naGlkZGVu\n-----END PRIVATE KEY-----\n"] {
         let mut config = config("http://127.0.0.1");
-        config.signing_key_pem = key.to_owned().into();
+        config.signing_key = SigningKey::Given(key.to_owned().into());
         assert!(!format!("{config:?}").contains("hidden"));
         let refused = RegistryClient::new(config);
         let error = refused.expect_err("a key that is none");

@@ -15,7 +15,7 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tokio::time::Instant;
 
-use super::{RegistryClient, RegistryConfig};
+use super::{RegistryClient, RegistryConfig, SigningKey};
 use crate::migration::RepositoryPath;
 
 /// A key of the tests' own, as PEM: private, public.
@@ -38,7 +38,8 @@ fn config(url: &str) -> RegistryConfig {
         url: url.parse().unwrap(),
         audience: "container_registry".to_owned(),
         issuer: "registry-migration".to_owned(),
-        signing_key_pem: KEYS.0.clone().into(),
+        signing_key: SigningKey::Given(KEYS.0.clone().into()),
+        insecure_host: None,
         connect_timeout: Duration::from_secs(2),
         request_timeout: Duration::from_secs(5),
     }

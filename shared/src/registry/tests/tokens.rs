@@ -18,7 +18,7 @@ use crate::{
 
 fn tokens() -> Tokens {
     let config = config("http://127.0.0.1");
-    Tokens::new(config.audience, config.issuer, &config.signing_key_pem).unwrap()
+    Tokens::new(config.audience, config.issuer, &KEYS.0.clone().into()).unwrap()
 }
 
 fn bearer(server: &ScriptedServer) -> Vec<String> {
@@ -118,8 +118,9 @@ async fn a_401_is_answered_with_a_new_token_exactly_once() {
     let server = ScriptedServer::start([Reply::answer(401, ""), Reply::answer(202, "")]).await;
     let client = client(&server.url());
     // Tokens of the same second are equal: the first one here is a minute old.
-    client.tokens.forget();
-    client.tokens.current(Timestamp::now() - SignedDuration::from_mins(1)).unwrap();
+    let tokens = client.signing.tokens().await.unwrap();
+    tokens.forget();
+    tokens.current(Timestamp::now() - SignedDuration::from_mins(1)).unwrap();
     let answer = client.start(&path(), Step::Pre, attempt, deadline()).await;
     assert_eq!(answer, StartAnswer::Accepted);
     let [first, second] = bearer(&server).try_into().unwrap();

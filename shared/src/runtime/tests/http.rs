@@ -73,7 +73,7 @@ async fn first_of_two(api: &RuntimeApi, budgets: Budgets, path: &str) -> Value {
         assert_eq!(api.until_answered("second").await["statusCode"], 200);
         first
     };
-    api.serve(|| runtime(budgets, handler(api)), script).await
+    api.serve(|| runtime(budgets, Duration::ZERO, handler(api)), script).await
 }
 
 fn position(seen: &[Seen], of: &Seen) -> usize {
@@ -185,7 +185,7 @@ async fn a_deadline_that_the_platform_gives_bounds_the_handler_and_the_work() {
         api.request("none", "GET", "/");
         (api.until_answered("near").await, api.until_answered("none").await)
     };
-    let (near, none) = api.serve(|| runtime(Budgets::HTTP, handler(&api)), script).await;
+    let (near, none) = api.serve(|| runtime(Budgets::HTTP, Duration::ZERO, handler(&api)), script).await;
     let left = |answer: &Value, of: &str| {
         let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
         body[of].as_f64().unwrap()
@@ -194,6 +194,25 @@ async fn a_deadline_that_the_platform_gives_bounds_the_handler_and_the_work() {
     assert!((3.0..=4.5).contains(&left(&near, "after")), "{near}");
     assert!((7.0..=8.0).contains(&left(&none, "handler")), "{none}");
     assert!((27.0..=28.5).contains(&left(&none, "after")), "{none}");
+}
+
+#[tokio::test]
+async fn counts_the_start_into_the_first_request_only() {
+    let api = RuntimeApi::start().await;
+    let script = async {
+        api.request("first", "GET", "/");
+        api.request("second", "GET", "/");
+        (api.until_answered("first").await, api.until_answered("second").await)
+    };
+    let starting = Duration::from_secs(4);
+    let (first, second) = api.serve(|| runtime(Budgets::HTTP, starting, handler(&api)), script).await;
+    let left = |answer: &Value, of: &str| {
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        body[of].as_f64().unwrap()
+    };
+    assert!((3.0..=4.0).contains(&left(&first, "handler")), "{first}");
+    assert!((27.0..=28.5).contains(&left(&first, "after")), "{first}");
+    assert!((7.0..=8.0).contains(&left(&second, "handler")), "{second}");
 }
 
 #[tokio::test]
@@ -207,7 +226,7 @@ async fn a_query_or_host_that_makes_no_uri_is_served_like_any_other() {
         api.invoke("first", super::api::IN_1970, event);
         api.until_answered("first").await
     };
-    let answer = api.serve(|| runtime(Budgets::HTTP, handler(&api)), script).await;
+    let answer = api.serve(|| runtime(Budgets::HTTP, Duration::ZERO, handler(&api)), script).await;
     assert_eq!(answer["statusCode"], 200);
     let query: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     assert_eq!(query, json!({"state": "<x>", "limit": "\"1 2\"#", "name": "gr\u{fc}n", "min_version": "7"}));
@@ -221,7 +240,7 @@ async fn an_event_that_is_no_request_is_refused_and_the_next_event_is_served() {
         api.request("second", "GET", "/");
         (api.until_failed("first").await, api.until_answered("second").await)
     };
-    let (_, second) = api.serve(|| runtime(Budgets::HTTP, handler(&api)), script).await;
+    let (_, second) = api.serve(|| runtime(Budgets::HTTP, Duration::ZERO, handler(&api)), script).await;
     assert_eq!(second["statusCode"], 200);
 }
 

@@ -3,7 +3,7 @@ use secrecy::SecretString;
 
 use super::{operator, registry};
 use crate::{
-    config::secrets::{SecretReader, SharedSecret, store::Store},
+    config::secrets::{SecretMaxAge, SecretReader, SharedSecret, store::Store},
     telemetry::capture::Capture,
     web::RequestId,
 };
@@ -82,7 +82,7 @@ async fn when_the_store_cannot_tell_a_new_secret_from_a_wrong_one_the_answer_is_
     let store = Store::start().await;
     store.hold("AWSCURRENT", "hunter2");
     let reader = SecretReader::new(&store.sdk_config().await);
-    let secret = SharedSecret::load(reader, Store::arn()).await.unwrap();
+    let secret = SharedSecret::load(reader, Store::arn(), SecretMaxAge::default()).await.unwrap();
     store.break_down(true);
     let problem = registry(&headers(&[b"presented-value"]), &secret).await.unwrap_err();
     assert_eq!(problem.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -98,7 +98,7 @@ async fn what_says_nothing_is_refused_without_asking_the_store() {
     let store = Store::start().await;
     store.hold("AWSCURRENT", "hunter2");
     let reader = SecretReader::new(&store.sdk_config().await);
-    let secret = SharedSecret::load(reader, Store::arn()).await.unwrap();
+    let secret = SharedSecret::load(reader, Store::arn(), SecretMaxAge::default()).await.unwrap();
     for values in [&[&b""[..]][..], &[], &[b"one", b"two"]] {
         assert!(registry(&headers(values), &secret).await.is_err());
         assert!(operator(&headers(values), &secret).await.is_err());

@@ -23,6 +23,7 @@ mod process;
 mod race;
 mod reading;
 mod start;
+mod starting;
 mod status;
 mod switch;
 mod template;

@@ -22,7 +22,7 @@ use local::local_registry::SigningKeys;
 use secrecy::ExposeSecret;
 use shared::{
     config::{Settings, Topology, Variable, from_source, variables},
-    registry::{RegistryClient, RegistryConfig},
+    registry::{RegistryClient, RegistryConfig, SigningKey},
     runtime::Budgets,
 };
 
@@ -105,6 +105,7 @@ fn value_of(variable: &str, named: &str, parameters: &[(&str, &str)]) -> String 
         _ if variable.ends_with("_ARN") => format!("arn:aws:rds:r:1:cluster:{named}"),
         _ if variable.ends_with("_URL") => "https://host/".to_owned(),
         _ if variable.ends_with("_PORT") => "5432".to_owned(),
+        _ if variable.ends_with("_SECONDS") => "300".to_owned(),
         _ => named.to_owned(),
     }
 }
@@ -157,7 +158,8 @@ fn a_signing_key_that_was_pasted_into_one_line_still_works() {
             url: "http://127.0.0.1".parse().unwrap(),
             audience: "registry".to_owned(),
             issuer: "driver".to_owned(),
-            signing_key_pem: pasted.into(),
+            signing_key: SigningKey::Given(pasted.into()),
+            insecure_host: None,
             connect_timeout: Duration::from_secs(1),
             request_timeout: Duration::from_secs(1),
         });
