@@ -4,7 +4,7 @@ use rand::RngExt;
 use serde::Serialize;
 
 use crate::{
-    migration::{AFTER_CANCEL, Event, Plan, RegistryStatus, Settled, Step},
+    migration::{AFTER_CANCEL, Event, Plan, RegistryStatus, Settled, Step, foreign},
     registry::{StartAnswer, StatusAnswer},
 };
 
@@ -117,7 +117,7 @@ fn is_about_the_driver(status: u16, code: &str) -> bool {
 
 fn refusal(status: u16, code: &str, detail: Option<&str>) -> String {
     let reason = detail.map(|detail| format!(" {detail}")).unwrap_or_default();
-    format!("registry answered {status} {code}{reason}").chars().take(255).collect()
+    foreign::keep(&format!("registry answered {status} {code}{reason}"))
 }
 
 /// A random number from 0 to 1.

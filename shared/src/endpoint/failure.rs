@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::migration::foreign;
+
 /// The longest part of a message that is kept, in characters.
 const MESSAGE: usize = 300;
 
@@ -182,7 +184,7 @@ fn constraint(message: &str) -> Option<&str> {
 
 /// The longest part of a foreign text that is kept.
 pub(super) fn cut(text: &str) -> String {
-    text.chars().take(MESSAGE).collect()
+    foreign::keep_first(text, MESSAGE)
 }
 
 impl fmt::Display for Failure {

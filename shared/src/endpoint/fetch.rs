@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     Call, Effect, EndpointError, ErrorClass, Failure, Outcome, Repeat, Statement, Transport, Writer,
 };
+use crate::migration::foreign;
 
 /// The pauses between two sendings of a statement: doubling, each up to twice as long by chance.
 const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
@@ -131,7 +132,7 @@ fn decode<T: DeserializeOwned>(rows: &[String]) -> Result<Vec<T>, Failure> {
         let decoded = serde_path_to_error::deserialize(&mut json).map_err(|error| error.to_string());
         let whole = decoded.and_then(|value| json.end().map(|()| value).map_err(|error| error.to_string()));
         whole.map_err(|error| {
-            let reason: String = error.chars().take(DECODING_DETAIL).collect();
+            let reason = foreign::keep_first(&error, DECODING_DETAIL);
             Failure::new(Outcome::Unknown, ErrorClass::Undecodable)
                 .with_detail(format!("row {index}: {reason}"))
         })

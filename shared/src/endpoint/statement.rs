@@ -2,7 +2,10 @@ use std::marker::PhantomData;
 
 use uuid::Uuid;
 
-use crate::migration::{AttemptId, RepositoryPath};
+use crate::migration::{
+    AttemptId, RepositoryPath,
+    foreign::{repair_json, without_nul},
+};
 
 mod sealed {
     pub trait Sealed {}
@@ -38,7 +41,8 @@ pub enum Repeat {
 pub enum Value {
     /// SQL NULL.
     Null,
-    /// Bound as `text`: PostgreSQL refuses it where an enum, uuid, timestamptz or jsonb is wanted, so cast.
+    /// Bound as `text`: PostgreSQL refuses it where an enum, uuid, timestamptz or jsonb is wanted, so cast. What is
+    /// made into a value holds no NUL, which PostgreSQL's text cannot.
     Text(String),
     /// Bound as `bigint`.
     Long(i64),
@@ -139,19 +143,19 @@ impl std::fmt::Debug for Value {
 
 impl From<String> for Value {
     fn from(value: String) -> Self {
-        Self::Text(value)
+        Self::Text(without_nul(value))
     }
 }
 
 impl From<&str> for Value {
     fn from(value: &str) -> Self {
-        Self::Text(value.to_owned())
+        value.to_owned().into()
     }
 }
 
 impl From<&String> for Value {
     fn from(value: &String) -> Self {
-        Self::Text(value.clone())
+        value.clone().into()
     }
 }
 
@@ -206,12 +210,27 @@ impl From<bool> for Value {
 /// A document, as JSON text: cast it to jsonb.
 impl From<&serde_json::Value> for Value {
     fn from(value: &serde_json::Value) -> Self {
-        Self::Text(value.to_string())
+        Self::Text(repair_json(&value.to_string()).into_owned())
     }
 }
 
 impl<T: Into<Self>> From<Option<T>> for Value {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Value;
+
+    #[test]
+    fn no_value_holds_what_postgresql_refuses() {
+        let (text, kept) = ("a\0b", Value::Text("a\u{fffd}b".to_owned()));
+        let owned = text.to_owned();
+        let values: [Value; 4] = [text.into(), (&owned).into(), owned.clone().into(), Some(text).into()];
+        assert!(values.iter().all(|value| *value == kept));
+        let document = serde_json::json!({"a\0": ["\0", "\\u0000"]});
+        assert!(Value::from(&document) == Value::Text(r#"{"a\ufffd":["\ufffd","\\u0000"]}"#.to_owned()));
     }
 }

@@ -3,6 +3,7 @@
 
 mod attempt;
 mod event;
+pub mod foreign;
 mod guard;
 mod manage;
 mod path;

@@ -12,22 +12,38 @@ const MAX_LENGTH: usize = 255;
 #[serde(transparent)]
 pub struct RepositoryPath(String);
 
-/// The text is not a repository's name, so no repository can have it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a valid repository path")]
-pub struct InvalidPath;
+/// Why a text is not a container repository's path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPath {
+    /// The grammar does not allow it.
+    #[error("no container repository can have this path")]
+    Impossible,
+    /// It would be one in lower case. As it is, it names another repository, which the driver cannot keep.
+    #[error("the path is not in lower case")]
+    UpperCase,
+}
 
 impl RepositoryPath {
-    /// Lower-cases `text` and checks it against the grammar.
+    /// Lower-cases `text` and checks it against the grammar: for addresses, whose case a client may have changed.
     ///
     /// # Errors
-    /// [`InvalidPath`] when no registry can hold a repository of that name.
+    /// [`InvalidPath::Impossible`] when no registry can hold a repository of that name.
     pub fn parse(text: &str) -> Result<Self, InvalidPath> {
         if text.len() > MAX_LENGTH || !text.is_ascii() {
-            return Err(InvalidPath);
+            return Err(InvalidPath::Impossible);
         }
         let path = text.to_ascii_lowercase();
-        if path.split('/').all(is_component) { Ok(Self(path)) } else { Err(InvalidPath) }
+        if path.split('/').all(is_component) { Ok(Self(path)) } else { Err(InvalidPath::Impossible) }
+    }
+
+    /// Takes `text` as it is: for names that the driver is to know. A name in upper case would silently become the
+    /// name of another repository.
+    ///
+    /// # Errors
+    /// [`InvalidPath`] when no registry can hold a repository of that name, or when it is not in lower case.
+    pub fn exactly(text: &str) -> Result<Self, InvalidPath> {
+        let path = Self::parse(text)?;
+        if path.0 == text { Ok(path) } else { Err(InvalidPath::UpperCase) }
     }
 
     /// The path's text.
@@ -74,7 +90,7 @@ impl<'de> Deserialize<'de> for RepositoryPath {
 
 #[cfg(test)]
 mod tests {
-    use super::RepositoryPath;
+    use super::{InvalidPath, RepositoryPath};
 
     #[test]
     fn names_of_the_distribution_grammar_are_accepted_in_lower_case() {
@@ -98,6 +114,25 @@ mod tests {
             assert!(RepositoryPath::parse(text).is_err(), "{text:?}");
         }
         assert!(RepositoryPath::parse(&"a".repeat(256)).is_err());
+    }
+
+    #[test]
+    fn a_name_that_the_driver_is_to_know_is_taken_as_it_is() {
+        assert_eq!(
+            RepositoryPath::exactly("group/image").map(|path| path.to_string()),
+            Ok("group/image".to_owned())
+        );
+        for (text, why) in [
+            ("Group/image", InvalidPath::UpperCase),
+            ("group/imagE", InvalidPath::UpperCase),
+            ("Group//image", InvalidPath::Impossible),
+            ("gr\u{dc}n", InvalidPath::Impossible),
+            ("group/image ", InvalidPath::Impossible),
+            ("group/image\0", InvalidPath::Impossible),
+            ("\u{feff}group/image", InvalidPath::Impossible),
+        ] {
+            assert_eq!(RepositoryPath::exactly(text), Err(why), "{text:?}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl FromStr for PathPrefix {
         if prefix.len() <= MAX_LENGTH && prefix.chars().all(of_paths) {
             Ok(Self(prefix))
         } else {
-            Err(InvalidPath)
+            Err(InvalidPath::Impossible)
         }
     }
 }

@@ -1,37 +1,18 @@
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{CancelAnswer, PreImportCode, ProbeAnswer, StartAnswer, StatusAnswer, exchange::Exchange};
-use crate::migration::{RegistryStatus, RepositoryPath, Step};
+use crate::migration::{
+    RegistryStatus, RepositoryPath, Step,
+    foreign::{MAX_CHARACTERS, decode_json, keep, read_members},
+};
 
-/// The longest detail that is kept, in characters: the registry's own limit.
-const DETAIL: usize = 255;
-
-/// `{"errors":[{"code":"…","message":"…","detail":"…"}]}`
+/// `{"errors":[{"code":"…","message":"…","detail":"…"}]}`. What stands in an entry is read as far as it can be: the
+/// distribution registry's errors have objects as their detail, too.
 #[derive(Deserialize)]
-struct ErrorBody {
-    errors: Vec<ErrorEntry>,
-}
-
-/// Message and detail may be any JSON: the distribution registry's errors have objects there, too.
-#[derive(Deserialize)]
-struct ErrorEntry {
-    code: String,
-    #[serde(default)]
-    message: Value,
-    #[serde(default)]
-    detail: Value,
-}
-
-/// `{"name":"…","path":"…","status":"…","detail":"…"}`
-#[derive(Deserialize)]
-struct StatusBody {
-    #[serde(default)]
-    path: Value,
-    #[serde(default)]
-    status: Value,
-    #[serde(default)]
-    detail: Value,
+struct ErrorBody<'a> {
+    #[serde(borrow)]
+    errors: Vec<&'a RawValue>,
 }
 
 /// The first error of a body: its code, and its detail or else its message.
@@ -43,15 +24,23 @@ struct FirstError {
 impl FirstError {
     /// None: the body is not an error of the registry's.
     fn of(body: &[u8]) -> Option<Self> {
-        let body: ErrorBody = serde_json::from_slice(body).ok()?;
-        let ErrorEntry { code, message, detail } = body.errors.into_iter().next()?;
-        let detail = if detail.is_null() { message } else { detail };
-        is_code(&code).then(|| Self { code: cut(&code), detail: text(detail) })
+        let body = decode_json(body);
+        let body: ErrorBody<'_> = serde_json::from_str(&body).ok()?;
+        let entry = read_members(body.errors.first()?.get(), ["code", "message", "detail"]).ok()?;
+        let code = entry.string(0).filter(|code| is_code(code))?;
+        Some(Self { code: keep(&code), detail: entry.text(2).or_else(|| entry.text(1)) })
     }
 
     /// As [`FirstError::of`]. None also where the error says that it is about another repository.
     fn about(path: &RepositoryPath, body: &[u8]) -> Option<Self> {
-        Self::of(body).filter(|error| error.named_path().is_none_or(|named| named == path.as_str()))
+        Self::of(body)
+            .filter(|error| error.named_path().is_none_or(|named| error.means(named, path.as_str())))
+    }
+
+    /// Whether `named` is `path`, or as much of it as is left where the detail is cut.
+    fn means(&self, named: &str, path: &str) -> bool {
+        let is_cut = self.detail.as_ref().is_some_and(|detail| detail.chars().count() == MAX_CHARACTERS);
+        named == path || (is_cut && path.starts_with(named))
     }
 
     /// The path in `repository path <path> …`.
@@ -63,19 +52,6 @@ impl FirstError {
 /// Whether an error's code is written as the registry writes its own, `NAME_UNKNOWN`.
 fn is_code(code: &str) -> bool {
     !code.is_empty() && code.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_'))
-}
-
-/// What somebody else said, in whatever JSON, as text.
-fn text(said: Value) -> Option<String> {
-    match said {
-        Value::Null => None,
-        Value::String(text) => Some(cut(&text)),
-        other => Some(cut(&other.to_string())),
-    }
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(DETAIL).collect()
 }
 
 pub(super) fn start(exchange: Exchange, path: &RepositoryPath) -> StartAnswer {
@@ -119,23 +95,31 @@ pub(super) fn status(exchange: Exchange, path: &RepositoryPath) -> StatusAnswer 
         Exchange::NotSent { reason } | Exchange::Unknown { reason } => return no_answer(reason),
     };
     match status {
-        200 => match serde_json::from_slice::<StatusBody>(&body) {
-            Err(_) => no_answer("the status is not the registry's JSON".to_owned()),
-            Ok(StatusBody { path: Value::Null, .. }) => {
-                no_answer("no path in the registry's JSON".to_owned())
-            }
-            Ok(body) if body.path != path.as_str() => {
-                no_answer("the status of another repository".to_owned())
-            }
-            Ok(StatusBody { status, detail, .. }) => match status.as_str().map(RegistryStatus::parse) {
-                Some(Ok(status)) => StatusAnswer::Known { status, detail: text(detail) },
-                Some(Err(unknown)) => no_answer(cut(&unknown.to_string())),
-                None => no_answer("no status in the registry's JSON".to_owned()),
-            },
-        },
+        200 => known(&body, path).unwrap_or_else(no_answer),
         404 if knows_nothing_of(path, &body) => StatusAnswer::NotFound,
         _ => no_answer(described(status, &body)),
     }
+}
+
+/// Reads `{"name":"…","path":"…","status":"…","detail":"…"}`: path and status decide, the detail is read as far as it
+/// can be.
+fn known(body: &[u8], path: &RepositoryPath) -> Result<StatusAnswer, String> {
+    const PATH: usize = 0;
+    const STATUS: usize = 1;
+    const DETAIL: usize = 2;
+    let body = decode_json(body);
+    let body = read_members(&body, ["path", "status", "detail"])
+        .map_err(|_| "the status is not the registry's JSON".to_owned())?;
+    if body.is_contradicted(PATH) || body.is_contradicted(STATUS) {
+        return Err("the registry's JSON contradicts itself".to_owned());
+    }
+    let of = body.text(PATH).ok_or("no path in the registry's JSON")?;
+    if of != path.as_str() {
+        return Err("the status of another repository".to_owned());
+    }
+    let status = body.string(STATUS).ok_or("no status in the registry's JSON")?;
+    let status = RegistryStatus::parse(&status).map_err(|unknown| keep(&unknown.to_string()))?;
+    Ok(StatusAnswer::Known { status, detail: body.text(DETAIL) })
 }
 
 pub(super) fn cancel(exchange: Exchange, path: &RepositoryPath, force: bool) -> CancelAnswer {

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use super::Store;
 use crate::{
     endpoint::{EndpointError, Notification, Purpose, Statement, Write, Writer},
-    migration::{AttemptId, ContainerRepository, NotificationStatus, Plan, RepositoryPath, State},
+    migration::{AttemptId, ContainerRepository, NotificationStatus, Plan, RepositoryPath, State, foreign},
 };
 
 pub(super) const CHANGE: &str = include_str!("sql/change.sql");
@@ -62,7 +62,7 @@ impl Store<Notification> {
             .bind("cause", "notification")
             .bind("event", status.name())
             .bind("attempt", reported)
-            .bind("detail", detail);
+            .bind("detail", detail.map(foreign::keep));
         changed(&self.endpoint, statement, path, &Plan::notification(status), change, deadline).await
     }
 }
@@ -88,7 +88,7 @@ impl<P: Purpose<Endpoint = Writer>> Store<P> {
             .bind("cause", "registry_answer")
             .bind("event", "registry_answer")
             .bind("attempt", attempt)
-            .bind("detail", detail);
+            .bind("detail", detail.map(foreign::keep));
         changed(&self.endpoint, statement, path, plan, change, deadline).await
     }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     endpoint::{EndpointError, Guard, Read, ReaderRule, StaleScan, Statement},
-    migration::{AttemptId, ContainerRepository, Plan, RepositoryPath, Stuck},
+    migration::{AttemptId, ContainerRepository, Plan, RepositoryPath, Stuck, foreign},
 };
 
 const SCAN: &str = concat!(
@@ -152,7 +152,7 @@ impl Store<Guard> {
             .bind("cause", "guard")
             .bind("event", "guard")
             .bind("attempt", row.attempt)
-            .bind("detail", detail);
+            .bind("detail", detail.map(foreign::keep));
         changed(&self.endpoint, statement, &row.path, plan, change, deadline).await
     }
 

@@ -1,12 +1,11 @@
 use http::HeaderMap;
 use lambda_http::Request;
-use serde::Deserialize;
 
-use super::{Problem, json_body};
-use crate::migration::{AttemptId, NotificationStatus};
-
-/// The longest detail that is kept. The registry cuts at the same length.
-const MAX_DETAIL_CHARACTERS: usize = 255;
+use super::Problem;
+use crate::migration::{
+    AttemptId, NotificationStatus,
+    foreign::{decode_json, keep, read_members},
+};
 
 /// What a notification says, apart from the repository's path, which stands in its address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,32 +19,38 @@ pub struct NotificationRequest {
     pub attempt: Option<AttemptId>,
 }
 
-#[derive(Deserialize)]
-struct Fields {
-    status: NotificationStatus,
-    #[serde(default)]
-    detail: Option<String>,
-}
-
 impl NotificationRequest {
-    /// Reads the registry's body `{name, path, status, detail}` and its `X-Request-ID`. Further fields are
-    /// tolerated, and so is their absence, but for the status.
+    /// Reads the registry's body `{name, path, status, detail}` and its `X-Request-ID`.
+    ///
+    /// The address and the status decide. A notification is sent once and never again, so everything else is read
+    /// as far as it can be: the detail is of any type and length, the members are in any number, and the content
+    /// type is not looked at.
     ///
     /// # Errors
-    /// As [`json_body`]; a status that ends no attempt is a 400.
+    /// A 400 for what is not one JSON object, for one that has no status or two different ones, and for a status
+    /// that ends no attempt.
     pub fn of(request: &Request) -> Result<Self, Problem> {
-        let fields: Fields = json_body(request)?;
-        Ok(Self {
-            status: fields.status,
-            detail: fields.detail.map(|detail| kept(&detail)),
-            attempt: attempt(request.headers()),
-        })
+        const STATUS: usize = 0;
+        const DETAIL: usize = 1;
+        let wrong =
+            |reason: &str| Problem::bad_request(format!("the body's field status is wrong: {reason}"));
+        let text = decode_json(request.body());
+        let members = read_members(&text, ["status", "detail"]).map_err(|error| unreadable(&text, &error))?;
+        if members.is_contradicted(STATUS) {
+            return Err(wrong("it is given more than once, with different values"));
+        }
+        let said = members.string(STATUS).ok_or_else(|| wrong("the body's `status` must be a string"))?;
+        let status =
+            NotificationStatus::parse(&keep(&said)).map_err(|unknown| wrong(&unknown.to_string()))?;
+        Ok(Self { status, detail: members.text(DETAIL), attempt: attempt(request.headers()) })
     }
 }
 
-/// PostgreSQL's text cannot hold NUL, and a notification must not be lost to its detail.
-fn kept(detail: &str) -> String {
-    detail.chars().take(MAX_DETAIL_CHARACTERS).map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect()
+fn unreadable(text: &str, error: &serde_json::Error) -> Problem {
+    if text.trim_ascii().is_empty() {
+        return Problem::bad_request("the body is empty, a JSON object is expected");
+    }
+    Problem::bad_request(format!("the body is not one JSON object: {error}"))
 }
 
 fn attempt(headers: &HeaderMap) -> Option<AttemptId> {
@@ -109,9 +114,60 @@ mod tests {
     }
 
     #[test]
-    fn a_detail_that_the_database_could_not_hold_is_kept_without_what_hinders() {
-        let read = read("{\"status\":\"import_failed\",\"detail\":\"a\\u0000b\"}", None).unwrap();
-        assert_eq!(read.detail.as_deref(), Some("a\u{fffd}b"));
+    fn no_notification_is_lost_to_what_does_not_decide() {
+        let large = "x".repeat(1 << 20);
+        let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+        for (what, body, detail) in [
+            ("a NUL", r#"{"status":"import_failed","detail":"a\u0000b"}"#, Some("a\u{fffd}b")),
+            ("half a pair", r#"{"status":"import_failed","detail":"a\ud800b"}"#, Some("a\u{fffd}b")),
+            ("a number", r#"{"status":"import_failed","detail":7}"#, Some("7")),
+            ("a number that no type holds", r#"{"status":"import_failed","detail":1e999}"#, Some("1e999")),
+            ("a truth", r#"{"status":"import_failed","detail":false}"#, Some("false")),
+            ("a list", r#"{"status":"import_failed","detail":["a"]}"#, Some(r#"["a"]"#)),
+            ("an object", r#"{"status":"import_failed","detail":{"a":1}}"#, Some(r#"{"a":1}"#)),
+            ("twice", r#"{"status":"import_failed","detail":"a","detail":"b"}"#, Some("b")),
+            ("its status twice", r#"{"status":"import_failed","status":"import_failed"}"#, None),
+            ("a name of any type", r#"{"name":[],"path":{"\udfff":0},"status":"import_failed"}"#, None),
+            ("a byte order mark", "\u{feff}{\"status\":\"import_failed\"}", None),
+            ("length", &format!(r#"{{"status":"import_failed","new":"{large}"}}"#), None),
+            ("depth", &format!(r#"{{"new":{deep},"status":"import_failed"}}"#), None),
+        ] {
+            let read = read(body, None).unwrap_or_else(|refused| panic!("{what}: {refused:?}"));
+            assert_eq!(
+                (read.status, read.detail.as_deref()),
+                (NotificationStatus::ImportFailed, detail),
+                "{what}"
+            );
+        }
+        let latin = Request::new(b"{\"status\":\"import_failed\",\"detail\":\"gr\xfcn\"}".to_vec().into());
+        assert_eq!(NotificationRequest::of(&latin).unwrap().detail.as_deref(), Some("gr\u{fffd}n"));
+        for kind in ["text/plain", "application/x-www-form-urlencoded", "a,a", "", "\u{fc}"] {
+            let mut request = Request::new(r#"{"status":"import_failed"}"#.into());
+            request.headers_mut().insert("content-type", kind.parse().unwrap());
+            assert!(NotificationRequest::of(&request).is_ok(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_say_one_status_is_refused() {
+        for body in [
+            "",
+            " ",
+            "\u{feff}",
+            "import_failed",
+            r#""import_failed""#,
+            r#"["import_failed"]"#,
+            r#"[{"status":"import_failed"}]"#,
+            r#"{"status":["import_failed"]}"#,
+            r#"{"status":"import_failed\u0000"}"#,
+            r#"{"status":" import_failed"}"#,
+            r#"{"status":"import_failed","status":"import_complete"}"#,
+            r#"{"status":"import_failed"}{}"#,
+            r#"{"status":"import_failed""#,
+            "status=import_failed",
+        ] {
+            assert_eq!(read(body, None).unwrap_err().0, StatusCode::BAD_REQUEST, "{body}");
+        }
     }
 
     #[test]

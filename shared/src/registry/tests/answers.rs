@@ -3,7 +3,7 @@ use serde_json::json;
 use super::{client, deadline, path};
 use crate::{
     endpoint::scripted_server::{Reply, ScriptedServer},
-    migration::{AttemptId, RegistryStatus, Step},
+    migration::{AttemptId, RegistryStatus, RepositoryPath, Step},
     registry::{CancelAnswer, PreImportCode, ProbeAnswer, StartAnswer, StatusAnswer},
 };
 
@@ -143,6 +143,50 @@ async fn every_status_of_the_registry_is_read() {
         let body = json!({ "name": "image", "path": path(), "status": known, "detail": "as it is" });
         let expected = StatusAnswer::Known { status: known, detail: Some("as it is".to_owned()) };
         assert_eq!(status(Reply::answer(200, body.to_string())).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_status_is_read_whatever_its_detail_is() {
+    for (detail, kept) in [
+        (r#""a\u0000b""#, Some("a\u{fffd}b".to_owned())),
+        (r#""a\ud800b""#, Some("a\u{fffd}b".to_owned())),
+        ("7", Some("7".to_owned())),
+        (r#"["a"]"#, Some(r#"["a"]"#.to_owned())),
+        (r#"{"why":"no"}"#, Some(r#"{"why":"no"}"#.to_owned())),
+        (r#""a","detail":"b""#, Some("b".to_owned())),
+        ("null", None),
+        (&format!("\"{}\"", "é".repeat(300)), Some("é".repeat(255))),
+    ] {
+        let body = format!(r#"{{"path":"{}","status":"import_failed","detail":{detail}}}"#, path());
+        let expected = StatusAnswer::Known { status: RegistryStatus::ImportFailed, detail: kept };
+        assert_eq!(status(Reply::answer(200, body)).await, expected, "{detail}");
+        let refused = format!(r#"{{"errors":[{{"code":"DENIED","detail":{detail}}}]}}"#);
+        let StatusAnswer::Known { detail: kept, .. } = expected else { unreachable!() };
+        let expected = StartAnswer::Refused { status: 403, code: "DENIED".to_owned(), detail: kept };
+        assert_eq!(start(Reply::answer(403, refused)).await, expected, "{detail}");
+    }
+    for contradiction in [
+        r#"{"path":"group/project/image","status":"native","status":"import_failed"}"#,
+        r#"{"status":"native","path":"group/project/image","path":"other"}"#,
+        r#"[{"status":"native"}]"#,
+    ] {
+        let answer = status(Reply::answer(200, contradiction)).await;
+        assert!(matches!(answer, StatusAnswer::NoAnswer { .. }), "{contradiction}: {answer:?}");
+    }
+}
+
+#[test]
+fn an_error_about_the_longest_path_is_about_that_path() {
+    let longest = RepositoryPath::parse(&format!("{}/b", "a".repeat(253))).unwrap();
+    let read = |named: &str| {
+        let detail = format!("repository path {named}");
+        let body = json!({ "errors": [{ "code": "NAME_UNKNOWN", "detail": detail }] }).to_string();
+        StartAnswer::read(404, body.as_bytes(), &longest)
+    };
+    assert_eq!(read(longest.as_str()), StartAnswer::NothingToMigrate);
+    for other in ["b".repeat(255), "aaa".to_owned()] {
+        assert_eq!(read(&other), StartAnswer::NotTheRegistry { status: 404 }, "{other}");
     }
 }
 

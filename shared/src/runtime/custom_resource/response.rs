@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::event::Receipt;
+use crate::migration::foreign;
 
 /// The longest reason, in characters: an answer may have 4096 bytes in all.
 const REASON: usize = 800;
@@ -70,7 +71,7 @@ fn answer(receipt: &Receipt<'_>, failure: Option<&String>) -> Value {
         "LogicalResourceId": receipt.logical_id,
     });
     if let Some(reason) = failure {
-        answer["Reason"] = reason.chars().take(REASON).collect::<String>().into();
+        answer["Reason"] = foreign::keep_first(reason, REASON).into();
     }
     answer
 }
