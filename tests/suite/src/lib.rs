@@ -128,6 +128,15 @@ pub async fn row(stack: &Stack, path: &str) -> anyhow::Result<Value> {
     Ok(row.map_or(Value::Null, |row| row.get(0)))
 }
 
+/// How many versions a row may have before those of the row that is registered after it.
+pub const VERSIONS_OF_A_ROW: i64 = 1 << 20;
+
+/// How often a row has changed since it was registered, by its version. -1 where it tells none.
+#[must_use]
+pub fn changes(row: &Value) -> i64 {
+    row["version"].as_i64().map_or(-1, |version| version % VERSIONS_OF_A_ROW)
+}
+
 /// The row's state on the primary.
 ///
 /// # Errors

@@ -30,7 +30,7 @@ pub struct Registration {
 pub struct Removed {
     /// Whether it was removed. Otherwise it is in progress.
     pub removed: bool,
-    /// The row as it was.
+    /// The row as it was. Where it was removed its version counts that too.
     pub row: ContainerRepository,
 }
 

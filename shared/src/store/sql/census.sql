@@ -48,8 +48,8 @@ remaining AS MATERIALIZED (
                 SELECT count(*) FROM container_repositories AS c
                 WHERE c.migration_state IN ('default', 'import_aborted') AND (
                     c.created_at < coalesce(settings.created_before, 'infinity')
-                    AND (settings.target_plans = '{}' OR c.plan = ANY (settings.target_plans))
-                    AND c.root_namespace <> ALL (settings.denied_root_namespaces)
+                    AND ((SELECT target_plans = '{}' FROM settings) OR c.plan IN (SELECT unnest(target_plans) FROM settings))
+                    AND c.root_namespace NOT IN (SELECT unnest(denied_root_namespaces) FROM settings)
                 ) IS NOT TRUE
             )
         END AS count

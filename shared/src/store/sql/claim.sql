@@ -6,7 +6,8 @@
 -- has locked is taken. The list is longer than claimers are many; were it not, one would find nothing and the
 -- schedule would ask again. Rows that had to wait stand in an index of their own, by the end of their wait, so
 -- that none of those that still wait is passed over one by one; nor are the rows of other plans, where plans
--- are chosen. The settings are compared as values of subqueries, which an index can look for.
+-- are chosen. The settings are compared as values of subqueries, which an index can look for. A list among them is
+-- looked up in a hash table (NOT IN a subquery): compared as an array it would be unpacked for each row.
 --
 -- Sent again after an unknown outcome it finds the row that carries its change; while the first sending is
 -- still under way, the unique index on `change` lets only one of the two through.
@@ -32,10 +33,10 @@ shortlist AS MATERIALIZED (
     (
         SELECT c.id FROM container_repositories AS c
         WHERE EXISTS (SELECT FROM free_slot)
-            AND (SELECT target_plans FROM settings) = '{}'
+            AND (SELECT target_plans = '{}' FROM settings)
             AND c.migration_state IN ('default', 'import_aborted') AND c.not_before IS NULL
             AND c.created_at < (SELECT coalesce(created_before, 'infinity') FROM settings)
-            AND c.root_namespace <> ALL ((SELECT denied_root_namespaces FROM settings)::text[])
+            AND c.root_namespace NOT IN (SELECT unnest(denied_root_namespaces) FROM settings)
             AND (c.migration_state = 'import_aborted' OR c.tags_count IS NULL
                 OR c.tags_count <= (SELECT coalesce(nullif(max_tags_count, 0), 2147483647) FROM settings))
         ORDER BY (c.migration_state = 'import_aborted') DESC, c.priority DESC, c.created_at, c.id
@@ -45,27 +46,31 @@ shortlist AS MATERIALIZED (
     (
         SELECT of_plan.id FROM unnest((SELECT target_plans FROM settings)) AS target (plan)
         CROSS JOIN LATERAL (
-            SELECT c.id FROM container_repositories AS c
+            SELECT c.id, c.migration_state, c.priority, c.created_at FROM container_repositories AS c
             WHERE EXISTS (SELECT FROM free_slot)
                 AND c.plan = target.plan
                 AND c.migration_state IN ('default', 'import_aborted') AND c.not_before IS NULL
                 AND c.created_at < (SELECT coalesce(created_before, 'infinity') FROM settings)
-                AND c.root_namespace <> ALL ((SELECT denied_root_namespaces FROM settings)::text[])
+                AND c.root_namespace NOT IN (SELECT unnest(denied_root_namespaces) FROM settings)
                 AND (c.migration_state = 'import_aborted' OR c.tags_count IS NULL
                     OR c.tags_count <= (SELECT coalesce(nullif(max_tags_count, 0), 2147483647) FROM settings))
             ORDER BY (c.migration_state = 'import_aborted') DESC, c.priority DESC, c.created_at, c.id
-            LIMIT 200
+            -- Of many plans a few rows each are enough.
+            LIMIT (SELECT greatest(20, 200 / greatest(cardinality(target_plans), 1)) FROM settings)
         ) AS of_plan
+        ORDER BY (of_plan.migration_state = 'import_aborted') DESC, of_plan.priority DESC, of_plan.created_at,
+            of_plan.id
+        LIMIT 200
     )
     UNION ALL
     (
         SELECT c.id FROM container_repositories AS c
         WHERE EXISTS (SELECT FROM free_slot)
             AND c.migration_state IN ('default', 'import_aborted') AND c.not_before <= now()
-            AND ((SELECT target_plans FROM settings) = '{}'
-                OR c.plan = ANY ((SELECT target_plans FROM settings)::text[]))
+            AND ((SELECT target_plans = '{}' FROM settings)
+                OR c.plan IN (SELECT unnest(target_plans) FROM settings))
             AND c.created_at < (SELECT coalesce(created_before, 'infinity') FROM settings)
-            AND c.root_namespace <> ALL ((SELECT denied_root_namespaces FROM settings)::text[])
+            AND c.root_namespace NOT IN (SELECT unnest(denied_root_namespaces) FROM settings)
             AND (c.migration_state = 'import_aborted' OR c.tags_count IS NULL
                 OR c.tags_count <= (SELECT coalesce(nullif(max_tags_count, 0), 2147483647) FROM settings))
         ORDER BY c.not_before

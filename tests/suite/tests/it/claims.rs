@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use local::Stack;
+use local::{DATABASE, Stack, WRITER_ARN, WRITER_SECRET_ARN};
 use shared::{
-    endpoint::{Claim, Notification},
+    endpoint::{Claim, Notification, Writer},
     migration::{AttemptId, NotificationStatus, State},
     store::{Changed, Claimed, Store, Verdict},
 };
@@ -13,6 +13,8 @@ use suite::{primary, repositories, stack, writer};
 use tokio::time::Instant;
 use tokio_postgres::Client;
 use uuid::Uuid;
+
+use super::explained::Explained;
 
 const REPOSITORIES: usize = 200;
 const CAPACITY: i64 = 5;
@@ -78,6 +80,39 @@ async fn eight_claimers_never_exceed_the_capacity_and_start_each_repository_once
     let held = "SELECT count(*) FROM migration_slots WHERE repository_id IS NOT NULL";
     assert_eq!(client.query_one(held, &[]).await.unwrap().get::<_, i64>(0), 0, "no slot is leaked");
     Arc::into_inner(stack).unwrap().stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_lists_in_the_settings_cost_a_claim_nothing() {
+    let stack = stack().await.unwrap();
+    let rows = "INSERT INTO container_repositories (path, plan, created_at)
+        SELECT CASE WHEN n <= 3000 THEN 'denied0/image' ELSE 'open/image' END || n, 'plan0', now() - interval '1 day'
+        FROM generate_series(1, 4000) AS n";
+    suite::sql(&stack, rows).await.unwrap();
+    // Outside of a transaction: rows whose pages are known to be seen by everybody are not fetched.
+    suite::sql(&stack, "VACUUM ANALYZE container_repositories").await.unwrap();
+    let explained = Explained::new(suite::data_api(&stack, WRITER_ARN, WRITER_SECRET_ARN, DATABASE));
+    let claims = Store::<Claim>::new(Writer::new(explained.clone()));
+    let mut pages = Vec::new();
+    for names in [1, 1000] {
+        for column in ["denied_root_namespaces", "target_plans"] {
+            let name = if column == "target_plans" { "plan" } else { "denied" };
+            let list = format!(
+                "UPDATE migration_settings SET {column} = ARRAY(SELECT '{name}' || n FROM generate_series(0, {}) AS n)",
+                names - 1
+            );
+            suite::sql(&stack, &list).await.unwrap();
+        }
+        // What it reports is swallowed: no row seems to be due.
+        claims.claim_next(AttemptId::new(Uuid::new_v4()), deadline()).await.unwrap();
+        pages.push(explained.pages());
+    }
+    // Each plan's rows begin at a place of their own in the index: that much is for the longest list of plans.
+    assert!(pages[1] < pages[0] + 4 * 1000, "{pages:?} pages with one name and with a thousand");
+    let started = "SELECT count(*) FROM container_repositories WHERE migration_state = 'pre_importing'";
+    let started = primary(&stack).await.unwrap().query_one(started, &[]).await.unwrap();
+    assert_eq!(started.get::<_, i64>(0), 2, "each claim took a row");
+    stack.stop().await.unwrap();
 }
 
 /// A failure notification that waits for the row's lock while `meanwhile` is done to the row and committed.

@@ -91,7 +91,8 @@ async fn eight_enqueuers_never_have_more_than_25_in_progress_and_start_each_of_5
     assert_eq!((attempts.len(), asked.len()), (2 * REPOSITORIES, 2 * REPOSITORIES));
     assert!(asked.iter().all(|(id, answered)| attempts.contains(id) && *answered == Some(202)), "{asked:?}");
     assert_eq!(asked.iter().map(|(id, _)| id).collect::<BTreeSet<_>>().len(), asked.len());
-    let whole = "SELECT count(*) FROM container_repositories WHERE version = 5 AND retries_count = 0";
+    let whole =
+        "SELECT count(*) FROM container_repositories WHERE version % 1048576 = 4 AND retries_count = 0";
     assert_eq!(client.query_one(whole, &[]).await.unwrap().get::<_, i64>(0), REPOSITORIES as i64);
     let (old, new) = (stack.old_storage().unwrap(), stack.registry().unwrap().new_storage());
     for path in &paths {

@@ -8,6 +8,7 @@ mod chaos;
 mod claims;
 mod conformance;
 mod direct;
+mod explained;
 mod faults;
 mod fleet;
 mod gateway;

@@ -38,10 +38,7 @@ async fn a_notification_that_outruns_the_replica_is_accepted() {
     let started = stack.client().start("group/small").await.unwrap();
     assert_eq!(started.status(), StatusCode::ACCEPTED);
     let started: Value = started.json().await.unwrap();
-    assert_eq!(
-        (started["migration_state"].as_str(), started["version"].as_i64()),
-        (Some("pre_importing"), Some(2))
-    );
+    assert_eq!((started["migration_state"].as_str(), suite::changes(&started)), (Some("pre_importing"), 1));
 
     let on_the_reader = stack.client().status("group/small").await.unwrap();
     assert_eq!(

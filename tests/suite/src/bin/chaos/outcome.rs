@@ -16,10 +16,10 @@ use crate::plan::{Fate, Plan};
 
 /// Each repository's end, and how often the driver counted a failure of it.
 const ENDS: &str = "
-    SELECT c.path, c.migration_state, c.skipped_reason::integer, c.retries_count::bigint, c.version,
+    SELECT c.path, c.migration_state, c.skipped_reason::integer, c.retries_count::bigint, c.version % 1048576,
         count(*) FILTER (WHERE t.event = 'abort_import'),
         count(*) FILTER (WHERE t.event = 'abort_import_uncounted'),
-        1 + count(*) FILTER (WHERE t.applied)
+        count(*) FILTER (WHERE t.applied)
     FROM container_repositories AS c LEFT JOIN migration_transitions AS t ON t.repository_id = c.id
     GROUP BY c.id ORDER BY c.path";
 
@@ -97,7 +97,7 @@ impl Outcome {
                 say(format!("{retries} retries, {aborts} counted aborts, {failed} failed imports"));
             }
             if version != versions {
-                say(format!("version {version} after {} transitions", versions - 1));
+                say(format!("{version} changes after {versions} transitions"));
             }
             if matches!(fate, Fate::Done | Fate::Fails(_))
                 && let Err(error) = verify(&registry.old_storage(), &registry.new_storage(), &path)

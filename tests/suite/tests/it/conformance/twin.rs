@@ -1,7 +1,7 @@
 //! Two databases that hold the same, one behind each transport.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -23,12 +23,19 @@ const OTHER: &str = "other";
 pub const RAISE: &str = "CREATE FUNCTION refuse(code text) RETURNS text LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = code; END $$";
 
+/// A statement that was sent.
+struct Sent {
+    name: &'static str,
+    sql: &'static str,
+    parameters: Vec<(&'static str, Value)>,
+}
+
 /// Sends each statement over both transports and gives what both answer; where they differ, the test fails.
 #[derive(Clone)]
 pub struct Twin {
     data_api: Arc<DataApi>,
     direct: Arc<Direct>,
-    sent: Arc<Mutex<BTreeSet<String>>>,
+    sent: Arc<Mutex<Vec<Sent>>>,
     reading: (Arc<DataApi>, Arc<Direct>),
 }
 
@@ -77,7 +84,26 @@ impl Twin {
 
     /// The names of the statements that were sent.
     pub fn sent(&self) -> BTreeSet<String> {
-        self.sent.lock().unwrap().clone()
+        self.sent.lock().unwrap().iter().map(|sent| sent.name.to_owned()).collect()
+    }
+
+    /// What the planner takes each statement that was sent to cost, as the primary's database is now; of several
+    /// sendings the dearest.
+    pub async fn costs(&self) -> BTreeMap<&'static str, f64> {
+        let sent = std::mem::take(&mut *self.sent.lock().unwrap());
+        let mut costs = BTreeMap::new();
+        for Sent { name, sql, parameters } in &sent {
+            // The transport takes what lives as long as the process.
+            let sql = Box::leak(format!("EXPLAIN (FORMAT JSON) {sql}").into_boxed_str());
+            let call = Call { name, sql, parameters };
+            let plan = self.data_api.execute(call, Instant::now() + Duration::from_secs(10)).await.unwrap();
+            let plan: Json = serde_json::from_str(&plan[0]).unwrap();
+            let cost = plan[0]["Plan"]["Total Cost"].as_f64().unwrap();
+            let dearest: &mut f64 = costs.entry(*name).or_default();
+            *dearest = dearest.max(cost);
+        }
+        *self.sent.lock().unwrap() = sent;
+        costs
     }
 
     /// A code means the same however it comes.
@@ -138,7 +164,8 @@ impl Twin {
 #[async_trait]
 impl Transport for Twin {
     async fn execute(&self, call: Call<'_>, deadline: Instant) -> Result<Vec<String>, Failure> {
-        self.sent.lock().unwrap().insert(call.name.to_owned());
+        let Call { name, sql, parameters } = call;
+        self.sent.lock().unwrap().push(Sent { name, sql, parameters: parameters.to_vec() });
         let one = self.data_api.execute(call, deadline).await;
         let other = self.direct.execute(call, deadline).await;
         match (&one, &other) {

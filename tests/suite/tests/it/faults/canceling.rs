@@ -138,7 +138,7 @@ async fn a_guard_that_does_not_hear_of_its_cancelation_leaves_the_row_and_counts
     let again: Vec<&Canceling> = unheard.into_iter().filter(|fault| !fault.canceled).collect();
     for fault in &again {
         let row = row(&stack, &fault.name).await.unwrap();
-        assert_eq!((&row["migration_state"], &row["version"]), (&json!("pre_importing"), &json!(2)), "{row}");
+        assert_eq!((&row["migration_state"], suite::changes(&row)), (&json!("pre_importing"), 1), "{row}");
     }
 
     let summary = guarded_later(&stack, 2).await;

@@ -194,12 +194,16 @@ impl Play {
         let path = self.path(world, one);
         let told = self.manage.remove(&path, until).await?.context("there is such a repository")?;
         let before = &world.rows[one].repository;
-        ensure!((told.removed, &told.row) == (!before.migration_state.is_in_progress(), before), "{told:?}");
+        let mut after = before.clone();
+        after.version += i64::from(told.removed);
+        ensure!((told.removed, &told.row) == (!before.migration_state.is_in_progress(), &after), "{told:?}");
         if told.removed {
             let again = Registration { path: path.clone(), tags_count: None, plan: None, priority: 0 };
             ensure!(self.manage.register(&[again], Uuid::new_v4(), until).await? == 1);
             let repository = self.rows().await?.pop().context("it is there")?;
-            ensure!((&repository.path, repository.version) == (&path, 1), "{repository:?}");
+            ensure!(repository.path == path, "{repository:?}");
+            // Above all that the former row had, so that no caller takes the one for the other.
+            ensure!(repository.version > after.version, "{repository:?} after {after:?}");
             world.rows.remove(one);
             world.rows.push(Row { repository, change: None, waits: false });
             world.lines.retain(|line| line.path != path.as_str());
