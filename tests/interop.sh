@@ -3,13 +3,14 @@
 # tests/demo.sh, and pulled from the new storage by the same tools with the same digests.
 #
 # usage: tests/interop.sh
-# Installs docker-registry and skopeo where they are missing (apt-get, as root or through sudo). Leaves nothing.
+# Installs skopeo where it is missing (apt-get, as root or through sudo), and unpacks docker-registry into target/tools.
+# Leaves nothing that runs.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 . tests/registry/outside.sh
 echo "Building (a minute or two the first time)" >&2
-cargo build --locked --quiet -p local-registry --bins --target-dir target
+cargo build --locked --quiet --workspace --bins --target-dir target
 
 # Something to push: a storage of real images, served by docker-registry.
 target/debug/local-registry make-storage "$work/made" --repositories 12 >/dev/null

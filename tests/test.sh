@@ -70,17 +70,9 @@ stage_doctests() {
     cargo test $all --doc --no-fail-fast
 }
 
-# What this tree's processes have left running. A keeper may take a moment.
+# What this tree's processes have left running.
 stage_leftovers() {
-    rounds=0
-    while pgrep -f "$PWD/target/debug/|postgres-pair-[A-Za-z0-9]*/(writer|reader|template)" >target/leftovers; do
-        rounds=$((rounds + 1))
-        if [ "$rounds" -gt 50 ]; then
-            xargs ps -o pid,args -p <target/leftovers
-            return 1
-        fi
-        sleep 0.1
-    done
+    tests/leftovers.sh "$PWD/target/debug/" /postgres-pair-
 }
 
 for stage in $stages; do

@@ -4,7 +4,8 @@
 #   2. local-registry migrates a storage that docker-registry wrote and skopeo filled;
 #   3. what it migrated is pulled from it, and from docker-registry on the new storage, with the same digests;
 #   4. skopeo pushes to it.
-# Installs docker-registry and skopeo where they are missing (apt-get, as root or through sudo). Leaves nothing.
+# Installs skopeo where it is missing (apt-get, as root or through sudo), and unpacks docker-registry into target/tools.
+# Leaves nothing that runs.
 set -euo pipefail
 cd "$(dirname "$0")"
 

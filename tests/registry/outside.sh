@@ -1,19 +1,28 @@
 # Debian's docker-registry and skopeo, for scripts that compare with them: to be sourced by bash, under
 # "set -euo pipefail". Sets $work, a folder that goes with the script, and ends what is listed in $pids.
 
-# Installs docker-registry and skopeo where they are missing (apt-get, as root or through sudo).
+# Installs skopeo where it is missing (apt-get, as root or through sudo). Debian's docker-registry is unpacked into
+# target/tools and not installed: its package would enable and start a service on this machine.
 install_missing() {
+    local tools as_root=()
+    tools=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/target/tools/docker-registry
+    PATH=$PATH:$tools/usr/bin
     command -v docker-registry >/dev/null && command -v skopeo >/dev/null && return
-    local as_root=()
     if [ "$(id -u)" != 0 ]; then
         if ! sudo -n true 2>/dev/null; then
-            echo "Please run: sudo apt-get install -y docker-registry skopeo" >&2
+            echo "Please run: sudo apt-get update && sudo apt-get install -y skopeo" >&2
             return 1
         fi
         as_root=(sudo -n)
     fi
     "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq docker-registry skopeo
+    command -v skopeo >/dev/null ||
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq skopeo
+    if ! command -v docker-registry >/dev/null; then
+        rm -rf "$tools"
+        mkdir -p "$tools"
+        (cd "$tools" && apt-get download -qq docker-registry && dpkg-deb -x docker-registry_*.deb . && rm docker-registry_*.deb)
+    fi
 }
 install_missing >&2
 

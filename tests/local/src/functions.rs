@@ -1,5 +1,6 @@
 //! A set of functions behind one cargo lambda: started, watched over, invoked, ended.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -17,7 +18,9 @@ use crate::function::{Environment, Function};
 use crate::gateway::Gateway;
 use crate::worker::{Recipe, end, platform_environment, tail, tell};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A function whose processes have ended so often, all of them, does not stay up.
+const DEATHS: usize = 3;
 const ROUND: Duration = Duration::from_millis(100);
 
 /// Running functions. Dropping the set ends them.
@@ -34,7 +37,8 @@ pub struct FunctionSet {
 #[derive(Debug, Default)]
 struct Workers {
     ended: bool,
-    restarts: usize,
+    /// How many processes of a function died and were started again.
+    deaths: BTreeMap<Function, usize>,
     processes: Vec<(Recipe, Child)>,
 }
 
@@ -51,7 +55,7 @@ pub(crate) struct SetPlan<'a> {
 impl FunctionSet {
     /// Starts cargo lambda and the processes, and waits until each function with a route answers.
     pub(crate) async fn start(plan: SetPlan<'_>) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(plan.logs)?;
+        std::fs::create_dir_all(plan.logs).with_context(|| format!("cannot make {}", plan.logs.display()))?;
         let log = plan.logs.join("cargo-lambda.log");
         let (folder, gateway) = if plan.functions.is_empty() {
             (PathBuf::new(), Gateway::absent(plan.port, plan.keeper))
@@ -82,7 +86,7 @@ impl FunctionSet {
             }
         }
         for (function, _) in plan.functions {
-            set.until_it_answers(function).await?;
+            set.until_it_answers(function, plan.instances).await?;
         }
         Ok(set)
     }
@@ -111,7 +115,7 @@ impl FunctionSet {
 
     /// How many processes died and were started again.
     pub fn restarts(&self) -> usize {
-        lock(&self.workers).restarts
+        lock(&self.workers).deaths.values().sum()
     }
 
     /// Invokes a function with an event, as a schedule or a console would, and says what it answered.
@@ -175,21 +179,41 @@ impl FunctionSet {
         self.logs.join(format!("{}.log", function.name()))
     }
 
-    async fn until_it_answers(&self, function: Function) -> anyhow::Result<()> {
+    fn tail(&self, function: Function) -> String {
+        let log = self.log_path(function);
+        format!("{}:\n{}", log.display(), tail(&log))
+    }
+
+    /// Waits until a function answers. A process may die on a busy machine: another takes its place.
+    async fn until_it_answers(&self, function: Function, instances: usize) -> anyhow::Result<()> {
         let Some((method, path)) = function.probe() else { return Ok(()) };
         let deadline = Instant::now() + PATIENCE;
         let method = reqwest::Method::from_bytes(method.as_bytes())?;
         loop {
-            if self.restarts() > 0 {
-                bail!("{} does not stay up:\n{}", function.name(), tail(&self.log_path(function)));
+            let deaths = lock(&self.workers).deaths.clone();
+            if let Some((dying, times)) = does_not_stay_up(&deaths, instances) {
+                bail!(
+                    "{} does not stay up, {times} processes of it ended: {}",
+                    dying.name(),
+                    self.tail(dying)
+                );
             }
             let probe = self.http.request(method.clone(), format!("{}{path}", self.base_url()));
             let asked = probe.body("{}").timeout(Duration::from_secs(2)).send().await;
             match asked {
                 Ok(answer) if answer.status() == reqwest::StatusCode::UNAUTHORIZED => return Ok(()),
-                _ if Instant::now() > deadline => {
-                    let log = tail(&self.log_path(function));
-                    bail!("{} does not answer ({asked:?}):\n{log}", function.name());
+                asked if Instant::now() > deadline => {
+                    let how = match asked {
+                        Ok(answer) => format!("it answered {}", answer.status()),
+                        Err(error) => format!("{:#}", anyhow::Error::from(error)),
+                    };
+                    let (waited, (dying, times)) =
+                        (function.name(), most_deaths(&deaths).unwrap_or((function, 0)));
+                    bail!(
+                        "{waited} does not answer ({how}), and {times} processes of {} ended: {}",
+                        dying.name(),
+                        self.tail(dying)
+                    );
                 }
                 _ => tokio::time::sleep(Duration::from_millis(20)).await,
             }
@@ -211,10 +235,10 @@ async fn watch(workers: Arc<Mutex<Workers>>, keeper: Arc<Keeper>) {
         if workers.ended {
             return;
         }
-        let mut died = 0;
+        let mut died = Vec::new();
         for (recipe, child) in &mut workers.processes {
             let Ok(Some(status)) = child.try_wait() else { continue };
-            died += 1;
+            died.push(recipe.function);
             tracing::warn!(function = recipe.function.name(), %status, "a function's process ended; starting another");
             let again = keeper.forget(child.id()).and_then(|()| recipe.spawn(&keeper));
             match again {
@@ -222,10 +246,43 @@ async fn watch(workers: Arc<Mutex<Workers>>, keeper: Arc<Keeper>) {
                 Err(error) => tracing::error!(%error, "a function's process could not be started again"),
             }
         }
-        workers.restarts += died;
+        for function in died {
+            *workers.deaths.entry(function).or_default() += 1;
+        }
     }
+}
+
+/// The function whose processes end again and again, and how many did.
+fn does_not_stay_up(deaths: &BTreeMap<Function, usize>, instances: usize) -> Option<(Function, usize)> {
+    most_deaths(deaths).filter(|(_, times)| *times >= DEATHS * instances)
+}
+
+fn most_deaths(deaths: &BTreeMap<Function, usize>) -> Option<(Function, usize)> {
+    deaths.iter().max_by_key(|(_, times)| **times).map(|(function, times)| (*function, *times))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::does_not_stay_up;
+    use crate::function::Function::{EnqueueMigrations, MigrationStatus, StartMigration};
+
+    #[test]
+    fn names_the_function_that_dies_and_bears_a_death() {
+        for (deaths, named) in [
+            (vec![], None),
+            (vec![(MigrationStatus, 1)], None),
+            (vec![(MigrationStatus, 5), (StartMigration, 5)], None),
+            (vec![(MigrationStatus, 1), (StartMigration, 6)], Some((StartMigration, 6))),
+            (vec![(EnqueueMigrations, 7), (StartMigration, 6)], Some((EnqueueMigrations, 7))),
+        ] {
+            let deaths: BTreeMap<_, _> = deaths.into_iter().collect();
+            assert_eq!(does_not_stay_up(&deaths, 2), named, "{deaths:?}");
+        }
+    }
 }

@@ -39,7 +39,7 @@ impl Gateway {
         log: &Path,
         keeper: &Arc<Keeper>,
     ) -> anyhow::Result<Self> {
-        let output = File::create(log)?;
+        let output = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let child = Command::new(cargo_lambda()?)
             .args(["lambda", "watch", "--only-lambda-apis", "--ignore-changes"])
             .args(["--timeout", REQUEST_SECONDS])

@@ -3,6 +3,8 @@
 //!
 //! [`Stack`] owns all of it and ends all of it. Which reader it has is its [`Topology`].
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod binaries;
 mod client;
 mod database;
@@ -11,14 +13,16 @@ mod functions;
 mod gateway;
 mod names;
 mod options;
+pub mod output;
 mod secrets;
+pub mod source;
 mod stack;
 mod stack_file;
 mod ticker;
 mod witness;
 mod worker;
 
-pub use binaries::functions as built_functions;
+pub use binaries::{cargo_lambda, functions as built_functions, workspace};
 pub use client::Client;
 pub use function::{Environment, Function};
 pub use functions::FunctionSet;
@@ -29,7 +33,7 @@ pub use names::{
 pub use options::{RegistryChoice, StackOptions, Topology};
 pub use secrets::SecretStore;
 pub use stack::{Proxies, Stack};
-pub use stack_file::{Announcement, StackFile};
+pub use stack_file::{Announcement, Place, StackFile};
 pub use ticker::Ticker;
 pub use witness::{Row, Sighting, Witness};
 

@@ -1,13 +1,17 @@
 //! The `local` command: the stack by hand, its replica's lag, and the main job watched live.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod demo;
 mod lag;
+mod list_storage;
 mod signals;
 mod up;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use local::output::note;
 
 /// Brings the registry migration driver up on this machine, on real parts.
 #[derive(Parser)]
@@ -23,6 +27,8 @@ enum Command {
     Up(up::Up),
     /// Make the running stack's reader stale, or let it catch up.
     Lag(lag::Lag),
+    /// Print a registry storage's container repositories, ready to be registered.
+    ListStorage(list_storage::ListStorage),
     /// Migrate a whole registry and show that no notification is lost to a stale replica.
     Demo(demo::Demo),
 }
@@ -33,14 +39,17 @@ async fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_max_level(tracing::Level::WARN)
         .without_time()
+        // It would panic where standard error cannot be written to.
+        .log_internal_errors(false)
         .init();
     let done = match Cli::parse().command {
         Command::Up(up) => up.run().await,
         Command::Lag(lag) => lag.run().await,
+        Command::ListStorage(list) => list.run(),
         Command::Demo(demo) => demo.run().await,
     };
     done.unwrap_or_else(|error| {
-        eprintln!("local: {error:#}");
+        note(format_args!("local: {error:#}"));
         ExitCode::FAILURE
     })
 }

@@ -26,7 +26,9 @@ impl Signals {
 
     /// What `work` yields, or None when a signal came first; the work is dropped then.
     pub(crate) async fn or<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        // What a signal has broken off is not told as a failure.
         tokio::select! {
+            biased;
             () = self.received() => None,
             done = work => Some(done),
         }

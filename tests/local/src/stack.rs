@@ -27,7 +27,7 @@ use crate::options::{RegistryChoice, StackOptions, Topology};
 use crate::secrets::SecretStore;
 use crate::ticker::Ticker;
 use crate::witness::Witness;
-use crate::{database, stack_file::StackFile};
+use crate::{database, source, stack_file::StackFile};
 
 /// Everything the driver runs on, and the driver. Owns it all and ends it all: when stopped, when dropped, and
 /// when its process is killed.
@@ -46,6 +46,7 @@ pub struct Stack {
     surroundings: Surroundings,
     access: Access,
     registry_public_key: String,
+    registry_certificate: String,
     notification_url: String,
     options: StackOptions,
     sets: AtomicUsize,
@@ -174,6 +175,7 @@ impl Stack {
             surroundings,
             access,
             registry_public_key: keys.public_key_pem.clone(),
+            registry_certificate: keys.certificate_pem.clone(),
             notification_url,
             options,
             sets: AtomicUsize::new(1),
@@ -326,6 +328,7 @@ impl Stack {
             notification_secret: self.access.notification_secret.expose_secret().to_owned(),
             operator_token: self.access.operator_token.expose_secret().to_owned(),
             registry_token_public_key: self.registry_public_key.clone(),
+            registry_token_certificate: self.registry_certificate.clone(),
             functions: self.options.functions.iter().map(|function| function.name().to_owned()).collect(),
             logs: self.folder.join("logs/0"),
             pids,
@@ -411,6 +414,9 @@ async fn registry(
         std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(path)
     };
+    if let Some(given) = old_storage {
+        source::open(given)?;
+    }
     let mut config =
         local_registry::Config::new(storage(old_storage, "old")?, storage(new_storage, "new")?, token);
     config.notification = Some(notification);

@@ -1,12 +1,15 @@
 //! `local up`: the stack until it is stopped.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use local::local_registry::StepTime;
-use local::{Announcement, RegistryChoice, Stack, StackOptions, Topology};
+use local::output::{note, say};
+use local::{
+    Place, RegistryChoice, Stack, StackFile, StackOptions, Topology, cargo_lambda, source, workspace,
+};
 
 use crate::signals::Signals;
 
@@ -66,39 +69,59 @@ impl Up {
 
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let mut signals = Signals::take()?;
+        let place = Place::take()?;
+        let found = self.storage.as_deref().map(source::open_with_repositories).transpose()?;
         let Some(stack) = signals.or(Stack::start(self.options())).await else {
             return Ok(ExitCode::SUCCESS);
         };
         let stack = stack?;
-        if self.storage.is_some() {
-            let storage = stack.old_storage()?;
-            stack.register(&storage.repositories()?).await?;
+        if let Some((_, repositories)) = found {
+            stack.register(&repositories).await?;
         }
         let ticking = !self.no_schedule && !self.no_functions;
         let ticker = ticking.then(|| stack.tick_every(TICK));
-        keep(&stack, &mut signals).await?;
+        let kept = keep(&stack, place, &mut signals).await;
         drop(ticker);
         stack.stop().await?;
+        kept?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
 /// Announces the stack and waits until the command is told to end.
-pub(crate) async fn keep(stack: &Stack, signals: &mut Signals) -> anyhow::Result<()> {
+pub(crate) async fn keep(stack: &Stack, place: Place, signals: &mut Signals) -> anyhow::Result<()> {
     let description = stack.describe().await;
-    let announcement = Announcement::write(&description, &stack.common_environment())?;
-    println!("{}", serde_json::to_string(&description)?);
-    let environment = announcement.environment_file().display().to_string();
-    let port = description.base_url.rsplit(':').next().unwrap_or("9000");
+    let announcement = place.announce(&description, &stack.common_environment())?;
+    say(serde_json::to_string(&description)?)?;
     if description.functions.is_empty() {
-        eprintln!(
-            "No function runs yet. To compile and run them from the sources, all with one environment:\n  \
-             cargo lambda watch --concurrency 8 --invoke-port {port} --env-file {environment}\n\
-             Ctrl-C ends the stack."
-        );
+        note(by_hand(&description, &announcement.environment_file())?);
     } else {
-        eprintln!("The functions run under cargo lambda at {}. Ctrl-C ends the stack.", description.base_url);
+        let url = &description.base_url;
+        note(format_args!("The functions run under cargo lambda at {url}. Ctrl-C ends the stack."));
     }
     signals.received().await;
+    note("Ending the stack …");
     Ok(())
+}
+
+/// How to run the functions in another terminal, in commands to paste.
+fn by_hand(stack: &StackFile, environment: &Path) -> anyhow::Result<String> {
+    let url = &stack.base_url;
+    let port = url.rsplit(':').next().unwrap_or("9000");
+    let (folder, program) = (quoted(workspace()), quoted(&cargo_lambda()?));
+    Ok(format!(
+        "No function runs yet, and no schedule ticks. To compile and run the functions from the sources, all with one \
+         environment:\n  \
+         cd {folder} && {program} lambda watch --concurrency 8 --invoke-port {port} --env-file {}\n\
+         A round of what is scheduled, once they run:\n  \
+         for function in enqueue-migrations guard-migrations observe-migrations; do \
+         curl -sS -d '{{}}' {url}/2015-03-31/functions/$function/invocations; echo; done\n\
+         Ctrl-C ends the stack.",
+        quoted(environment)
+    ))
+}
+
+/// One word to a shell.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
 }

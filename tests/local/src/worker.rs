@@ -25,7 +25,11 @@ pub(crate) struct Recipe {
 impl Recipe {
     /// Starts a process that is told the recipe's environment and nothing of ours.
     pub(crate) fn spawn(&self, keeper: &Keeper) -> anyhow::Result<Child> {
-        let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .with_context(|| format!("cannot write {}", self.log.display()))?;
         let child = Command::new(&self.program)
             .env_clear()
             .envs(&self.environment)

@@ -2,14 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy sees the helpers of a test as ordinary code")]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use local::postgres_pair::replay;
 use local::{Function, StackFile};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio_postgres::NoTls;
@@ -21,22 +22,31 @@ struct Up {
     announced: TempDir,
 }
 
+/// A folder that PostgreSQL, which may run under another account, can get through.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+/// The command, with its announcement in `announced`.
+fn local(announced: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
+    command.env("LOCAL_FOLDER", announced).stdin(Stdio::null());
+    command
+}
+
 impl Up {
     fn start(arguments: &[&str]) -> Self {
-        let temporary = tempfile::tempdir().unwrap();
-        // PostgreSQL may run under another account, which has to get through.
-        std::fs::set_permissions(temporary.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let announced = tempfile::tempdir().unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_local"))
-            .arg("up")
-            .args(arguments)
-            .env("TMPDIR", temporary.path())
-            .env("LOCAL_FOLDER", announced.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Self { child, temporary, announced }
+        Self::start_with(arguments, |_| {})
+    }
+
+    fn start_with(arguments: &[&str], change: impl FnOnce(&mut Command)) -> Self {
+        let (temporary, announced) = (folder(), tempfile::tempdir().unwrap());
+        let mut command = local(announced.path());
+        command.arg("up").args(arguments).env("TMPDIR", temporary.path()).stdout(Stdio::piped());
+        change(&mut command);
+        Self { child: command.spawn().unwrap(), temporary, announced }
     }
 
     fn until_ready(&mut self) -> StackFile {
@@ -51,8 +61,7 @@ impl Up {
 
     /// What the command says where it does not do it.
     fn lag_refused(&self, what: &str) -> Option<String> {
-        let mut lag = Command::new(env!("CARGO_BIN_EXE_local"));
-        let done = lag.args(["lag", what]).env("LOCAL_FOLDER", self.announced.path()).output().unwrap();
+        let done = local(self.announced.path()).args(["lag", what]).output().unwrap();
         (!done.status.success()).then(|| String::from_utf8(done.stderr).unwrap())
     }
 
@@ -142,13 +151,20 @@ async fn the_stack_answers_obeys_lag_and_leaves_nothing_at_sigterm() {
     up.lag("pause");
     insert(&stack.writer_dsn, "group/image").await;
     assert_eq!((count(&stack.writer_dsn).await, count(&stack.reader_dsn).await), (1, 0));
-    up.lag("resume");
-    replay::delay(&stack.reader_dsn, Duration::ZERO).await.unwrap();
+    // No lag is no pause either.
+    up.lag("0");
     let deadline = Instant::now() + Duration::from_secs(20);
     while count(&stack.reader_dsn).await == 0 {
         assert!(Instant::now() < deadline, "the reader does not catch up");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+
+    let second = local(up.announced.path()).arg("up").output().unwrap();
+    let refusal = String::from_utf8(second.stderr).unwrap();
+    assert!(!second.status.success() && refusal.contains("another stack has its files"), "{refusal}");
+    let certificate = std::fs::read_to_string(up.announced.path().join("registry-token.pem")).unwrap();
+    assert_eq!(certificate, stack.registry_token_certificate);
+    assert!(certificate.starts_with("-----BEGIN CERTIFICATE-----"));
 
     let announced = up.announced.path().join("stack.json");
     assert!(announced.exists());
@@ -199,6 +215,99 @@ fn ctrl_c_in_the_middle_of_the_start_leaves_nothing() {
     assert!(!pids.is_empty());
     up.signal(Signal::SIGINT);
     up.until_nothing_is_left(&pids);
+}
+
+#[test]
+fn ctrl_c_while_files_are_copied_tells_of_no_failure() {
+    // A cp that waits until it is let go on.
+    let programs = folder();
+    let (begun, go) = (programs.path().join("begun"), programs.path().join("go"));
+    let script = format!(
+        "#!/bin/sh\n: >{}\nuntil [ -e {} ]; do sleep 0.02; done\nexec /bin/cp \"$@\"\n",
+        begun.display(),
+        go.display()
+    );
+    let cp = programs.path().join("cp");
+    std::fs::write(&cp, script).unwrap();
+    std::fs::set_permissions(&cp, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", programs.path().display(), std::env::var("PATH").unwrap());
+    let mut up = Up::start_with(&["--no-functions"], |command| {
+        // As at a terminal, which signals the whole group.
+        command.env("PATH", path).process_group(0).stderr(Stdio::piped());
+    });
+    until("a copy is being made", || begun.exists());
+    killpg(Pid::from_raw(up.child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    std::fs::write(&go, "").unwrap();
+    up.until_nothing_is_left(&[]);
+    let mut told = String::new();
+    up.child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    assert!(!told.contains("failed"), "{told}");
+}
+
+#[test]
+fn the_printed_command_runs_when_it_is_pasted() {
+    let mut up = Up::start_with(&["--no-functions"], |command| {
+        command.stderr(Stdio::piped());
+    });
+    up.until_ready();
+    let lines = BufReader::new(up.child.stderr.take().unwrap()).lines();
+    let told: Vec<String> =
+        lines.map(Result::unwrap).take_while(|line| !line.contains("Ctrl-C ends")).collect();
+    assert!(told.iter().any(|line| line.contains("no schedule ticks")), "{told:?}");
+    let command = told.iter().find(|line| line.contains("lambda watch")).unwrap();
+    // Another terminal knows nothing of where cargo-lambda was put.
+    let pasted = Command::new("sh")
+        .args(["-c", &format!("{command} --help")])
+        .current_dir("/")
+        .env("PATH", "/usr/bin:/bin")
+        .output()
+        .unwrap();
+    assert!(pasted.status.success(), "{command}: {pasted:?}");
+    up.signal(Signal::SIGTERM);
+    up.until_nothing_is_left(&[]);
+}
+
+#[test]
+fn what_cannot_be_done_is_told_with_its_path() {
+    let announced = tempfile::tempdir().unwrap();
+    for (arguments, variable, path) in [
+        (&["up", "--storage", "/nonexistent"][..], None, "/nonexistent"),
+        (&["demo", "--storage", "/nonexistent"], None, "/nonexistent"),
+        (&["list-storage", "/nonexistent"], None, "/nonexistent"),
+        (&["lag", "0"], None, "stack.json"),
+        (&["up"], Some(("LOCAL_FOLDER", "/proc/nowhere")), "/proc/nowhere"),
+        (&["up", "--no-functions"], Some(("TMPDIR", "/nonexistent")), "/nonexistent"),
+    ] {
+        let refused = local(announced.path()).args(arguments).envs(variable).output().unwrap();
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success() && told.contains(path), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_and_a_closed_pipe_too() {
+    let storage = tempfile::tempdir().unwrap();
+    let image = local::local_registry::storage::ImageOptions::small(1);
+    local::local_registry::storage::Storage::new(storage.path())
+        .write_image("group/image", &["v1", "v2"], &image)
+        .unwrap();
+    let list = |out: Stdio| {
+        let mut command = local(storage.path());
+        command.arg("list-storage").arg(storage.path()).stdout(out).stderr(Stdio::piped());
+        command.spawn().unwrap().wait_with_output().unwrap()
+    };
+    let listed = String::from_utf8(list(Stdio::piped()).stdout).unwrap();
+    assert_eq!(listed, "{\"path\":\"group/image\",\"tags_count\":2}\n");
+
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (read, written) = std::io::pipe().unwrap();
+    drop(read);
+    for out in [Stdio::from(full), Stdio::from(written)] {
+        let ended = list(out);
+        let told = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{told}");
+        assert!(told.contains("cannot write to standard output"), "{told}");
+    }
 }
 
 #[test]

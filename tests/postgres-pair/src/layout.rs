@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -44,7 +45,8 @@ pub(crate) fn create(
 }
 
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    run(Command::new("cp").arg("-a").arg(from).arg(to))
+    // In a group of its own: a Ctrl-C at the terminal is its owner's to handle.
+    run(Command::new("cp").arg("-a").arg(from).arg(to).process_group(0))
 }
 
 /// Sets up what a fresh or copied data folder is to run with.
@@ -66,11 +68,11 @@ pub(crate) fn initdb(binaries: &Binaries, server: &Server) -> anyhow::Result<()>
 /// Writes a file into the data folder, as its owner and readable to nobody else.
 pub(crate) fn write(server: &Server, name: &str, text: &str) -> anyhow::Result<()> {
     let path = server.data().join(name);
-    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-    let owner = fs::metadata(server.data())?;
-    chown(&path, Some(owner.uid()), Some(owner.gid()))?;
-    Ok(())
+    let written = fs::write(&path, text)
+        .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o600)))
+        .and_then(|()| fs::metadata(server.data()))
+        .and_then(|owner| chown(&path, Some(owner.uid()), Some(owner.gid())));
+    written.with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// What both have in common; the later line wins where the copy repeats one.
@@ -109,8 +111,9 @@ fn ask_for_passwords(server: &Server) -> anyhow::Result<()> {
 
 fn append(server: &Server, text: &str) -> anyhow::Result<()> {
     let path = server.data().join("postgresql.conf");
-    let mut file = fs::OpenOptions::new().append(true).open(&path)?;
-    file.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+    let file = fs::OpenOptions::new().append(true).open(&path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn run(command: &mut Command) -> anyhow::Result<()> {

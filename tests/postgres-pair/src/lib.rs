@@ -150,8 +150,8 @@ impl Pair {
         }
     }
 
-    /// Has the reader show each commit `lag` (to the millisecond) after it was made; zero ends that. A logical
-    /// replica knows no such delay.
+    /// Has the reader show each commit `lag` (to the millisecond) after it was made; zero ends that. Replay that is
+    /// paused goes on. A logical replica knows no such delay.
     pub async fn set_lag(&self, lag: Duration) -> anyhow::Result<()> {
         if self.replica == Replica::Logical {
             anyhow::ensure!(lag.is_zero(), "a logical replica can be paused, not delayed");

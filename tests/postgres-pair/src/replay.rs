@@ -24,12 +24,13 @@ pub async fn resume(reader_dsn: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Has each commit shown `lag` (to the millisecond) after it was made; zero ends that.
+/// Has each commit shown `lag` (to the millisecond) after it was made; zero ends that. Replay that is paused goes on.
 pub async fn delay(reader_dsn: &str, lag: Duration) -> anyhow::Result<()> {
     let reader = connect(reader_dsn).await?;
     let milliseconds = lag.as_millis();
     reader.batch_execute(&format!("ALTER SYSTEM SET recovery_min_apply_delay = '{milliseconds}ms'")).await?;
     reader.batch_execute("SELECT pg_reload_conf()").await?;
+    reader.batch_execute("SELECT pg_wal_replay_resume()").await?;
     wait_until("the lag is set", async || {
         let query = "SELECT setting FROM pg_settings WHERE name = 'recovery_min_apply_delay'";
         let row = reader.query_one(query, &[]).await?;

@@ -63,7 +63,8 @@ impl Server {
 
     /// What the server has written so far; every connection is told in it.
     pub fn log(&self) -> anyhow::Result<String> {
-        Ok(std::fs::read_to_string(self.folder.with_extension("log"))?)
+        let path = self.folder.with_extension("log");
+        std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
     /// A connection of its own as the superuser.
@@ -89,7 +90,11 @@ impl Server {
             bail!("the server on port {} already runs", self.port);
         }
         let log_path = self.folder.with_extension("log");
-        let log = OpenOptions::new().create(true).append(true).open(&log_path)?;
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log_path)
+            .with_context(|| format!("cannot write {}", log_path.display()))?;
         let child = self
             .binaries
             .command("postgres")

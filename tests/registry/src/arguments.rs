@@ -36,7 +36,7 @@ pub(crate) enum Command {
         /// The storage that was migrated to.
         new: PathBuf,
     },
-    /// Write a fresh pair of keys for signing tokens: private.pem and public.pem.
+    /// Write a fresh pair of keys for signing tokens: private.pem, public.pem, and the latter in certificate.pem.
     MakeKeys {
         /// The folder to write into.
         directory: PathBuf,

@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
+use anyhow::Context;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -39,10 +40,14 @@ const FILE: &str = "import-status.jsonl";
 
 impl Book {
     /// Reads what an earlier registry on this storage left.
-    pub(crate) fn open(new_storage: &Path) -> io::Result<Self> {
-        fs::create_dir_all(new_storage)?;
+    pub(crate) fn open(new_storage: &Path) -> anyhow::Result<Self> {
         let path = new_storage.join(FILE);
-        let text = match fs::read_to_string(&path) {
+        Self::read(new_storage, &path).with_context(|| format!("the statuses in {}", path.display()))
+    }
+
+    fn read(new_storage: &Path, path: &Path) -> io::Result<Self> {
+        fs::create_dir_all(new_storage)?;
+        let text = match fs::read_to_string(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             read => read?,
         };
@@ -56,9 +61,9 @@ impl Book {
             entries.insert(entry.path.clone(), entry);
         }
         if kept.len() != text.len() {
-            fs::write(&path, &kept)?;
+            fs::write(path, &kept)?;
         }
-        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
         Ok(Self { entries, file })
     }
 

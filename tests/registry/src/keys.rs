@@ -5,6 +5,7 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rcgen::{CertificateParams, DistinguishedName, DnType};
 use secrecy::SecretString;
 
 /// An RSA key pair, as PEM: the private key for the issuer of tokens, the public one for the registry.
@@ -14,6 +15,8 @@ pub struct SigningKeys {
     pub private_key_pem: SecretString,
     /// SubjectPublicKeyInfo, for [`crate::TokenCheck`].
     pub public_key_pem: String,
+    /// The public key in a certificate that it signs itself, as GitLab's registry wants it (`rootcertbundle`).
+    pub certificate_pem: String,
 }
 
 /// The key could not be made. The system gives no reason.
@@ -27,11 +30,21 @@ impl SigningKeys {
         let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|_| NoKey)?;
         let private: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| NoKey)?;
         let public: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(|_| NoKey)?;
+        let private_key_pem = pem("PRIVATE KEY", private.as_ref());
         Ok(Self {
-            private_key_pem: pem("PRIVATE KEY", private.as_ref()).into(),
             public_key_pem: pem("PUBLIC KEY", public.as_ref()),
+            certificate_pem: certify(&private_key_pem).map_err(|_| NoKey)?,
+            private_key_pem: private_key_pem.into(),
         })
     }
+}
+
+fn certify(private_key_pem: &str) -> Result<String, rcgen::Error> {
+    let key = rcgen::KeyPair::from_pem(private_key_pem)?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "registry-migration");
+    Ok(params.self_signed(&key)?.pem())
 }
 
 fn pem(label: &str, der: &[u8]) -> String {

@@ -47,8 +47,11 @@ async fn run(serve: Serve) -> anyhow::Result<()> {
 
 /// A line for each container repository of the old storage.
 fn compare(old: &Storage, new: &Storage) -> anyhow::Result<()> {
-    let mut different = 0;
-    for path in old.repositories()? {
+    let (repositories, mut different) = (old.repositories()?, 0);
+    if repositories.is_empty() {
+        bail!("{} holds no container repository: there is nothing to compare", old.root().display());
+    }
+    for path in repositories {
         match verify(old, new, &path) {
             Ok(verified) => say(&json!({"path": path, "equal": true, "verified": verified}))?,
             Err(error) => {
@@ -65,15 +68,23 @@ fn compare(old: &Storage, new: &Storage) -> anyhow::Result<()> {
 
 fn make_keys(directory: &Path) -> anyhow::Result<()> {
     let keys = SigningKeys::generate()?;
-    std::fs::create_dir_all(directory)?;
-    std::fs::write(directory.join("private.pem"), keys.private_key_pem.expose_secret())?;
-    std::fs::write(directory.join("public.pem"), &keys.public_key_pem)?;
-    say(&json!({"private": directory.join("private.pem"), "public": directory.join("public.pem")}))
+    std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    let write = |name: &str, pem: &str| {
+        let path = directory.join(name);
+        std::fs::write(&path, pem).with_context(|| format!("cannot write {}", path.display()))?;
+        anyhow::Ok(path)
+    };
+    say(&json!({
+        "private": write("private.pem", keys.private_key_pem.expose_secret())?,
+        "public": write("public.pem", &keys.public_key_pem)?,
+        "certificate": write("certificate.pem", &keys.certificate_pem)?,
+    }))
 }
 
 /// Prints a token as the driver makes them, to call the registry by hand.
 fn sign(token: &Token) -> anyhow::Result<()> {
-    let pem = std::fs::read(&token.private_key).context("the private key")?;
+    let pem = std::fs::read(&token.private_key)
+        .with_context(|| format!("the private key {}", token.private_key.display()))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let claims = json!({
         "aud": token.audience,
@@ -87,5 +98,5 @@ fn sign(token: &Token) -> anyhow::Result<()> {
 }
 
 fn say(line: &serde_json::Value) -> anyhow::Result<()> {
-    Ok(writeln!(std::io::stdout(), "{line}")?)
+    writeln!(std::io::stdout(), "{line}").context("cannot write to standard output")
 }

@@ -63,7 +63,9 @@ impl Registry {
     /// When the address is taken, the public key is none, or the new storage cannot be written.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let verifier = Verifier::new(&config.token).context("the token's public key")?;
-        let listener = TcpListener::bind(config.listen).await.context("the registry cannot listen")?;
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("the registry cannot listen at {}", config.listen))?;
         let desk = Arc::new(Desk::default());
         desk.max_concurrent_imports.store(config.max_concurrent_imports, Ordering::SeqCst);
         desk.migration_mode.store(config.migration_mode, Ordering::SeqCst);
@@ -193,7 +195,9 @@ impl Inner {
         let mut server = self.server.lock().await;
         self.end(&mut server, how).await;
         tokio::time::sleep(down).await;
-        let listener = TcpListener::bind(self.address).await.context("the registry cannot listen again")?;
+        let listener = TcpListener::bind(self.address)
+            .await
+            .with_context(|| format!("the registry cannot listen again at {}", self.address))?;
         let engine = Engine::open(&self.config, Arc::clone(&self.desk), self.life.child_token())?;
         self.engine.send_replace(Arc::new(engine));
         *server = Some(self.serve(listener));

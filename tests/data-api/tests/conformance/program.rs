@@ -3,6 +3,8 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -69,8 +71,7 @@ async fn the_program_serves_what_its_flags_and_its_file_say() {
     assert!(limited.await.is_err());
 
     for mut child in [by_flags, by_file] {
-        let pid = child.id().unwrap().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+        kill(Pid::from_raw(child.id().unwrap().try_into().unwrap()), Signal::SIGTERM).unwrap();
         let status = tokio::time::timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
         assert!(status.success(), "{status}");
     }

@@ -1,11 +1,12 @@
 //! How to call a stack that was left running.
 
 use local::StackFile;
+use local::output::say;
 
 /// Prints commands to copy.
-pub(crate) fn print(stack: &StackFile, path: &str) {
+pub(crate) fn print(stack: &StackFile, path: &str) -> anyhow::Result<()> {
     let StackFile { base_url, operator_token, reader_dsn, .. } = stack;
-    println!(
+    say(format_args!(
         "\nThe stack is still running. For example:\n\
          \n  TOKEN={operator_token}\
          \n  curl -s -H \"Authorization: Bearer $TOKEN\" {base_url}/migrations/status/{path}\
@@ -18,5 +19,5 @@ pub(crate) fn print(stack: &StackFile, path: &str) {
          \n  target/debug/local lag pause\
          \n  target/debug/local lag resume\
          \n  target/debug/local lag 1500\n"
-    );
+    ))
 }

@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use clap::Args;
 use local::local_registry::StepTime;
-use local::local_registry::storage::{Storage, write_sample};
-use local::{RegistryChoice, Stack, StackOptions};
+use local::local_registry::storage::write_sample;
+use local::output::note;
+use local::{Place, RegistryChoice, Stack, StackOptions, source};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
@@ -63,16 +64,11 @@ pub(crate) struct Demo {
 impl Demo {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let mut signals = Signals::take()?;
+        let place = self.keep.then(Place::take).transpose()?;
         if let Some(storage) = &self.storage {
-            ensure!(
-                !Storage::new(storage).repositories()?.is_empty(),
-                "{} holds no container repository (docker/registry/v2/repositories)",
-                storage.display()
-            );
+            source::open_with_repositories(storage)?;
         }
-        eprintln!(
-            "Starting PostgreSQL twice, the Data API, the registry, and the functions under cargo lambda …"
-        );
+        note("Starting PostgreSQL twice, the Data API, the registry, and the functions under cargo lambda …");
         let Some(stack) = signals.or(Stack::start(self.options())).await else {
             return Ok(ExitCode::from(130));
         };
@@ -82,12 +78,9 @@ impl Demo {
             return Ok(ExitCode::from(130));
         };
         let report = report?;
-        report.print();
-        if self.keep {
-            calls::print(&stack.describe().await, report.a_path());
-            keep(&stack, &mut signals).await?;
-        }
+        let shown = show(&stack, &report, place, &mut signals).await;
         stack.stop().await?;
+        shown?;
         Ok(if report.held() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
@@ -124,11 +117,11 @@ impl Demo {
         ensure!(registered == repositories, "{registered} of {repositories} repositories were registered");
         // Lag is wanted for what happens from now on: the list itself is known everywhere.
         stack.pair().wait_until_replayed().await?;
-        eprintln!(
+        note(format_args!(
             "{registered} container repositories, from the catalogue as it is before migration mode; the replica \
              shows each commit {} ms late.\n",
             self.lag
-        );
+        ));
 
         let began = Instant::now();
         let mut settings = json!({"enabled": true});
@@ -154,6 +147,19 @@ impl Demo {
     }
 }
 
+/// Shows what came of it, and leaves the stack running where there is a place to announce it.
+async fn show(
+    stack: &Stack,
+    report: &Report,
+    place: Option<Place>,
+    signals: &mut Signals,
+) -> anyhow::Result<()> {
+    report.print()?;
+    let Some(place) = place else { return Ok(()) };
+    calls::print(&stack.describe().await, report.a_path())?;
+    keep(stack, place, signals).await
+}
+
 /// Shows how it goes until every repository has come to an end, or nothing moves any more.
 async fn watch(
     stack: &Stack,
@@ -174,7 +180,7 @@ async fn watch(
         while let Ok(line) = told.try_recv() {
             screen.say(&line)?;
         }
-        screen.show(&progress);
+        screen.show(&progress)?;
         show.send_replace(progress.standing());
         last = progress;
         if last.ended() == repositories || changed.elapsed() > PATIENCE {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use local::Stack;
 use local::local_registry::storage::{Verified, verify};
 use local::local_registry::{Delivery, NotificationRecord, Status};
+use local::output::say;
 
 use super::rows::{Progress, Row};
 
@@ -144,12 +145,12 @@ impl Report {
         claims
     }
 
-    pub(crate) fn print(&self) {
+    pub(crate) fn print(&self) -> anyhow::Result<()> {
         let width = self.rows.keys().map(String::len).max().unwrap_or_default().max("repository".len());
-        println!(
+        say(format_args!(
             "\n{:width$}  {:15} {:>5} {:>8} {:>10} {:>8} {:>9} {:>8}",
             "repository", "state", "tags", "digests", "bytes", "seconds", "attempts", "retries"
-        );
+        ))?;
         for (path, row) in &self.rows {
             let (tags, digests, bytes) = match self.verified.get(path) {
                 Some(Ok(verified)) => {
@@ -158,30 +159,33 @@ impl Report {
                 Some(Err(_)) | None => ("-".to_owned(), "differs".to_owned(), "-".to_owned()),
             };
             let seconds = row.seconds.map_or("-".to_owned(), |seconds| format!("{seconds:.2}"));
-            println!(
+            say(format_args!(
                 "{path:width$}  {:15} {tags:>5} {digests:>8} {bytes:>10} {seconds:>8} {:>9} {:>8}",
                 row.state, row.attempts, row.retries
-            );
+            ))?;
         }
-        println!();
+        say("")?;
         for (path, verified) in &self.verified {
             if let Err(difference) = verified {
-                println!("DIFFERS  {path}: {difference}");
+                say(format_args!("DIFFERS  {path}: {difference}"))?;
             }
         }
         let lost = |record: &&NotificationRecord| !record.is_accepted() && !is_lost_on_purpose(record);
         for record in self.notifications.iter().filter(lost) {
-            println!("LOST     {} {}: {:?}", record.report.path, record.report.status, record.outcome);
+            say(format_args!(
+                "LOST     {} {}: {:?}",
+                record.report.path, record.report.status, record.outcome
+            ))?;
         }
         for (held, claim) in self.claims() {
-            println!("{}  {claim}", if held { "yes" } else { "NO " });
+            say(format_args!("{}  {claim}", if held { "yes" } else { "NO " }))?;
         }
-        println!(
+        say(format_args!(
             "\nThe migration took {:.1} s and {} Data API calls; {} function processes died on the way.",
             self.took.as_secs_f64(),
             self.data_api_calls,
             self.process_restarts
-        );
+        ))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use local::output::say;
 
 use super::rows::{Progress, Row};
 
@@ -47,21 +48,21 @@ impl Screen {
         Ok(Self::Bars(Box::new(Bars { all, writer, reader, states, repositories: BTreeMap::new() })))
     }
 
-    pub(crate) fn show(&mut self, progress: &Progress) {
+    pub(crate) fn show(&mut self, progress: &Progress) -> anyhow::Result<()> {
         match self {
-            Self::Bars(bars) => bars.show(progress),
+            Self::Bars(bars) => {
+                bars.show(progress);
+                Ok(())
+            }
             Self::Lines(lines) => lines.show(progress),
         }
     }
 
     /// A line of its own, which stays.
-    pub(crate) fn say(&self, line: &str) -> std::io::Result<()> {
+    pub(crate) fn say(&self, line: &str) -> anyhow::Result<()> {
         match self {
-            Self::Bars(bars) => bars.all.println(line),
-            Self::Lines(lines) => {
-                println!("{:6.1} s  {line}", lines.began.elapsed().as_secs_f64());
-                Ok(())
-            }
+            Self::Bars(bars) => Ok(bars.all.println(line)?),
+            Self::Lines(lines) => say(format_args!("{:6.1} s  {line}", lines.began.elapsed().as_secs_f64())),
         }
     }
 
@@ -108,19 +109,20 @@ impl Bars {
 }
 
 impl Lines {
-    fn show(&mut self, progress: &Progress) {
+    fn show(&mut self, progress: &Progress) -> anyhow::Result<()> {
         let elapsed = self.began.elapsed().as_secs_f64();
         for (path, Row { state, .. }) in &progress.rows {
             let before = self.seen.insert(path.clone(), state.clone());
             let before = before.as_deref().unwrap_or("default");
             if before != state {
-                println!(
+                say(format_args!(
                     "{elapsed:6.1} s  {:3}/{}  {path}: {before} -> {state}",
                     progress.ended(),
                     progress.rows.len()
-                );
+                ))?;
             }
         }
+        Ok(())
     }
 }
 

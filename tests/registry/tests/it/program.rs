@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use reqwest::Method;
 use serde_json::Value;
 
@@ -48,8 +50,7 @@ impl Served {
     }
 
     fn terminate(mut self) -> bool {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
         self.child.wait().unwrap().success()
     }
 }
@@ -71,6 +72,40 @@ fn its_help_names_every_command_and_flag() {
     for flag in ["--listen", "--max-concurrent-imports", "--notification-url", "LOCAL_REGISTRY_OLD_STORAGE"] {
         assert!(help.contains(flag), "{help}");
     }
+}
+
+#[test]
+fn what_cannot_be_read_or_written_is_told_with_its_path() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    run_well(&["make-keys", &path("")]);
+    let serve = |new: &str, listen: &str| {
+        let (old, key) = (path("old"), path("certificate.pem"));
+        run(&[
+            "serve",
+            "--old-storage",
+            &old,
+            "--new-storage",
+            new,
+            "--token-public-key",
+            &key,
+            "--listen",
+            listen,
+        ])
+    };
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let held = std::net::TcpListener::bind(&taken).unwrap();
+    for (refused, told) in [
+        (run(&["make-keys", "/proc/nowhere"]), "/proc/nowhere".to_owned()),
+        (run(&["token", "--private-key", "/nonexistent"]), "/nonexistent".to_owned()),
+        (run(&["verify", "/nonexistent", "/nonexistent"]), "/nonexistent".to_owned()),
+        (serve("/proc/nowhere", "127.0.0.1:0"), "/proc/nowhere".to_owned()),
+        (serve(&path("new"), &taken), taken.clone()),
+    ] {
+        let error = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success() && error.contains(&told), "{told}: {error}");
+    }
+    drop(held);
 }
 
 #[test]

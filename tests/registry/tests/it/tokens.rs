@@ -6,7 +6,7 @@ use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use crate::bench::{Answer, Bench, IMAGE, claims, seconds_from_now, token};
+use crate::bench::{Answer, Bench, IMAGE, claims, keys, seconds_from_now, token};
 
 async fn start_with(bench: &Bench, token: &str) -> Answer {
     let path = format!("/gitlab/v1/import/{IMAGE}/?import_type=pre");
@@ -34,6 +34,16 @@ async fn no_call_is_answered_without_a_token_and_nothing_is_begun() {
         assert!(answer.header("www-authenticate").starts_with("Bearer realm="), "{answer:?}");
     }
     bench.status(IMAGE).await.is(404);
+}
+
+#[tokio::test]
+async fn a_certificate_of_the_key_is_as_good_as_the_key() {
+    let bench = Bench::with(|config| config.token.public_key_pem.clone_from(&keys().certificate_pem)).await;
+    start_with(&bench, &token(&claims())).await.is(202);
+    let other = SigningKeys::generate().unwrap();
+    let key = EncodingKey::from_rsa_pem(other.private_key_pem.expose_secret().as_bytes()).unwrap();
+    let foreign = encode(&Header::new(Algorithm::RS256), &claims(), &key).unwrap();
+    start_with(&bench, &foreign).await.is_error(401, "UNAUTHORIZED");
 }
 
 #[tokio::test]

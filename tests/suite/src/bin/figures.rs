@@ -13,6 +13,11 @@ use anyhow::{Context, ensure};
 use local::{
     Function, Stack, StackOptions,
     local_registry::{Effect, Operation, Rule, When},
+    output::say,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
 };
 use shared::{
     endpoint::Notification,
@@ -40,7 +45,7 @@ async fn main() -> anyhow::Result<()> {
 
 /// How long `local up` takes until it says that it is ready.
 fn ready() -> anyhow::Result<()> {
-    println!("\n`local up` to ready, everything built");
+    say("\n`local up` to ready, everything built")?;
     let program = std::env::current_exe()?.with_file_name("local");
     for number in 1..=STARTS {
         let began = Instant::now();
@@ -49,10 +54,10 @@ fn ready() -> anyhow::Result<()> {
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("no output")?).read_line(&mut line)?;
         let took = began.elapsed();
-        let told = Command::new("kill").args(["-INT", &child.id().to_string()]).status()?;
+        kill(Pid::from_raw(child.id().try_into()?), Signal::SIGINT)?;
         let ended = child.wait()?;
-        ensure!(line.contains("\"ready\":true") && told.success() && ended.success(), "local up: {ended}");
-        println!("  {number}. start {:30.2} s", took.as_secs_f64());
+        ensure!(line.contains("\"ready\":true") && ended.success(), "local up: {ended}");
+        say(format_args!("  {number}. start {:30.2} s", took.as_secs_f64()))?;
     }
     Ok(())
 }
@@ -76,12 +81,16 @@ async fn cost(stack: &Stack, what: &str, before: Calls) -> anyhow::Result<()> {
     let refused = stack.client().notify("group/image", "none of the six", None).await?;
     ensure!(refused.status() == 400, "{what}: {}", refused.status());
     let after = calls(stack)?;
-    println!("  {what:58} {:8} {:8}", after.data_api - before.data_api, after.registry - before.registry);
+    say(format_args!(
+        "  {what:58} {:8} {:8}",
+        after.data_api - before.data_api,
+        after.registry - before.registry
+    ))?;
     Ok(())
 }
 
 async fn operations() -> anyhow::Result<()> {
-    println!("\nCalls per operation {:39} {:>8} {:>8}", "", "Data API", "registry");
+    say(format_args!("\nCalls per operation {:39} {:>8} {:>8}", "", "Data API", "registry"))?;
     let stack = Stack::start(StackOptions { instances: 1, ..options() }).await?;
     let accepted = Effect::Answer { status: 202, code: None, detail: None, body: None, when: When::Before };
     let client = stack.client();
@@ -158,10 +167,12 @@ async fn notifications(stack: &Stack) -> anyhow::Result<()> {
     }
     let [http_50, http_99] = percentiles(http.split_off(WARM_UP));
     let [bare_50, bare_99] = percentiles(bare.split_off(WARM_UP));
-    println!("\nA notification, applied; n = {TIMED} each, by turns {:15} {:>8}", "p50", "p99");
-    println!("  over HTTP, through cargo lambda and the function {http_50:13.2} ms {http_99:8.2} ms");
-    println!("  the bare statement, by the SDK {bare_50:31.2} ms {bare_99:8.2} ms");
-    println!("  ratio {:56.2} {:11.2}", http_50 / bare_50, http_99 / bare_99);
+    say(format_args!("\nA notification, applied; n = {TIMED} each, by turns {:15} {:>8}", "p50", "p99"))?;
+    say(format_args!(
+        "  over HTTP, through cargo lambda and the function {http_50:13.2} ms {http_99:8.2} ms"
+    ))?;
+    say(format_args!("  the bare statement, by the SDK {bare_50:31.2} ms {bare_99:8.2} ms"))?;
+    say(format_args!("  ratio {:56.2} {:11.2}", http_50 / bare_50, http_99 / bare_99))?;
     Ok(())
 }
 
@@ -176,7 +187,7 @@ fn percentiles(mut times: Vec<Duration>) -> [f64; 2] {
 
 /// What each kind of process holds, after the notifications: the largest of its kind.
 async fn memory(stack: &Stack) -> anyhow::Result<()> {
-    println!("\nResident memory, the largest process of each kind");
+    say("\nResident memory, the largest process of each kind")?;
     let mut kinds: BTreeMap<String, (usize, u64)> = BTreeMap::new();
     for (name, pid) in stack.describe().await.pids {
         let kind = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-');
@@ -187,7 +198,7 @@ async fn memory(stack: &Stack) -> anyhow::Result<()> {
         *largest = (*largest).max(resident_kib(pid)?);
     }
     for (kind, (count, kib)) in kinds {
-        println!("  {kind:54} x {count:<2} {:9.1} MiB", kib as f64 / 1024.0);
+        say(format_args!("  {kind:54} x {count:<2} {:9.1} MiB", kib as f64 / 1024.0))?;
     }
     Ok(())
 }

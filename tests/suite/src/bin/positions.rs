@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use local::{Function, Stack, StackOptions, Topology};
+use local::{Function, Stack, StackOptions, Topology, output::say};
 use suite::{options, positions::read_with_positions};
 
 const READS: usize = 2000;
@@ -27,9 +27,9 @@ async fn report(stack: &Stack, lag: &str) -> anyhow::Result<()> {
     let reads = read_with_positions(stack, READS, 4).await?;
     let share = 100.0 * reads.by_the_reader as f64 / reads.all as f64;
     let took = began.elapsed().as_secs_f64();
-    println!(
+    say(format_args!(
         "{lag:>14}: {} reads in {took:.1} s, none older than asked for, {share:.1} % by the reader",
         reads.all
-    );
+    ))?;
     Ok(())
 }

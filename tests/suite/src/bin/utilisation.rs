@@ -11,6 +11,7 @@ use clap::Parser;
 use local::{
     RegistryChoice, Stack, StackOptions,
     local_registry::{Effect, Operation, Registry, Rule, Step, StepTime},
+    output::say,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use suite::{primary, repositories};
@@ -63,7 +64,7 @@ async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let stack = Stack::start(options(&arguments)).await?;
     let drawn = prepare(&stack, &arguments).await?;
-    println!(
+    say(format_args!(
         "{} repositories, capacity {}, steps of {} to {} ms (seed {}), a registry with room for {} imports",
         arguments.repositories,
         arguments.capacity,
@@ -71,7 +72,7 @@ async fn main() -> anyhow::Result<()> {
         arguments.longest,
         arguments.seed,
         arguments.capacity
-    );
+    ))?;
     let ticker = stack.tick_every(TICK);
     migrate(&stack, arguments.repositories).await?;
     drop(ticker);
@@ -161,22 +162,28 @@ async fn report(stack: &Stack, capacity: f64, drawn: Duration) -> anyhow::Result
     );
     let retries = seconds(&client, "SELECT sum(retries_count) FROM container_repositories").await?;
 
-    println!("\nFrom the first start to the last, while repositories waited {span:17.2} s");
-    println!("  the imports by themselves, over all slots {:34.2} s", drawn.as_secs_f64() / capacity);
-    println!("  slots held {:67.1} %", 100.0 * held / (capacity * span));
-    println!("    empty before their first repository {:40.1} %", 100.0 * filling / (capacity * span));
-    println!(
+    say(format_args!("\nFrom the first start to the last, while repositories waited {span:17.2} s"))?;
+    say(format_args!(
+        "  the imports by themselves, over all slots {:34.2} s",
+        drawn.as_secs_f64() / capacity
+    ))?;
+    say(format_args!("  slots held {:67.1} %", 100.0 * held / (capacity * span)))?;
+    say(format_args!(
+        "    empty before their first repository {:40.1} %",
+        100.0 * filling / (capacity * span)
+    ))?;
+    say(format_args!(
         "    empty between two repositories {:45.1} %",
         100.0 * (capacity * span - held - filling) / (capacity * span)
-    );
-    println!("  the registry at work {:57.1} %", 100.0 * busy / (capacity * span));
-    println!("Starts asked of the registry {starts:49}");
-    println!("Starts it had no room for, parked {refused:44}");
-    println!("Retries counted {retries:62}");
-    println!(
+    ))?;
+    say(format_args!("  the registry at work {:57.1} %", 100.0 * busy / (capacity * span)))?;
+    say(format_args!("Starts asked of the registry {starts:49}"))?;
+    say(format_args!("Starts it had no room for, parked {refused:44}"))?;
+    say(format_args!("Retries counted {retries:62}"))?;
+    say(format_args!(
         "\nA slot is held from the transition that takes it to the one that gives it back. Both times are those of \n\
          their transactions' beginning, a few milliseconds before the commit, on either side alike."
-    );
+    ))?;
     Ok(())
 }
 

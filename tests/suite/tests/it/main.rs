@@ -23,6 +23,7 @@ mod observation;
 mod process;
 mod race;
 mod reading;
+mod scripts;
 mod start;
 mod starting;
 mod status;

@@ -10,6 +10,7 @@ use local::{
     Function, Stack, WRITER_ARN,
     local_data_api::{Effect, ErrorCode, Fault, When},
     local_registry::Restart,
+    output::say,
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -57,10 +58,11 @@ impl Disturbances {
         Ok(())
     }
 
-    pub(crate) fn print(&self) {
+    pub(crate) fn print(&self) -> Result<()> {
         for (what, count) in &self.0 {
-            println!("  {what:60} {count:6}");
+            say(format_args!("  {what:60} {count:6}"))?;
         }
+        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::ensure;
 use clap::Parser;
-use local::{Function, RegistryChoice, Stack, StackOptions, local_registry::StepTime};
+use local::{Function, RegistryChoice, Stack, StackOptions, local_registry::StepTime, output::say};
 use rand::{SeedableRng, rngs::StdRng};
 use suite::{primary, sql};
 use tokio_postgres::Client;
@@ -48,7 +48,7 @@ struct Arguments {
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let seed = arguments.seed.unwrap_or_else(rand::random);
-    println!("{} repositories, seed {seed}", arguments.repositories);
+    say(format_args!("{} repositories, seed {seed}", arguments.repositories))?;
     let mut random = StdRng::seed_from_u64(seed);
 
     let stack = Stack::start(options()).await?;
@@ -72,16 +72,19 @@ async fn main() -> anyhow::Result<ExitCode> {
     };
     let took = began.elapsed();
     if let Err(error) = ended {
-        println!("FAILED {error:#}");
+        say(format_args!("FAILED {error:#}"))?;
     }
-    disturbances.print();
+    disturbances.print()?;
     let outcome = Outcome::look(&stack, &plan).await?;
-    outcome.print(took);
+    outcome.print(took)?;
     stack.stop().await?;
     if outcome.broken.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    println!("\nAgain with: tests/chaos.sh --repositories {} --seed {seed}", arguments.repositories);
+    say(format_args!(
+        "\nAgain with: tests/chaos.sh --repositories {} --seed {seed}",
+        arguments.repositories
+    ))?;
     Ok(ExitCode::FAILURE)
 }
 

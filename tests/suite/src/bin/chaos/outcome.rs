@@ -9,6 +9,7 @@ use anyhow::Result;
 use local::{
     Stack,
     local_registry::{Delivery, Status, storage::verify},
+    output::say,
 };
 use suite::{PATIENCE, primary};
 
@@ -131,24 +132,25 @@ impl Outcome {
         })
     }
 
-    pub(crate) fn print(&self, took: Duration) {
-        let line = |what: &str, count: String| println!("  {what:60} {count:>6}");
-        line("processes started again", self.restarts.to_string());
-        line("notifications", self.sent.to_string());
-        line("  of them lost, or without an answer", self.lost.to_string());
-        line("  of them refused", self.refused.to_string());
-        line("imports that failed by themselves", self.failed.to_string());
-        line("retries counted", self.counted.to_string());
-        line("aborts not counted", self.uncounted.to_string());
+    pub(crate) fn print(&self, took: Duration) -> Result<()> {
+        let line = |what: &str, count: String| say(format_args!("  {what:60} {count:>6}"));
+        line("processes started again", self.restarts.to_string())?;
+        line("notifications", self.sent.to_string())?;
+        line("  of them lost, or without an answer", self.lost.to_string())?;
+        line("  of them refused", self.refused.to_string())?;
+        line("imports that failed by themselves", self.failed.to_string())?;
+        line("retries counted", self.counted.to_string())?;
+        line("aborts not counted", self.uncounted.to_string())?;
         for (state, count) in &self.states {
-            line(state, count.to_string());
+            line(state, count.to_string())?;
         }
-        line("seconds", format!("{:.1}", took.as_secs_f64()));
+        line("seconds", format!("{:.1}", took.as_secs_f64()))?;
         for broken in &self.broken {
-            println!("NO   {broken}");
+            say(format_args!("NO   {broken}"))?;
         }
         if self.broken.is_empty() {
-            println!("yes  each is where it belongs, and nothing was counted that was not its own failure");
+            say("yes  each is where it belongs, and nothing was counted that was not its own failure")?;
         }
+        Ok(())
     }
 }

@@ -1,0 +1,91 @@
+//! The scripts and programs of the tests: they work on a machine that has little more than Rust.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// A process whose command line holds a word, until its standard input is closed.
+fn process_with(word: &str) -> Child {
+    let mut command = Command::new("sh");
+    command.args(["-c", "read -r line", word]).stdin(Stdio::piped()).spawn().unwrap()
+}
+
+/// What `tests/leftovers.sh` ends with, on a machine with no programs but those it needs.
+fn leftovers(word: &str, proc: &str) -> (Option<i32>, String) {
+    let programs = tempfile::tempdir().unwrap();
+    for program in ["grep", "mktemp", "rm", "sleep", "tr"] {
+        let found = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(program));
+        let found = found.iter().find(|path| path.exists()).unwrap();
+        std::os::unix::fs::symlink(found, programs.path().join(program)).unwrap();
+    }
+    let ended = Command::new("/bin/sh")
+        .arg(workspace().join("tests/leftovers.sh"))
+        .arg(word)
+        .env("PATH", programs.path())
+        .env("LEFTOVERS_ROUNDS", "1")
+        .env("LEFTOVERS_PROC", proc)
+        .output()
+        .unwrap();
+    let told = [ended.stdout, ended.stderr].concat();
+    (ended.status.code(), String::from_utf8(told).unwrap())
+}
+
+#[test]
+fn finds_what_was_left_running_without_pgrep() {
+    let word = format!("left-running-{}", std::process::id());
+    assert_eq!(leftovers(&word, "/proc"), (Some(0), String::new()));
+    let mut left = process_with(&word);
+    let (code, told) = leftovers(&word, "/proc");
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains(&format!("/proc/{}/cmdline", left.id())), "{told}");
+    left.stdin.take().unwrap().write_all(b"\n").unwrap();
+    left.wait().unwrap();
+    assert_eq!(leftovers(&word, "/proc").0, Some(0));
+}
+
+#[test]
+fn says_so_where_it_cannot_look_for_processes() {
+    let (code, told) = leftovers("anything", "/nonexistent");
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("cannot look"), "{told}");
+}
+
+/// Every program that a test, the local stack or a function starts by its name: what a small Debian has. PostgreSQL,
+/// cargo and cargo-lambda are found by path.
+const PROGRAMS: [&str; 2] = ["cp", "sh"];
+
+#[test]
+fn starts_no_program_that_a_small_machine_lacks() {
+    let mut folders: Vec<PathBuf> =
+        ["tests", "shared", "functions"].iter().map(|name| workspace().join(name)).collect();
+    let mut started = 0;
+    // So that this line is not found.
+    let call = ["Command::new", "(\""].concat();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                for (at, _) in text.match_indices(&call) {
+                    let name = text[at + call.len()..].split('"').next().unwrap();
+                    started += 1;
+                    assert!(
+                        PROGRAMS.contains(&name.trim_start_matches("/bin/")),
+                        "{}: {name}",
+                        path.display()
+                    );
+                }
+            }
+        }
+    }
+    assert!(started > 2, "nothing was looked at");
+}
