@@ -1,10 +1,12 @@
 //! `POST /repositories`, `POST /repositories/from-catalog` and `DELETE /repositories/<path>`.
 
+use std::time::Duration;
+
 use futures::{StreamExt, TryStreamExt, stream};
 use lambda_http::{Body, Response, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use shared::{
-    driver::{CatalogueEnd, register_catalogue},
+    driver::{CatalogueEnd, CatalogueRegistered, register_catalogue},
     migration::RepositoryPath,
     store::{Registration, Removed},
     web::{Problem, optional_json_body, text_body},
@@ -20,6 +22,8 @@ use crate::{
 const MAX_LIST: usize = 4 * 1024 * 1024;
 /// The most repositories in one.
 const MAX_REPOSITORIES: usize = 50_000;
+/// The longest place in the catalogue to go on from, in bytes: a name, or a page's address.
+const MAX_AFTER: usize = 4096;
 /// How many are registered in one statement.
 const BATCH: usize = 500;
 /// How many such statements run at once. No path is in two of them, so none waits for another.
@@ -78,21 +82,67 @@ pub async fn register(call: &Call<'_>) -> Result<Response<Body>, Problem> {
 /// Registers what the registry's catalogue lists, as far as the time allows.
 pub async fn from_catalogue(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     let FromCatalogue { after } = optional_json_body(call.request)?;
-    if after.as_ref().is_some_and(|after| after.is_empty() || after.len() > 255) {
-        return Err(Problem::bad_request("the body's field after is wrong: a repository's name is expected"));
+    if after.as_ref().is_some_and(|after| after.is_empty() || after.len() > MAX_AFTER) {
+        let text =
+            "the body's field after is wrong: a repository's name, or next of the last answer, is expected";
+        return Err(Problem::bad_request(text));
     }
-    let (deps, begun) = (call.deps, after.clone());
+    let deps = call.deps;
     let done = register_catalogue(&deps.store, &deps.registry, after, call.budget.deadline()).await?;
-    tracing::info!(?done, "registered from the catalogue");
-    if done.ended == CatalogueEnd::RegistryUnavailable && done.next == begun {
-        let problem = Problem::unavailable("the registry does not list its repositories now", RETRY);
-        return Err(problem.of_kind("registry-unavailable"));
+    let CatalogueRegistered { registered, existing, refused_count, ended, .. } = &done;
+    tracing::info!(
+        registered,
+        existing,
+        refused = refused_count,
+        ended = ended.name(),
+        "registered the catalogue"
+    );
+    match done.is_nothing().then(|| failure(&done)).flatten() {
+        Some(problem) => Err(problem),
+        None => Ok(call.ok(done)),
     }
-    Ok(call.ok(done))
+}
+
+/// The problem that an answer is where nothing was found.
+fn failure(done: &CatalogueRegistered) -> Option<Problem> {
+    let wait = done.retry_after.map(Duration::from_secs);
+    let bad_gateway = |text: String| Problem::new(StatusCode::BAD_GATEWAY, text);
+    match done.ended {
+        CatalogueEnd::Complete | CatalogueEnd::Empty | CatalogueEnd::OutOfTime => None,
+        CatalogueEnd::RegistryUnavailable => {
+            let text = "the registry does not list its repositories now";
+            Some(Problem::unavailable(text, wait.unwrap_or(RETRY)).of_kind("registry-unavailable"))
+        }
+        CatalogueEnd::RegistryRefused => {
+            let code = done.registry_code.as_deref();
+            let said = [done.registry_status.map(|status| status.to_string()).as_deref(), code]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(" ");
+            let problem =
+                bad_gateway(format!("the registry refuses to list its repositories: it answered {said}"))
+                    .of_kind("registry-refused")
+                    .with("registry_status", done.registry_status)
+                    .with("registry_code", code);
+            Some(match wait {
+                Some(wait) => problem.retry_after(wait),
+                None => problem,
+            })
+        }
+        CatalogueEnd::NotAList
+        | CatalogueEnd::TooLarge
+        | CatalogueEnd::BeginsAgain
+        | CatalogueEnd::ForeignLink
+        | CatalogueEnd::UnreadableLink => {
+            let text = done.note.unwrap_or("the registry's list cannot be read").to_owned();
+            Some(bad_gateway(text).of_kind("registry-list-unusable").with("ended", done.ended.name()))
+        }
+    }
 }
 
 /// When a registry that did not answer may be asked again.
-const RETRY: std::time::Duration = std::time::Duration::from_secs(5);
+const RETRY: Duration = Duration::from_secs(5);
 
 /// Removes a repository with its history. One that is renamed is removed and registered under its new name.
 pub async fn remove(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<Body>, Problem> {
@@ -107,4 +157,55 @@ pub async fn remove(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<B
 
 fn is_list(subtype: &str) -> bool {
     matches!(subtype, "json" | "x-ndjson" | "ndjson" | "jsonl" | "x-jsonlines" | "json-lines")
+}
+
+#[cfg(test)]
+mod tests {
+    use lambda_http::http::StatusCode;
+    use shared::driver::{CatalogueEnd, CatalogueRegistered};
+
+    use super::failure;
+
+    fn done(ended: CatalogueEnd, status: Option<u16>, retry_after: Option<u64>) -> CatalogueRegistered {
+        CatalogueRegistered {
+            registered: 0,
+            existing: 0,
+            tags_unknown: 0,
+            refused_count: 0,
+            refused: vec![],
+            ended,
+            note: None,
+            registry_status: status,
+            registry_code: status.map(|_| "DENIED".to_owned()),
+            retry_after,
+            next: None,
+            last: None,
+        }
+    }
+
+    #[test]
+    fn tells_a_refusal_from_a_silence_and_from_no_list() {
+        use CatalogueEnd as End;
+        let (refused, silent) = (StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE);
+        for (ended, status, wait, problem) in [
+            (End::RegistryRefused, Some(403), None, (refused, None)),
+            (End::RegistryRefused, Some(429), Some(17), (refused, Some("17"))),
+            (End::RegistryUnavailable, None, None, (silent, Some("5"))),
+            (End::RegistryUnavailable, None, Some(30), (silent, Some("30"))),
+            (End::NotAList, None, None, (refused, None)),
+            (End::TooLarge, None, None, (refused, None)),
+        ] {
+            let answer = failure(&done(ended, status, wait)).unwrap();
+            let told = answer.message();
+            let said = status.is_none_or(|status| told.contains(&format!("{status} DENIED")));
+            assert!(said, "{told}");
+            let response =
+                answer.into_response(&shared::web::RequestId::of(&lambda_http::Request::default()));
+            let after = response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
+            assert_eq!((response.status(), after.as_deref()), problem, "{ended:?}");
+        }
+        for ended in [End::Complete, End::Empty, End::OutOfTime] {
+            assert_eq!(failure(&done(ended, None, None)), None, "{ended:?}");
+        }
+    }
 }

@@ -17,7 +17,7 @@ use tokio::{
 /// What the server does with one request.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    /// Answers.
+    /// Answers. `{origin}` in a header is the server's own address.
     Answer { status: u16, headers: Vec<(&'static str, String)>, body: Vec<u8> },
     /// Announces the whole body, sends half of it and closes.
     HalfAnswer { status: u16, body: &'static str },
@@ -111,6 +111,7 @@ async fn serve(
     received: Arc<Mutex<Vec<Received>>>,
 ) {
     while let Some(request) = read_request(&mut stream).await {
+        let origin = format!("http://{}", request.headers["host"]);
         received.lock().unwrap().push(request);
         let reply = {
             let mut script = script.lock().unwrap();
@@ -122,8 +123,10 @@ async fn serve(
         };
         match reply {
             Reply::Answer { status, headers, body } => {
-                let lines: String =
-                    headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+                let lines: String = headers
+                    .iter()
+                    .map(|(name, value)| format!("{name}: {}\r\n", value.replace("{origin}", &origin)))
+                    .collect();
                 let head =
                     format!("HTTP/1.1 {status} Scripted\r\n{lines}content-length: {}\r\n\r\n", body.len());
                 if stream.write_all(&[head.into_bytes(), body].concat()).await.is_err() {

@@ -1,142 +1,68 @@
 //! What the registry has: its catalogue and the tags of a repository, by the distribution specification.
 
-use reqwest::Method;
-use serde::Deserialize;
+use std::collections::BTreeSet;
+
 use tokio::time::Instant;
 
 use super::{
     client::RegistryClient,
-    exchange::{Exchange, Request},
-    interpret::{described, knows_nothing},
+    list::{Incomplete, List, ListWalk, Refusal},
     token::Scope,
 };
 use crate::migration::RepositoryPath;
 
+/// How many repositories are asked for at once.
+const REPOSITORIES: u32 = 100;
+
 /// How many tags are asked for at once.
-const TAGS: &str = "1000";
-
-/// A page of the registry's catalogue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CatalogueAnswer {
-    /// 200: these repositories.
-    Page {
-        /// Their names, in the registry's order.
-        names: Vec<String>,
-        /// Whether more follow after the last one.
-        more: bool,
-    },
-    /// It did not say.
-    NoAnswer {
-        /// Why, for logs.
-        reason: String,
-    },
-}
-
-/// How many tags a repository has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TagsAnswer {
-    /// So many.
-    Counted(i32),
-    /// 404: the registry has no such repository, or none with tags.
-    NotFound,
-    /// It did not say.
-    NoAnswer {
-        /// Why, for logs.
-        reason: String,
-    },
-}
-
-/// `{"repositories":["…"]}`
-#[derive(Deserialize)]
-struct Catalogue {
-    /// Some registries say null where there is none.
-    #[serde(deserialize_with = "Option::deserialize")]
-    repositories: Option<Vec<String>>,
-}
-
-/// `{"name":"…","tags":["…"]}`
-#[derive(Deserialize)]
-struct Tags {
-    /// Some registries say null where there is none.
-    #[serde(deserialize_with = "Option::deserialize")]
-    tags: Option<Vec<String>>,
-}
+const TAGS: u32 = 1000;
 
 impl RegistryClient {
-    /// Lists at most `count` repositories whose names come after `after`.
-    pub async fn catalogue(&self, after: Option<&str>, count: u32, deadline: Instant) -> CatalogueAnswer {
-        let mut url = self.at(["v2", "_catalog"]);
-        url.query_pairs_mut().append_pair("n", &count.to_string());
-        if let Some(after) = after {
-            url.query_pairs_mut().append_pair("last", after);
-        }
-        let request = Request {
+    /// Walks through the repositories that the registry lists, from `after`: a name, or what [`ListWalk::position`] or
+    /// a page's address said; without, from the first.
+    ///
+    /// # Errors
+    /// [`Incomplete::ForeignLink`] for an address that is not the registry's.
+    pub fn walk_catalogue(&self, after: Option<&str>) -> Result<ListWalk<'_>, Incomplete> {
+        let list = List {
             operation: "catalogue",
-            method: Method::GET,
-            url,
-            attempt: None,
+            member: "repositories",
+            url: self.at(["v2", "_catalog"]),
             scope: Scope::Catalogue,
+            count: REPOSITORIES,
         };
-        match self.call(&request, deadline).await {
-            Exchange::Answered { status: 200, body, more } => {
-                match serde_json::from_slice::<Catalogue>(&body) {
-                    Ok(Catalogue { repositories }) => {
-                        let names = repositories.unwrap_or_default();
-                        // A page that does not come after the last one would be followed by itself for ever.
-                        let onwards =
-                            names.last().is_some_and(|last| after.is_none_or(|after| last.as_str() != after));
-                        CatalogueAnswer::Page { more: more && onwards, names }
-                    }
-                    Err(_) => CatalogueAnswer::NoAnswer { reason: "the catalogue is not JSON".to_owned() },
-                }
-            }
-            Exchange::Answered { status, body, .. } => {
-                CatalogueAnswer::NoAnswer { reason: described(status, &body) }
-            }
-            Exchange::NotSent { reason } | Exchange::Unknown { reason } => {
-                CatalogueAnswer::NoAnswer { reason }
-            }
-        }
+        ListWalk::begin(self, list, after)
     }
 
-    /// Counts the tags of a repository, page by page where the registry has pages.
-    pub async fn count_tags(&self, path: &RepositoryPath, deadline: Instant) -> TagsAnswer {
-        let mut count = 0_usize;
-        let mut last: Option<String> = None;
+    /// The names of a repository's tags, all of them. None: the registry does not know the repository.
+    ///
+    /// # Errors
+    /// [`Incomplete`] where not all of them are known.
+    pub async fn list_tags(
+        &self,
+        path: &RepositoryPath,
+        deadline: Instant,
+    ) -> Result<Option<BTreeSet<String>>, Incomplete> {
+        let list = List {
+            operation: "tags",
+            member: "tags",
+            url: self.at(["v2"].into_iter().chain(path.as_str().split('/')).chain(["tags", "list"])),
+            scope: Scope::Pull(path.clone()),
+            count: TAGS,
+        };
+        let mut walk = ListWalk::begin(self, list, None)?;
+        let mut tags = BTreeSet::new();
         loop {
-            let mut url = self.at(["v2"].into_iter().chain(path.as_str().split('/')).chain(["tags", "list"]));
-            url.query_pairs_mut().append_pair("n", TAGS);
-            if let Some(last) = &last {
-                url.query_pairs_mut().append_pair("last", last);
-            }
-            let scope = Scope::Pull(path.clone());
-            let request = Request { operation: "tags", method: Method::GET, url, attempt: None, scope };
-            let (body, more) = match self.call(&request, deadline).await {
-                Exchange::Answered { status: 200, body, more } => (body, more),
-                Exchange::Answered { status: 404, body, .. } if knows_nothing(&body) => {
-                    return TagsAnswer::NotFound;
+            match walk.page(deadline).await {
+                Ok(Some(page)) => tags.extend(page.names),
+                Ok(None) => return Ok(Some(tags)),
+                Err(Incomplete::Refused(Refusal { status: 404, code: Some(code), .. }))
+                    if code == "NAME_UNKNOWN" && tags.is_empty() =>
+                {
+                    return Ok(None);
                 }
-                Exchange::Answered { status, body, .. } => {
-                    return TagsAnswer::NoAnswer { reason: described(status, &body) };
-                }
-                Exchange::NotSent { reason } | Exchange::Unknown { reason } => {
-                    return TagsAnswer::NoAnswer { reason };
-                }
-            };
-            let Ok(Tags { tags }) = serde_json::from_slice(&body) else {
-                return TagsAnswer::NoAnswer { reason: "the tags are not JSON, or too many".to_owned() };
-            };
-            let tags = tags.unwrap_or_default();
-            // Whoever answers a page's question with the same page again would do so for ever.
-            if last.is_some() && tags.last() == last.as_ref() {
-                return TagsAnswer::NoAnswer { reason: "the pages of tags begin again".to_owned() };
+                Err(incomplete) => return Err(incomplete),
             }
-            count += tags.len();
-            let end = tags.into_iter().next_back();
-            if !more || end.is_none() {
-                return TagsAnswer::Counted(i32::try_from(count).unwrap_or(i32::MAX));
-            }
-            last = end;
         }
     }
 }

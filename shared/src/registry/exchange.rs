@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use reqwest::{
     Client, Method, Response,
-    header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LINK},
+    header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue},
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout_at};
@@ -14,7 +14,7 @@ use crate::migration::AttemptId;
 /// are far shorter.
 const BODY: usize = 64 * 1024;
 
-/// The longest list that is read, in bytes: some registries do not know pages of tags.
+/// The longest page of a list that is read, in bytes: some registries do not know pages.
 const LIST: usize = 8 * 1024 * 1024;
 
 /// One request, without its token.
@@ -31,8 +31,8 @@ pub(super) struct Request {
 /// What came of a request.
 #[derive(Debug)]
 pub(super) enum Exchange {
-    /// A whole answer; `more` where it says that a next page follows.
-    Answered { status: u16, body: Vec<u8>, more: bool },
+    /// An answer; not `whole` where its body is longer than what is read.
+    Answered { status: u16, headers: HeaderMap, body: Vec<u8>, whole: bool },
     /// Nobody can have received it.
     NotSent { reason: String },
     /// Somebody may have received it.
@@ -110,33 +110,25 @@ async fn send(http: &Client, authorization: HeaderValue, request: &Request) -> E
         }
     };
     let status = response.status().as_u16();
-    let more = has_next_page(response.headers());
+    let headers = response.headers().clone();
     let limit = match request.scope {
         Scope::Import => BODY,
         Scope::Catalogue | Scope::Pull(_) => LIST,
     };
     match read(response, limit).await {
-        Ok(body) => Exchange::Answered { status, body, more },
+        Ok((body, whole)) => Exchange::Answered { status, headers, body, whole },
         Err(_) => Exchange::Unknown { reason: format!("the connection broke off in the answer {status}") },
     }
 }
 
-/// `Link: <…>; rel="next"`
-fn has_next_page(headers: &HeaderMap) -> bool {
-    let links = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
-    links
-        .flat_map(|value| value.split(','))
-        .any(|link| link.contains("rel=\"next\"") || link.contains("rel=next"))
-}
-
-async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>, reqwest::Error> {
+async fn read(mut response: Response, limit: usize) -> Result<(Vec<u8>, bool), reqwest::Error> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         body.extend_from_slice(&chunk);
-        if body.len() >= limit {
+        if body.len() > limit {
             body.truncate(limit);
-            break;
+            return Ok((body, false));
         }
     }
-    Ok(body)
+    Ok((body, true))
 }

@@ -163,14 +163,15 @@ pub(super) fn probe(exchange: Exchange) -> ProbeAnswer {
     }
 }
 
-/// Whether a 404 is the registry's own: an empty body, or its error. Anything else is a proxy's page.
-pub(super) fn knows_nothing(body: &[u8]) -> bool {
-    body.is_empty() || FirstError::of(body).is_some_and(|error| error.code == "NAME_UNKNOWN")
-}
-
-/// As [`knows_nothing`], and the error names no other repository.
+/// Whether a 404 is the registry's own: an empty body, or its error, which names no other repository. Anything else is
+/// a proxy's page.
 fn knows_nothing_of(path: &RepositoryPath, body: &[u8]) -> bool {
     body.is_empty() || FirstError::about(path, body).is_some_and(|error| error.code == "NAME_UNKNOWN")
+}
+
+/// The code of a body's first error, where there is one.
+pub(super) fn error_code(body: &[u8]) -> Option<String> {
+    FirstError::of(body).map(|error| error.code)
 }
 
 /// A status and what the body says about it, for logs.

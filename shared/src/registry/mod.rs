@@ -8,12 +8,16 @@ mod catalogue;
 mod client;
 mod exchange;
 mod interpret;
+mod link;
+mod list;
+mod names;
+mod retry_after;
 mod signing;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod token;
 
 pub use answer::{CancelAnswer, PreImportCode, ProbeAnswer, StartAnswer, StatusAnswer};
-pub use catalogue::{CatalogueAnswer, TagsAnswer};
 pub use client::{RegistryClient, RegistryConfig, RegistryConfigError};
+pub use list::{Incomplete, ListPage, ListWalk, Refusal};
 pub use signing::{KeySource, SigningKey};

@@ -2,7 +2,7 @@
 
 mod answers;
 mod calls;
-mod catalogue;
+mod lists;
 mod tokens;
 
 use std::{sync::LazyLock, time::Duration};
@@ -45,7 +45,7 @@ fn config(url: &str) -> RegistryConfig {
     }
 }
 
-fn client(url: &str) -> RegistryClient {
+pub(crate) fn client(url: &str) -> RegistryClient {
     RegistryClient::new(config(url)).unwrap()
 }
 
