@@ -12,7 +12,7 @@ use shared::{
     registry::RegistryClient,
     runtime::{Budget, after_response},
     store::Store,
-    web::{Problem, RequestId, auth, json, respond, start_answer},
+    web::{Problem, Query, RequestId, auth, json, no_body, respond, start_answer},
 };
 
 use crate::{giving_up, registering, reopening, route::Route, settings};
@@ -79,12 +79,14 @@ pub async fn handle(deps: Arc<Deps>, request: Request, budget: Budget) -> Respon
 async fn answer(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     auth::operator(call.request.headers(), &call.deps.token).await?;
     let route = Route::of(call.request)?;
+    Query::of(call.request, &[])?;
     tracing::info!(?route, served_by = "writer", "manage");
     match route {
         Route::Register => registering::register(call).await,
         Route::RegisterFromCatalogue => registering::from_catalogue(call).await,
         Route::Remove(path) => registering::remove(call, &path).await,
         Route::Retry(path) => {
+            no_body(call.request)?;
             let deadline = call.budget.deadline();
             start_answer(retry(&call.deps.store, &call.deps.registry, &path, deadline).await?, call.id)
         }
@@ -99,6 +101,7 @@ async fn answer(call: &Call<'_>) -> Result<Response<Body>, Problem> {
 }
 
 async fn explained(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<Body>, Problem> {
+    no_body(call.request)?;
     let explained = explain(&call.deps.store, &call.deps.registry, path, call.budget.deadline()).await?;
     Ok(call.ok(explained.ok_or_else(Problem::unknown_repository)?))
 }

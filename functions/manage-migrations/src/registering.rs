@@ -9,7 +9,7 @@ use shared::{
     driver::{CatalogueEnd, CatalogueRegistered, register_catalogue},
     migration::RepositoryPath,
     store::{Registration, Removed},
-    web::{Problem, optional_json_body, text_body},
+    web::{Problem, no_body, optional_json_body, text_body},
 };
 use uuid::Uuid;
 
@@ -20,16 +20,12 @@ use crate::{
 
 /// The largest list that is read, in bytes.
 const MAX_LIST: usize = 4 * 1024 * 1024;
-/// The most repositories in one.
-const MAX_REPOSITORIES: usize = 50_000;
 /// The longest place in the catalogue to go on from, in bytes: a name, or a page's address.
 const MAX_AFTER: usize = 4096;
 /// How many are registered in one statement.
 const BATCH: usize = 500;
 /// How many such statements run at once. No path is in two of them, so none waits for another.
 const AT_ONCE: usize = 4;
-/// The most lines whose errors are told.
-const MAX_ERRORS: usize = 100;
 
 #[derive(Serialize)]
 struct Registered {
@@ -52,14 +48,7 @@ struct FromCatalogue {
 /// Registers what the body lists.
 pub async fn register(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     let text = text_body(call.request, MAX_LIST, is_list, "application/json or application/x-ndjson")?;
-    let Listing { registrations, repeated, mut errors } = Listing::read(text)?;
-    let refused = errors.len();
-    errors.truncate(MAX_ERRORS);
-    if registrations.len() > MAX_REPOSITORIES {
-        let text =
-            format!("the body lists {}, at most {MAX_REPOSITORIES} are registered", registrations.len());
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text));
-    }
+    let Listing { registrations, repeated, refused, errors } = Listing::read(text)?;
     if registrations.is_empty() && refused > 0 {
         let problem = Problem::bad_request("no line of the body can be registered").of_kind("nothing-valid");
         return Err(problem
@@ -82,7 +71,10 @@ pub async fn register(call: &Call<'_>) -> Result<Response<Body>, Problem> {
 /// Registers what the registry's catalogue lists, as far as the time allows.
 pub async fn from_catalogue(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     let FromCatalogue { after } = optional_json_body(call.request)?;
-    if after.as_ref().is_some_and(|after| after.is_empty() || after.len() > MAX_AFTER) {
+    if after
+        .as_deref()
+        .is_some_and(|after| after.is_empty() || after.len() > MAX_AFTER || after.contains('\0'))
+    {
         let text =
             "the body's field after is wrong: a repository's name, or next of the last answer, is expected";
         return Err(Problem::bad_request(text));
@@ -146,6 +138,7 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// Removes a repository with its history. One that is renamed is removed and registered under its new name.
 pub async fn remove(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<Body>, Problem> {
+    no_body(call.request)?;
     let removed = call.deps.store.remove(path, call.budget.deadline()).await?;
     let Removed { removed, row } = removed.ok_or_else(Problem::unknown_repository)?;
     if removed {

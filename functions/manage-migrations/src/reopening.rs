@@ -3,9 +3,9 @@
 use lambda_http::{Body, Response};
 use serde::{Deserialize, Serialize};
 use shared::{
-    migration::{Plan, RepositoryPath, SkipReason, State},
+    migration::{PathPrefix, Plan, RepositoryPath, SkipReason, State},
     store::{ReopenFilter, Reopened, Verdict},
-    web::{Problem, json_body},
+    web::{Problem, json_body, no_body},
 };
 
 use crate::handler::Call;
@@ -37,6 +37,7 @@ struct ManyAnswer {
 
 /// Lets one repository begin anew that was given up or stopped.
 pub async fn one(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<Body>, Problem> {
+    no_body(call.request)?;
     let (store, deadline) = (&call.deps.store, call.budget.deadline());
     let row = store.find(path, deadline).await?.ok_or_else(Problem::unknown_repository)?;
     let changed = store.operate(path, row.attempt, &Plan::reopen(), deadline).await?;
@@ -83,17 +84,15 @@ fn filter(body: &Many) -> Result<ReopenFilter, Problem> {
     if reason.is_some() && state != State::ImportSkipped {
         return Err(wrong("reason", &"only what is skipped has a reason"));
     }
-    if body.prefix.len() > 255 || body.prefix.contains('\0') {
-        return Err(wrong("prefix", &"no path begins so"));
-    }
-    Ok(ReopenFilter { state, reason, prefix: body.prefix.to_lowercase() })
+    let prefix: PathPrefix = body.prefix.parse().map_err(|_| wrong("prefix", &"no path begins so"))?;
+    Ok(ReopenFilter { state, reason, prefix })
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
     use shared::{
-        migration::{SkipReason, State},
+        migration::{PathPrefix, SkipReason, State},
         store::ReopenFilter,
     };
 
@@ -109,7 +108,8 @@ mod tests {
     fn without_further_words_it_is_a_dry_run_over_every_path() {
         let (filter, dry_run) = read(json!({"state": "import_aborted"})).unwrap();
         assert!(dry_run);
-        assert_eq!(filter, ReopenFilter { state: State::ImportAborted, reason: None, prefix: String::new() });
+        let prefix = PathPrefix::default();
+        assert_eq!(filter, ReopenFilter { state: State::ImportAborted, reason: None, prefix });
         let (filter, dry_run) = read(json!({
             "state": "import_skipped", "reason": "too_many_tags", "prefix": "Group/", "dry_run": false,
         }))
@@ -127,6 +127,8 @@ mod tests {
             (json!({"state": "import_skipped", "reason": "why"}), "reason"),
             (json!({"state": "import_aborted", "reason": "not_found"}), "reason"),
             (json!({"state": "import_skipped", "prefix": "a\0"}), "prefix"),
+            (json!({"state": "import_skipped", "prefix": "grün"}), "prefix"),
+            (json!({"state": "import_skipped", "prefix": "a".repeat(256)}), "prefix"),
             (json!({"state": "import_skipped", "dryrun": false}), "dryrun"),
         ] {
             let error = read(body.clone()).unwrap_err();

@@ -40,19 +40,19 @@ impl Route {
     /// The route of `request`.
     ///
     /// # Errors
-    /// A 404 where there is none, or the path is none that a repository can have.
+    /// A 404 where there is none, or the path is none that a repository can have; a 405 where the address is known
+    /// with another method.
     pub fn of(request: &Request) -> Result<Self, Problem> {
         let raw = request.raw_http_path();
         let raw = raw.strip_suffix('/').unwrap_or(raw);
         let method = request.method();
-        match (method.as_str(), raw) {
-            ("POST", "/repositories") => return Ok(Self::Register),
-            ("POST", "/repositories/from-catalog") => return Ok(Self::RegisterFromCatalogue),
-            ("POST", "/migrations/reopen") => return Ok(Self::ReopenMany),
-            ("GET", "/settings") => return Ok(Self::Settings),
-            ("PATCH", "/settings") => return Ok(Self::ChangeSettings),
-            _ => {}
-        }
+        let fixed = [
+            (Method::POST, "/repositories", Self::Register),
+            (Method::POST, "/repositories/from-catalog", Self::RegisterFromCatalogue),
+            (Method::POST, "/migrations/reopen", Self::ReopenMany),
+            (Method::GET, "/settings", Self::Settings),
+            (Method::PATCH, "/settings", Self::ChangeSettings),
+        ];
         let named: [(Method, &str, Named); 6] = [
             (Method::DELETE, "/repositories/", Self::Remove),
             (Method::POST, "/migrations/retry/", Self::Retry),
@@ -61,9 +61,24 @@ impl Route {
             (Method::POST, "/migrations/reopen/", Self::Reopen),
             (Method::GET, "/migrations/explain/", Self::Explain),
         ];
-        let found = named.into_iter().find(|(of, prefix, _)| of == method && raw.starts_with(prefix));
-        let (_, prefix, route) = found.ok_or_else(|| Problem::not_found("no such address"))?;
-        repository_path(request, prefix).map(route)
+        let mut allowed = Vec::new();
+        for (of, _, route) in fixed.into_iter().filter(|(_, address, _)| *address == raw) {
+            if of == *method {
+                return Ok(route);
+            }
+            allowed.push(of);
+        }
+        for (of, prefix, route) in named.into_iter().filter(|(_, prefix, _)| raw.starts_with(prefix)) {
+            if of == *method {
+                return repository_path(request, prefix).map(route);
+            }
+            allowed.push(of);
+        }
+        if allowed.is_empty() {
+            return Err(Problem::not_found("no such address"));
+        }
+        let allowed: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+        Err(Problem::method_not_allowed(allowed.join(", ")))
     }
 }
 
@@ -101,6 +116,29 @@ mod tests {
         }
         let same_name = RepositoryPath::parse("from-catalog").unwrap();
         assert_eq!(route("DELETE", "/repositories/from-catalog"), Some(Route::Remove(same_name)));
+    }
+
+    #[test]
+    fn an_address_that_is_known_with_another_method_names_it() {
+        for (method, address, allow) in [
+            ("GET", "/repositories", "POST"),
+            ("PUT", "/settings", "GET, PATCH"),
+            ("HEAD", "/settings/", "GET, PATCH"),
+            ("PATCH", "/repositories/group/image", "DELETE"),
+            ("GET", "/repositories/from-catalog", "POST, DELETE"),
+            ("GET", "/migrations/retry/group/image", "POST"),
+            ("POST", "/migrations/explain/a/../b", "GET"),
+        ] {
+            let mut request = Request::default().with_raw_http_path(address);
+            *request.method_mut() = Method::from_bytes(method.as_bytes()).unwrap();
+            let problem = Route::of(&request).unwrap_err();
+            assert_eq!(problem.status(), 405, "{method} {address}");
+            assert!(
+                problem.message().ends_with(&format!("known with {allow} only")),
+                "{}",
+                problem.message()
+            );
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde::Serialize;
 use shared::{
     migration::{Settings, SettingsChange},
     store::SettingsChanged,
-    web::{Problem, json_body},
+    web::{Problem, json_body, no_body},
 };
 
 use crate::handler::Call;
@@ -19,6 +19,7 @@ struct Changed {
 
 /// The settings as the writer has them.
 pub async fn show(call: &Call<'_>) -> Result<Response<Body>, Problem> {
+    no_body(call.request)?;
     let settings = call.deps.store.settings(call.budget.deadline()).await?;
     Ok(call.ok(settings.ok_or_else(Problem::defect)?))
 }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use lambda_http::{Body, Request, RequestExt, Response};
+use lambda_http::{Body, Request, RequestExt, Response, http::Method};
 use shared::{
     config::secrets::SharedSecret,
     driver::Reading,
     endpoint::{History, List, Status, Summary},
     runtime::Budget,
     store::Store,
-    web::{Problem, RequestId, auth, respond},
+    web::{Problem, RequestId, auth, expect_method, no_body, respond},
 };
 
 use crate::{list, one, summary};
@@ -51,6 +51,8 @@ pub async fn handle(deps: Arc<Deps>, request: Request, budget: Budget) -> Respon
 
 async fn answer(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     auth::operator(call.request.headers(), &call.deps.token).await?;
+    expect_method(call.request, &Method::GET)?;
+    no_body(call.request)?;
     match call.request.raw_http_path() {
         "/migrations" | "/migrations/" => list::page(call).await,
         "/migrations/summary" | "/migrations/summary/" => summary::summary(call).await,

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use lambda_http::{Body, Request, Response, http::StatusCode};
+use lambda_http::{
+    Body, Request, Response,
+    http::{Method, StatusCode},
+};
 use serde::Serialize;
 use shared::{
     config::secrets::SharedSecret,
@@ -12,7 +15,7 @@ use shared::{
     registry::RegistryClient,
     runtime::{Budget, after_response},
     store::{Store, Verdict},
-    web::{NotificationRequest, NotificationRoute, Problem, RequestId, auth, json, respond},
+    web::{NotificationRequest, NotificationRoute, Problem, RequestId, auth, expect_method, json, respond},
 };
 
 /// What the handler works with, made once per process.
@@ -50,6 +53,7 @@ async fn answer(
 ) -> Result<Response<Body>, Problem> {
     auth::registry(request.headers(), &deps.secret).await?;
     let path = NotificationRoute::repository_path(request)?;
+    expect_method(request, &Method::PUT)?;
     let told = NotificationRequest::of(request)?;
     let deadline = budget.deadline();
     let notified =

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lambda_http::{Body, Request, Response};
+use lambda_http::{Body, Request, Response, http::Method};
 use shared::{
     config::secrets::SharedSecret,
     driver::start,
@@ -10,7 +10,7 @@ use shared::{
     registry::RegistryClient,
     runtime::Budget,
     store::Store,
-    web::{Problem, RequestId, auth, repository_path, respond, start_answer},
+    web::{Problem, Query, RequestId, auth, expect_method, no_body, repository_path, respond, start_answer},
 };
 
 /// What the handler works with, made once per process.
@@ -37,7 +37,10 @@ async fn answer(
     id: &RequestId,
 ) -> Result<Response<Body>, Problem> {
     auth::operator(request.headers(), &deps.token).await?;
+    expect_method(request, &Method::POST)?;
     let path = repository_path(request, "/migrations/start/")?;
+    Query::of(request, &[])?;
+    no_body(request)?;
     let outcome = start(&deps.store, &deps.registry, &path, budget.deadline()).await?;
     tracing::info!(%path, ?outcome, served_by = "writer", "start");
     start_answer(outcome, id)

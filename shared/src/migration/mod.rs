@@ -15,6 +15,7 @@ mod settings;
 mod state;
 mod status;
 mod transition;
+mod whole;
 
 #[cfg(test)]
 mod table;
@@ -36,3 +37,4 @@ pub use settings::Settings;
 pub use state::{SkipReason, State, Step, UnknownName};
 pub use status::{NotificationStatus, RegistryStatus};
 pub use transition::{AttemptChange, Refused, Retries, Timestamp, Transition};
+pub use whole::{WholeNumber, whole};

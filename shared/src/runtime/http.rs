@@ -1,5 +1,6 @@
 use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 
+use http::Method;
 use lambda_http::{
     Adapter, Body, Error, Request, Response,
     lambda_runtime::{LambdaInvocation, Runtime},
@@ -12,12 +13,16 @@ use super::{
     budget::{Budget, Budgets},
     guarded::{self, Outcome},
     layer::{AfterResponse, current_budget},
-    servable::servable,
+    servable::{refusal, servable},
 };
 use crate::{
     startup::since_start,
     web::{Problem, RequestId},
 };
+
+const TOO_LONG: &str = "this took too long";
+const MAY_STILL_BE_DONE: &str =
+    "this took too long, and what was asked for may still be done: look how it stands before you ask again";
 
 /// Serves HTTP events with `handler` until the process ends, within [`Budgets::HTTP`].
 ///
@@ -72,6 +77,10 @@ where
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let id = RequestId::of(&request);
+    if let Some(problem) = refusal(&request) {
+        return problem.into_response(&id);
+    }
+    let only_reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let budget = current_budget(budgets);
     let deferred = Deferred::current();
     let work = async move { deferred.collect(handler(request, budget)).await };
@@ -83,7 +92,8 @@ where
         }
         Outcome::Overran => {
             tracing::error!("the handler was not done at its deadline");
-            Problem::unavailable("this took too long", Duration::from_secs(1)).into_response(&id)
+            let text = if only_reads { TOO_LONG } else { MAY_STILL_BE_DONE };
+            Problem::unavailable(text, Duration::from_secs(1)).into_response(&id)
         }
     }
 }

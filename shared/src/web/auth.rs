@@ -1,9 +1,12 @@
 //! Who may call. A presented value is never logged and never part of an answer.
 
+mod refusals;
+
 use std::time::Duration;
 
 use http::{HeaderMap, header};
 
+use self::refusals::note_refusal;
 use super::Problem;
 use crate::config::secrets::{SecretError, SharedSecret};
 
@@ -15,7 +18,10 @@ const CHALLENGE: &str = r#"Bearer realm="registry migration""#;
 /// 401 for a secret that is missing, empty, wrong, or given twice with different values; 503 when the store
 /// that could tell a new secret from a wrong one cannot be read.
 pub async fn registry(headers: &HeaderMap, secret: &SharedSecret) -> Result<(), Problem> {
-    let refused = || Problem::unauthorized("the shared secret is missing or wrong", None);
+    let refused = || {
+        note_refusal();
+        Problem::unauthorized("the shared secret is missing or wrong", None)
+    };
     let presented = presented(headers).ok_or_else(refused)?;
     if secret.matches(presented).await.map_err(|error| unreadable(&error))? { Ok(()) } else { Err(refused()) }
 }
@@ -25,7 +31,10 @@ pub async fn registry(headers: &HeaderMap, secret: &SharedSecret) -> Result<(), 
 /// # Errors
 /// As [`registry`], with `WWW-Authenticate`.
 pub async fn operator(headers: &HeaderMap, token: &SharedSecret) -> Result<(), Problem> {
-    let refused = || Problem::unauthorized("an operator token is needed", Some(CHALLENGE));
+    let refused = || {
+        note_refusal();
+        Problem::unauthorized("an operator token is needed", Some(CHALLENGE))
+    };
     let presented = presented(headers).and_then(bearer).ok_or_else(refused)?;
     if token.matches(presented).await.map_err(|error| unreadable(&error))? { Ok(()) } else { Err(refused()) }
 }

@@ -5,6 +5,10 @@ use lambda_http::{Body, Response};
 use serde_json::{Map, Value, json};
 
 use super::{RequestId, answer};
+use crate::migration::foreign::keep_first;
+
+/// The longest text that a problem has, in characters: it may speak of what the caller sent, and that is of any length.
+const MAX_TEXT: usize = 1000;
 
 /// An answer that is no success: RFC 9457's `application/problem+json`, which also carries `message` in the
 /// form GitLab's API uses (`400 Bad request - Wrong migration state (default)`), because that member is what
@@ -13,9 +17,10 @@ use super::{RequestId, answer};
 pub struct Problem {
     status: StatusCode,
     kind: Option<&'static str>,
-    text: Option<String>,
+    text: Option<Box<str>>,
     retry_after: Option<Duration>,
     challenge: Option<&'static str>,
+    allow: Option<Box<str>>,
     members: Map<String, Value>,
 }
 
@@ -23,7 +28,7 @@ impl Problem {
     /// A problem of any status. `text` is shown to the caller.
     #[must_use]
     pub fn new(status: StatusCode, text: impl Into<String>) -> Self {
-        Self { text: Some(text.into()), ..Self::bare(status) }
+        Self { text: Some(keep_first(&text.into(), MAX_TEXT).into()), ..Self::bare(status) }
     }
 
     /// 400: the request is wrong, or wrong in this state.
@@ -42,6 +47,14 @@ impl Problem {
     #[must_use]
     pub fn not_found(text: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, text)
+    }
+
+    /// 405: the address is known, but not with this method. `allow` names those that it is known with.
+    #[must_use]
+    pub fn method_not_allowed(allow: impl Into<String>) -> Self {
+        let allow = allow.into();
+        let text = format!("this address is known with {allow} only");
+        Self { allow: Some(allow.into()), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, text) }
     }
 
     /// 409: not in this state.
@@ -69,7 +82,15 @@ impl Problem {
     }
 
     fn bare(status: StatusCode) -> Self {
-        Self { status, kind: None, text: None, retry_after: None, challenge: None, members: Map::new() }
+        Self {
+            status,
+            kind: None,
+            text: None,
+            retry_after: None,
+            challenge: None,
+            allow: None,
+            members: Map::new(),
+        }
     }
 
     /// Names the kind of problem for programs (`type`), in lower case with hyphens: `wrong-migration-state`.
@@ -133,6 +154,9 @@ impl Problem {
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if let Some(allow) = self.allow.and_then(|allow| HeaderValue::from_str(&allow).ok()) {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
         if let Some(challenge) = self.challenge {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
@@ -190,6 +214,12 @@ mod tests {
         let body = body(Problem::conflict("not now").with("status", 200).with("message", "fine"));
         assert_eq!(body["status"], 409);
         assert_eq!(body["message"], "409 Conflict - not now");
+    }
+
+    #[test]
+    fn a_text_about_what_a_caller_sent_is_cut() {
+        let problem = Problem::bad_request("ü\0".repeat(5000));
+        assert_eq!(body(problem)["detail"], "ü\u{fffd}".repeat(500));
     }
 
     #[test]

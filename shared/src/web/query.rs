@@ -1,8 +1,8 @@
-use std::fmt::Display;
+use std::{fmt::Display, ops::RangeInclusive};
 
 use lambda_http::{Request, RequestExt};
 
-use super::Problem;
+use super::{Problem, shown};
 
 /// A request's query parameters. A parameter the route does not know is refused: a misspelt `min_version`
 /// that is silently ignored would show its caller an older row.
@@ -21,7 +21,7 @@ impl Query {
         let mut values: Vec<(String, String)> = Vec::new();
         for (name, value) in parameters.iter() {
             if !known.contains(&name) {
-                return Err(Problem::bad_request(format!("unknown query parameter {name:?}")));
+                return Err(Problem::bad_request(format!("unknown query parameter {}", shown(name))));
             }
             if values.iter().any(|(seen, _)| seen == name) {
                 return Err(Problem::bad_request(format!("query parameter {name} is given more than once")));
@@ -49,11 +49,19 @@ impl Query {
     }
 }
 
+/// Reads a whole number in `range`, for [`Query::get`].
+pub fn number(range: RangeInclusive<i64>) -> impl FnOnce(&str) -> Result<i64, String> {
+    move |text| {
+        let outside = || format!("a whole number from {} to {} is expected", range.start(), range.end());
+        text.parse().ok().filter(|number| range.contains(number)).ok_or_else(outside)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use lambda_http::{Request, RequestExt, aws_lambda_events::query_map::QueryMap};
 
-    use super::Query;
+    use super::{Query, number};
     use crate::migration::State;
 
     fn query(text: &str) -> Result<Query, String> {
@@ -86,6 +94,30 @@ mod tests {
         }
         let problem = query("state=done").unwrap().get("state", State::parse).unwrap_err();
         assert!(problem.message().contains("query parameter state"), "{}", problem.message());
+    }
+
+    #[test]
+    fn a_number_is_refused_in_words_and_with_its_range() {
+        for (text, read) in [
+            ("0", Ok(0)),
+            ("9223372036854775807", Ok(i64::MAX)),
+            ("-1", Err(())),
+            ("-0", Ok(0)),
+            ("9223372036854775808", Err(())),
+            ("1.0", Err(())),
+            ("1e3", Err(())),
+            (" 1", Err(())),
+            ("", Err(())),
+            ("١", Err(())),
+            ("1%00", Err(())),
+        ] {
+            let given = query(&format!("min_version={text}")).unwrap();
+            let outcome = given.get("min_version", number(0..=i64::MAX)).map(Option::unwrap);
+            let message = outcome.as_ref().map_or_else(super::Problem::message, |_| String::new());
+            assert_eq!(outcome.map_err(|_| ()), read, "{text:?}");
+            let says = "is wrong: a whole number from 0 to 9223372036854775807 is expected";
+            assert_eq!(message.ends_with(says), read.is_err(), "{text:?}: {message}");
+        }
     }
 
     #[test]

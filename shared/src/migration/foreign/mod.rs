@@ -43,7 +43,9 @@ pub struct InvalidName;
 /// # Errors
 /// [`InvalidName`] for a name that is empty, that has more than 255 characters, or that holds a NUL.
 pub fn read_name(text: &str) -> Result<String, InvalidName> {
-    let name = text.trim();
+    let unseen =
+        |c: char| c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}');
+    let name = text.trim_matches(unseen);
     let possible = !name.is_empty() && !name.contains('\0') && name.chars().nth(MAX_CHARACTERS).is_none();
     if possible { Ok(name.to_owned()) } else { Err(InvalidName) }
 }

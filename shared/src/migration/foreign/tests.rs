@@ -26,10 +26,11 @@ fn a_name_is_compared_without_the_blanks_around_it() {
         ("gold", Some("gold")),
         (" gold ", Some("gold")),
         ("\t\u{a0}gold\u{3000}\r\n", Some("gold")),
+        ("\u{feff}gold\u{200b}", Some("gold")),
         ("go ld", Some("go ld")),
         ("Gold", Some("Gold")),
         ("", None),
-        (" \u{3000}", None),
+        (" \u{3000}\u{feff}", None),
         ("go\0ld", None),
     ] {
         assert_eq!(read_name(text).ok().as_deref(), name, "{text:?}");

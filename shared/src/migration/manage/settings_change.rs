@@ -1,8 +1,13 @@
 use std::ops::RangeInclusive;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::migration::RepositoryPath;
+use crate::migration::{
+    RepositoryPath,
+    foreign::{keep_first, read_name},
+    whole,
+};
 
 /// The most slots there are.
 const MAX_CAPACITY: i32 = 1000;
@@ -12,16 +17,22 @@ const MAX_RETRIES: i32 = 1000;
 /// Marks are written each minute, and how old they are is kept for an hour.
 const LAG_BOUNDS: RangeInclusive<i32> = 60..=3600;
 const MAX_SECONDS_PER_TAG: f64 = 3600.0;
-/// The longest list, and the longest name in one.
+/// Less makes no difference, and far less is a number that the database does not have.
+const MIN_SECONDS_PER_TAG: f64 = 0.001;
+/// The longest list.
 const MAX_NAMES: usize = 1000;
-const MAX_NAME_LENGTH: usize = 255;
+/// The most bytes of a list as JSON. The settings are read whole, together with a row: far below what one result of the
+/// database may hold.
+const MAX_LIST_BYTES: usize = 24_000;
+/// When something can have been registered: 1970, and the end of the years that both sides can tell, rounded or not.
+const TIMES: RangeInclusive<Timestamp> = Timestamp::UNIX_EPOCH..=Timestamp::constant(253_370_764_800, 0);
 
 /// What an operator wants to change of the [`Settings`](super::super::Settings). What is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SettingsChange {
     /// Only if the settings still are at this version.
-    #[serde(skip_serializing)]
+    #[serde(default, deserialize_with = "whole", skip_serializing)]
     pub version: Option<i64>,
     /// The kill switch.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,35 +41,35 @@ pub struct SettingsChange {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reader_enabled: Option<bool>,
     /// From 60 to 3600, or 0: no bound.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     pub reader_lag_bound_seconds: Option<i32>,
     /// 0 to 1000.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     pub capacity: Option<i32>,
     /// From 0.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     pub waiting_time_seconds: Option<i32>,
     /// From 0: no limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     pub max_tags_count: Option<i32>,
     /// From 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<i32>,
     /// From 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     pub max_step_duration_seconds: Option<i32>,
     /// From 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     pub pre_import_timeout_seconds: Option<i32>,
     /// From 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     pub import_timeout_seconds: Option<i32>,
-    /// From 0.
+    /// 0, or from 0.001.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pre_import_seconds_per_tag: Option<f64>,
-    /// `null` takes the limit away.
+    /// From 1970 to 9999; `null` takes the limit away.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub created_before: Option<Option<jiff::Timestamp>>,
+    pub created_before: Option<Option<Timestamp>>,
     /// Empty: every plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_plans: Option<Vec<String>>,
@@ -102,12 +113,18 @@ impl SettingsChange {
         within("max_step_duration_seconds", self.max_step_duration_seconds, 1, MAX_SECONDS)?;
         within("pre_import_timeout_seconds", self.pre_import_timeout_seconds, 1, MAX_SECONDS)?;
         within("import_timeout_seconds", self.import_timeout_seconds, 1, MAX_SECONDS)?;
-        if self.pre_import_seconds_per_tag.is_some_and(|value| !(0.0..=MAX_SECONDS_PER_TAG).contains(&value))
-        {
-            let reason = format!("a number from 0 to {MAX_SECONDS_PER_TAG} is expected");
+        let per_tag =
+            |value: f64| value == 0.0 || (MIN_SECONDS_PER_TAG..=MAX_SECONDS_PER_TAG).contains(&value);
+        if !self.pre_import_seconds_per_tag.is_none_or(per_tag) {
+            let reason =
+                format!("0 or a number from {MIN_SECONDS_PER_TAG} to {MAX_SECONDS_PER_TAG} is expected");
             return Err(InvalidSetting { field: "pre_import_seconds_per_tag", reason });
         }
-        let plan = |name: &str| (name.len() <= MAX_NAME_LENGTH).then(|| name.to_owned());
+        if self.created_before.flatten().is_some_and(|time| !TIMES.contains(&time)) {
+            let reason = format!("a time from {} to {} is expected, or null", TIMES.start(), TIMES.end());
+            return Err(InvalidSetting { field: "created_before", reason });
+        }
+        let plan = |name: &str| Some(name.to_owned());
         names("target_plans", self.target_plans.as_mut(), plan, "a plan's name")?;
         let namespace = |name: &str| {
             let path = RepositoryPath::parse(name).ok()?;
@@ -137,14 +154,22 @@ fn names(
     }
     let mut read_names: Vec<String> = Vec::with_capacity(names.len());
     for name in names.iter() {
-        let known = Some(name.trim()).filter(|name| !name.is_empty() && !name.contains('\0')).and_then(&read);
-        let known =
-            known.ok_or_else(|| InvalidSetting { field, reason: format!("{name:?} is not {expected}") })?;
+        let known = read_name(name).ok().and_then(|name| read(&name));
+        let known = known.ok_or_else(|| InvalidSetting {
+            field,
+            reason: format!("{:?} is not {expected}", keep_first(name, 80)),
+        })?;
         if !read_names.contains(&known) {
             read_names.push(known);
         }
     }
     *names = read_names;
+    // As the database writes them: each in quotes and escaped, with what stands between two.
+    let bytes: usize = names.iter().map(|name| serde_json::json!(name).to_string().len() + 2).sum();
+    if bytes > MAX_LIST_BYTES {
+        let reason = format!("the names have {bytes} bytes as JSON, at most {MAX_LIST_BYTES} are expected");
+        return Err(InvalidSetting { field, reason });
+    }
     Ok(())
 }
 
@@ -158,6 +183,27 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::SettingsChange;
+
+    /// Every setting at its least and at its most.
+    fn at_the_limits() -> Vec<Value> {
+        let week = 604_800;
+        vec![
+            json!({
+                "reader_lag_bound_seconds": 0, "capacity": 0, "waiting_time_seconds": 0, "max_tags_count": 0,
+                "max_retries": 1, "max_step_duration_seconds": 1, "pre_import_timeout_seconds": 1,
+                "import_timeout_seconds": 1, "pre_import_seconds_per_tag": 0.001,
+                "created_before": "1970-01-01T00:00:00Z", "target_plans": [], "denied_root_namespaces": [],
+            }),
+            json!({
+                "reader_lag_bound_seconds": 3600, "capacity": 1000, "waiting_time_seconds": week,
+                "max_tags_count": i32::MAX, "max_retries": 1000, "max_step_duration_seconds": week,
+                "pre_import_timeout_seconds": week, "import_timeout_seconds": week,
+                "pre_import_seconds_per_tag": 3600, "created_before": "9999-01-01T00:00:00Z",
+                "target_plans": (0..47).map(|n| format!("{n:0>4}{}", "ü".repeat(251))).collect::<Vec<_>>(),
+                "denied_root_namespaces": (0..500).map(|n| format!("{n:0>44}")).collect::<Vec<_>>(),
+            }),
+        ]
+    }
 
     fn read(value: Value) -> Result<SettingsChange, String> {
         let change: SettingsChange = serde_json::from_value(value).map_err(|error| error.to_string())?;
@@ -209,6 +255,22 @@ mod tests {
             ("target_plans", json!(["p".repeat(256)])),
             ("denied_root_namespaces", json!(["a/b"])),
             ("denied_root_namespaces", json!(["-"])),
+            ("denied_root_namespaces", json!(["a\0"])),
+            ("target_plans", json!(["go\0ld"])),
+            ("target_plans", json!(vec!["x"; 1001])),
+            // As many bytes as too long names have, in characters that JSON escapes.
+            (
+                "target_plans",
+                json!((0..40).map(|n| format!("{n}{}", "\u{1}".repeat(100))).collect::<Vec<_>>()),
+            ),
+            ("denied_root_namespaces", json!((0..500).map(|n| format!("{n:0>46}")).collect::<Vec<_>>())),
+            ("pre_import_seconds_per_tag", json!(1e-320)),
+            ("pre_import_seconds_per_tag", json!(3600.5)),
+            ("created_before", json!("0000-01-01T00:00:00Z")),
+            ("created_before", json!("-000001-01-01T00:00:00Z")),
+            ("created_before", json!("1969-12-31T23:59:59.999999999Z")),
+            ("created_before", json!("9999-01-01T00:00:00.000000001Z")),
+            ("created_before", json!("9999-12-30T22:00:00.999999999Z")),
         ] {
             let error = read(json!({field: value.clone()})).unwrap_err();
             assert!(error.starts_with(&format!("{field}: ")), "{field} {value}: {error}");
@@ -218,6 +280,14 @@ mod tests {
         {
             assert!(read(json!({field: value})).is_err(), "{field}");
         }
+    }
+
+    #[test]
+    fn what_stands_at_a_limit_can_be_set() {
+        for change in at_the_limits() {
+            assert_eq!(read(change.clone()).map(|_| ()), Ok(()), "{change}");
+        }
+        assert_eq!(read(json!({"capacity": 5.0})).unwrap().capacity, Some(5));
     }
 
     #[test]

@@ -59,7 +59,9 @@ fn handler(api: &RuntimeApi) -> impl Fn(Request, Budget) -> Answer + Send + Sync
                 "handler": budget.remaining().as_secs_f64(),
                 "after": budget.after_response().remaining().as_secs_f64(),
             });
-            Response::new(Body::from(left.to_string()))
+            let mut response = Response::new(Body::from(left.to_string()));
+            response.headers_mut().insert("x-path", request.raw_http_path().parse().unwrap());
+            response
         })
     }
 }
@@ -135,6 +137,8 @@ async fn a_handler_past_its_budget_is_answered_503_and_the_next_event_is_served(
     assert_eq!(answer["statusCode"], 503);
     assert_eq!(answer["headers"]["retry-after"], "1");
     assert_eq!(problem(&answer)["instance"], "first");
+    let detail = problem(&answer)["detail"].clone();
+    assert!(detail.as_str().unwrap().contains("may still be done"), "{detail}");
     assert_eq!(log.line("the handler was not done at its deadline")["request_id"], "first");
 }
 
@@ -230,6 +234,99 @@ async fn a_query_or_host_that_makes_no_uri_is_served_like_any_other() {
     assert_eq!(answer["statusCode"], 200);
     let query: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     assert_eq!(query, json!({"state": "<x>", "limit": "\"1 2\"#", "name": "gr\u{fc}n", "min_version": "7"}));
+}
+
+#[tokio::test]
+async fn what_only_reads_is_not_said_to_be_done_later() {
+    let api = RuntimeApi::start().await;
+    let script = async {
+        api.request("first", "GET", "/hang");
+        api.until_answered("first").await
+    };
+    let answer = api.serve(|| runtime(SHORT, Duration::ZERO, handler(&api)), script).await;
+    assert_eq!(
+        (&answer["statusCode"], &problem(&answer)["detail"]),
+        (&json!(503), &json!("this took too long"))
+    );
+}
+
+#[tokio::test]
+async fn an_event_that_makes_no_request_is_answered_400_and_the_next_one_served() {
+    let api = RuntimeApi::start().await;
+    let event = |change: &dyn Fn(&mut Value)| {
+        let mut event = http_event("PUT", "/panic");
+        change(&mut event);
+        event
+    };
+    let long = "/a".repeat(40_000);
+    let events = [
+        ("a long path", event(&|event| event["rawPath"] = json!(long))),
+        (
+            "a path that is long once it is encoded",
+            event(&|event| event["rawPath"] = json!("/ü".repeat(10_000))),
+        ),
+        ("a long query", event(&|event| event["rawQueryString"] = json!("a".repeat(65_535)))),
+        ("a path that is none", event(&|event| event["rawPath"] = json!(":99999/a"))),
+        (
+            "a body that is no base64",
+            event(&|event| {
+                event["body"] = json!("{}");
+                event["isBase64Encoded"] = json!(true);
+            }),
+        ),
+        (
+            "half of base64",
+            event(&|event| {
+                event["body"] = json!("e30");
+                event["isBase64Encoded"] = json!(true);
+            }),
+        ),
+    ];
+    let script = async {
+        for (number, (what, event)) in events.iter().enumerate() {
+            let id = number.to_string();
+            api.invoke(&id, super::api::IN_1970, event.clone());
+            let answer = api.until_answered(&id).await;
+            assert_eq!(answer["statusCode"], 400, "{what}: {answer}");
+            assert_eq!(problem(&answer)["type"], "urn:registry-migration:impossible-request", "{what}");
+        }
+        // A caller cannot have a request refused by its name, nor one accepted.
+        let mut event = http_event("GET", "/");
+        event["stageVariables"] = json!({"impossible": "so it is said"});
+        event["body"] = json!("e30=");
+        event["isBase64Encoded"] = json!(true);
+        api.invoke("last", super::api::IN_1970, event);
+        assert_eq!(api.until_answered("last").await["statusCode"], 200);
+    };
+    api.serve(|| runtime(Budgets::HTTP, Duration::ZERO, handler(&api)), script).await;
+}
+
+#[tokio::test]
+async fn a_stage_in_front_of_the_path_is_no_part_of_it() {
+    let api = RuntimeApi::start().await;
+    let script = async {
+        for (number, (stage, path, seen)) in [
+            ("prod", "/prod/a/b", "/a/b"),
+            ("prod", "/a/b", "/a/b"),
+            ("prod", "/prod/prod/a", "/prod/a"),
+            ("prod", "/production/a", "/production/a"),
+            ("prod", "/prod", "/prod"),
+            ("prod", "/prod/", "/"),
+            ("$default", "/$default/a", "/$default/a"),
+            ("$default", "/prod/a", "/prod/a"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let mut event = http_event("GET", path);
+            event["requestContext"]["stage"] = json!(stage);
+            let id = number.to_string();
+            api.invoke(&id, super::api::IN_1970, event);
+            let answer = api.until_answered(&id).await;
+            assert_eq!(answer["headers"]["x-path"], seen, "{stage} {path}: {answer}");
+        }
+    };
+    api.serve(|| runtime(Budgets::HTTP, Duration::ZERO, handler(&api)), script).await;
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@ use uuid::Uuid;
 
 use crate::{
     endpoint::{EndpointError, Manage, Statement},
-    migration::{AttemptId, ContainerRepository, Plan, RepositoryPath, SkipReason, State, Surroundings},
+    migration::{
+        AttemptId, ContainerRepository, PathPrefix, Plan, RepositoryPath, SkipReason, State, Surroundings,
+    },
     store::{
         Changed, Store,
         change::{CHANGE, changed},
@@ -28,7 +30,7 @@ pub struct ReopenFilter {
     /// Of these, those skipped for this reason.
     pub reason: Option<SkipReason>,
     /// Of these, those whose path begins so; an empty one is every path's beginning.
-    pub prefix: String,
+    pub prefix: PathPrefix,
 }
 
 /// What reopening many came to.
@@ -102,7 +104,7 @@ impl Store<Manage> {
         let statement = Statement::read("preview_reopen", PREVIEW)
             .bind("state", filter.state.name())
             .bind("reason", filter.reason.map(SkipReason::number))
-            .bind("prefix", &filter.prefix);
+            .bind("prefix", filter.prefix.as_str());
         Ok(self.endpoint.fetch(statement, deadline).await?.pop())
     }
 
@@ -119,7 +121,7 @@ impl Store<Manage> {
         let statement = Statement::write("reopen_many", REOPEN)
             .bind("state", filter.state.name())
             .bind("reason", filter.reason.map(SkipReason::number))
-            .bind("prefix", &filter.prefix)
+            .bind("prefix", filter.prefix.as_str())
             .bind("plan", &Plan::reopen().to_json())
             .bind("cause", "operator");
         Ok(self.endpoint.fetch(statement, deadline).await?.pop())

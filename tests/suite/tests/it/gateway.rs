@@ -225,3 +225,39 @@ async fn a_header_that_came_twice_arrives_as_one_and_admits_nobody_by_half() {
     assert_eq!(answer["statusCode"], 200, "{answer}");
     stack.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_method_is_refused_and_a_stage_is_no_part_of_the_path() {
+    let stack = stack().await.unwrap();
+    given(&stack, "group/image", "importing", None).await.unwrap();
+    let token = authorization(stack.client().as_operator(Method::GET, "/"));
+    let secret = authorization(stack.client().as_registry(Method::PUT, "/"));
+    let before = suite::row(&stack, "group/image").await.unwrap();
+    let notified = "/api/v4/internal/registry/repositories/group/image/migration/status";
+    for (function, method, path, shown, allow) in [
+        (Function::RegistryNotification, "GET", notified, &secret, "PUT"),
+        (Function::RegistryNotification, "POST", notified, &secret, "PUT"),
+        (Function::RegistryNotification, "DELETE", notified, &secret, "PUT"),
+        (Function::StartMigration, "GET", "/migrations/start/group/image", &token, "POST"),
+        (Function::MigrationStatus, "POST", "/migrations/status/group/image", &token, "GET"),
+        (Function::ManageMigrations, "PUT", "/settings", &token, "GET, PATCH"),
+    ] {
+        let mut event = event(method, path, path, shown);
+        event["body"] = json!(r#"{"status":"import_complete"}"#);
+        let answer = stack.functions().invoke(function, &event).await.unwrap();
+        assert_eq!(
+            (&answer["statusCode"], &answer["headers"]["allow"]),
+            (&json!(405), &json!(allow)),
+            "{answer}"
+        );
+    }
+    assert_eq!(suite::row(&stack, "group/image").await.unwrap(), before);
+    let staged = format!("/prod{notified}");
+    let mut event = event("PUT", "/api/v4/internal/registry/repositories/{rest+}", &staged, &secret);
+    event["requestContext"]["stage"] = json!("prod");
+    event["body"] = json!(r#"{"status":"import_complete"}"#);
+    let answer = stack.functions().invoke(Function::RegistryNotification, &event).await.unwrap();
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    assert_eq!(state(&stack, "group/image").await.unwrap(), "import_done");
+    stack.stop().await.unwrap();
+}

@@ -11,6 +11,7 @@ mod direct;
 mod explained;
 mod faults;
 mod fleet;
+mod foreign;
 mod gateway;
 mod guard;
 mod history;

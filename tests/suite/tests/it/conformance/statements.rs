@@ -166,7 +166,7 @@ async fn operate(manage: &Store<Manage>) {
     let filter = ReopenFilter {
         state: State::ImportSkipped,
         reason: Some(SkipReason::TooManyTags),
-        prefix: "a/".to_owned(),
+        prefix: "a/".parse().unwrap(),
     };
     assert_eq!(manage.preview_reopen(&filter, soon()).await.unwrap().unwrap().matching, 1);
     assert_eq!(manage.reopen_many(&filter, soon()).await.unwrap().unwrap().reopened, 1);

@@ -113,7 +113,7 @@ async fn a_path_that_is_there_already_is_left_as_it_is_in_every_state() {
     let before = all().await;
     let list: Value = STATES
         .map(
-            |state| json!({"path": format!("Group/{state}"), "priority": 9, "tags_count": 7, "plan": "gold"}),
+            |state| json!({"path": format!("group/{state}"), "priority": 9, "tags_count": 7, "plan": "gold"}),
         )
         .into_iter()
         .collect();

@@ -42,10 +42,11 @@ async fn thousands_are_registered_at_once_and_again_without_a_change() {
 async fn an_array_is_registered_and_what_cannot_be_is_told_by_its_place() {
     let stack = stack().await;
     let list = json!([
-        {"path": "Group/Good", "priority": 5},
+        {"path": "group/good", "priority": 5},
         {"path": "group//bad"},
         {"path": "group/tags", "tags_count": -1},
         {"path": "group/good"},
+        {"path": "Group/Upper"},
     ]);
 
     let (status, told) = post(&stack, "/repositories", list).await;
@@ -53,7 +54,9 @@ async fn an_array_is_registered_and_what_cannot_be_is_told_by_its_place() {
     assert_eq!((status, &told["registered"], &told["existing"]), (200, &json!(1), &json!(1)), "{told}");
     let places: Vec<_> =
         told["errors"].as_array().unwrap().iter().map(|error| error["line"].clone()).collect();
-    assert_eq!(places, [json!(2), json!(3)]);
+    assert_eq!(places, [json!(2), json!(3), json!(5)]);
+    assert_eq!(told["errors"][2]["message"], r#"path: the path is not in lower case: "Group/Upper""#);
+    assert_eq!(row(&stack, "group/upper").await.unwrap(), Value::Null);
     assert_eq!(row(&stack, "group/good").await.unwrap()["priority"], 5);
 
     let (status, told) = post(&stack, "/repositories", json!([{"path": "/"}])).await;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use suite::{given, primary, sql};
 
-use super::{call, post, stack};
+use super::{call, post, stack, sweep};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_works_at_once_and_is_kept_with_its_version() {
@@ -75,6 +75,9 @@ async fn what_cannot_be_is_refused_by_its_name_and_changes_nothing() {
         (json!({"denied_root_namespaces": ["a/b"]}), "denied_root_namespaces"),
         (json!({"target_plans": [""]}), "target_plans"),
         (json!({"created_before": "yesterday"}), "created_before"),
+        (json!({"created_before": "0000-01-01T00:00:00Z"}), "created_before"),
+        (json!({"created_before": "9999-12-30T22:00:00.999999999Z"}), "created_before"),
+        (json!({"pre_import_seconds_per_tag": 1e-320}), "pre_import_seconds_per_tag"),
     ] {
         let (status, problem) = call(&stack, "PATCH", "/settings", change.clone()).await;
         assert_eq!(status, 400, "{change}");
@@ -111,5 +114,45 @@ async fn of_two_changes_of_one_version_the_first_is_made_and_the_other_told() {
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 409]);
     sql(&stack, "SELECT 1 / (count(*) = 1)::integer FROM migration_settings_changes").await.unwrap();
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_at_every_limit_can_be_set_shown_and_explained() {
+    let stack = stack().await;
+    let path = "a".repeat(255);
+    given(&stack, &path, "default", None).await.unwrap();
+    let longest =
+        "UPDATE container_repositories SET detail = repeat(U&'\\+01F4A5', 255), plan = repeat(chr(1), 255)";
+    sql(&stack, longest).await.unwrap();
+    let week = 604_800;
+    let most = json!({
+        "enabled": true, "reader_enabled": true, "reader_lag_bound_seconds": 3600, "capacity": 1000,
+        "waiting_time_seconds": week, "max_tags_count": i32::MAX, "max_retries": 1000,
+        "max_step_duration_seconds": week, "pre_import_timeout_seconds": week, "import_timeout_seconds": week,
+        "pre_import_seconds_per_tag": 3600.0, "created_before": "9999-01-01T00:00:00Z",
+        "target_plans": (0..47).map(|n| format!("{n:0>4}{}", "ü".repeat(251))).collect::<Vec<_>>(),
+        "denied_root_namespaces": (0..500).map(|n| format!("{n:0>44}")).collect::<Vec<_>>(),
+    });
+    let least = json!({
+        "enabled": false, "reader_enabled": false, "reader_lag_bound_seconds": 0, "capacity": 0,
+        "waiting_time_seconds": 0, "max_tags_count": 0, "max_retries": 1, "max_step_duration_seconds": 1,
+        "pre_import_timeout_seconds": 1, "import_timeout_seconds": 1, "pre_import_seconds_per_tag": 0.001,
+        "created_before": "1970-01-01T00:00:00Z", "target_plans": [], "denied_root_namespaces": [],
+    });
+    for limits in [most, least] {
+        let (status, changed) = call(&stack, "PATCH", "/settings", limits.clone()).await;
+        assert_eq!((status, &changed["changed"]), (200, &json!(true)), "{changed}");
+        let (status, shown) = call(&stack, "GET", "/settings", Value::Null).await;
+        assert_eq!(status, 200, "{shown}");
+        for (name, value) in limits.as_object().unwrap() {
+            assert_eq!((&shown[name], &changed[name]), (value, value), "{name}");
+        }
+        let (status, told) = call(&stack, "GET", &format!("/migrations/explain/{path}"), Value::Null).await;
+        assert_eq!((status, &told["repository"]["path"]), (200, &json!(path)), "{told}");
+        let (status, told) = call(&stack, "PATCH", "/settings", limits).await;
+        assert_eq!((status, &told["changed"]), (200, &json!(false)), "{told}");
+        sweep(&stack).await;
+    }
     stack.stop().await.unwrap();
 }

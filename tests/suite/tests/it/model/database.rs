@@ -212,7 +212,7 @@ impl Play {
                 changed(world, *one, &Plan::reopen(), Guard::Attempt(before.attempt), None, None, told)
             }
             Happening::ReopenAll(state) => {
-                let filter = ReopenFilter { state: *state, reason: None, prefix: "group/".to_owned() };
+                let filter = ReopenFilter { state: *state, reason: None, prefix: "group/".parse()? };
                 let told = self.manage.reopen_many(&filter, until).await?.context("an answer")?;
                 let due = world.reopen_all(*state);
                 ensure!(told.reopened as usize == due.len(), "{told:?}");

@@ -1,0 +1,57 @@
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// How long after a line the next one may be written.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Counts the callers that are turned away. Anybody may call as often as he likes, so they are told of in one line a
+/// second at most; what comes in between is counted in the next line.
+#[derive(Debug)]
+struct Refusals {
+    told: Option<Instant>,
+    count: u64,
+}
+
+impl Refusals {
+    const fn new() -> Self {
+        Self { told: None, count: 0 }
+    }
+
+    /// Counts one more. Some: so many are to be told of now.
+    fn count(&mut self, now: Instant) -> Option<u64> {
+        self.count += 1;
+        if self.told.is_some_and(|told| now.duration_since(told) < PAUSE) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.count))
+    }
+}
+
+static REFUSALS: Mutex<Refusals> = Mutex::new(Refusals::new());
+
+/// Notes in the log that a caller is turned away.
+pub(super) fn note_refusal() {
+    let told = REFUSALS.lock().unwrap_or_else(PoisonError::into_inner).count(Instant::now());
+    if let Some(count) = told {
+        tracing::warn!(count, "callers were turned away: what they presented is missing or wrong");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::Refusals;
+
+    #[test]
+    fn one_line_a_second_tells_of_all_since_the_last() {
+        let (mut refusals, begun) = (Refusals::new(), Instant::now());
+        let told: Vec<_> = [0, 1, 500, 999, 1000, 1001, 5000, 5001, 7000]
+            .map(|after| refusals.count(begun + Duration::from_millis(after)))
+            .into();
+        assert_eq!(told, [Some(1), None, None, None, Some(4), None, Some(2), None, Some(2)]);
+    }
+}
