@@ -1,6 +1,6 @@
 //! What this function is told.
 
-use shared::config::{RegistrySettings, WriterConfig};
+use shared::config::{RegistrySettings, ScheduleConfig, WriterConfig};
 
 shared::settings! {
     /// What this function is told.
@@ -9,5 +9,7 @@ shared::settings! {
         pub writer: WriterConfig = all,
         /// Whom to ask for a step.
         pub registry: RegistrySettings = all,
+        /// How long it fills slots.
+        pub schedule: ScheduleConfig = all,
     }
 }

@@ -9,7 +9,7 @@ use enqueue_migrations::{
 use lambda_http::Error;
 use shared::{
     config::{aws::sdk_config, from_process, secrets::SecretReader},
-    runtime::{process, run_schedule},
+    runtime::{Budget, process, run_rounds},
     store::Store,
 };
 
@@ -25,5 +25,11 @@ async fn run() -> Result<(), Error> {
         store: Store::new(config.writer.connect(&sdk)),
         registry: config.registry.connect(&SecretReader::new(&sdk)).await?,
     });
-    run_schedule(move |_event, budget| handle(Arc::clone(&deps), budget)).await
+    let idle = Arc::clone(&deps);
+    let is_idle = move |budget: Budget| {
+        let deps = Arc::clone(&idle);
+        async move { deps.store.is_idle(budget.deadline()).await }
+    };
+    let round = move |budget| handle(Arc::clone(&deps), budget);
+    run_rounds(config.schedule.rounds(), round, is_idle).await
 }

@@ -1,6 +1,6 @@
 //! What this function is told.
 
-use shared::config::{ReaderConfig, RegistrySettings, WriterConfig};
+use shared::config::{ReaderConfig, RegistrySettings, ScheduleConfig, WriterConfig};
 
 shared::settings! {
     /// What this function is told.
@@ -11,5 +11,7 @@ shared::settings! {
         pub reader: ReaderConfig = all,
         /// Whom to ask how a repository stands.
         pub registry: RegistrySettings = all,
+        /// How long it looks.
+        pub schedule: ScheduleConfig = all,
     }
 }

@@ -8,8 +8,8 @@ use lambda_http::Error;
 use shared::{
     config::{aws::sdk_config, from_process, secrets::SecretReader},
     driver::Guardian,
-    runtime::{process, run_schedule},
-    store::Store,
+    runtime::{Budget, process, run_rounds},
+    store::{Lease, Store},
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -27,6 +27,13 @@ async fn run() -> Result<(), Error> {
         store: Store::new(writer.clone()),
         claims: Store::new(writer),
         registry: config.registry.connect(&secrets).await?,
+        lease: Lease::random(),
     });
-    run_schedule(move |_event, budget| handle(Arc::clone(&guardian), budget)).await
+    let idle = Arc::clone(&guardian);
+    let is_idle = move |budget: Budget| {
+        let guardian = Arc::clone(&idle);
+        async move { guardian.store.is_idle(budget.deadline()).await }
+    };
+    let round = move |budget| handle(Arc::clone(&guardian), budget);
+    run_rounds(config.schedule.rounds(), round, is_idle).await
 }

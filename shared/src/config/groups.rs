@@ -1,10 +1,12 @@
+use std::time::Duration;
+
 use url::Url;
 
 use super::{
     ClusterArn, SecretArn,
     secrets::{SecretError, SecretMaxAge, SecretReader, SharedSecret},
 };
-use crate::settings;
+use crate::{runtime::Rounds, settings};
 
 settings! {
     /// The writer, with the role that may write.
@@ -44,6 +46,23 @@ settings! {
         pub signing_key_secret_arn: SecretArn = required "REGISTRY_SIGNING_KEY_SECRET_ARN",
         /// The host that may be spoken to in clear, if there is one.
         pub insecure_host: Option<String> = optional "REGISTRY_INSECURE_HOST",
+    }
+}
+
+settings! {
+    /// How a function on a schedule repeats its round.
+    pub struct ScheduleConfig {
+        /// No round is begun later than so many seconds after the run; 0: one round.
+        pub repeat_seconds: Option<u64> = optional "REPEAT_SECONDS",
+    }
+}
+
+impl ScheduleConfig {
+    /// How the round is repeated.
+    #[must_use]
+    pub fn rounds(&self) -> Rounds {
+        let during = self.repeat_seconds.map_or(Rounds::OF_A_MINUTE.during, Duration::from_secs);
+        Rounds { during, ..Rounds::OF_A_MINUTE }
     }
 }
 

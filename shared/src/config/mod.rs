@@ -15,7 +15,9 @@ pub use clients::RegistryClientError;
 pub use environment::{
     ConfigError, Environment, Fault, Settings, Variable, from_process, from_source, variables,
 };
-pub use groups::{NotificationSettings, OperatorSettings, RegistrySettings, WriterAddress, WriterConfig};
+pub use groups::{
+    NotificationSettings, OperatorSettings, RegistrySettings, ScheduleConfig, WriterAddress, WriterConfig,
+};
 pub use topology::{
     ReaderAuth, ReaderConfig, ReaderPlace, ReaderServer, Topology, UnknownAuth, UnknownTopology,
 };

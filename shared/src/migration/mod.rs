@@ -25,7 +25,8 @@ mod tests;
 pub use attempt::AttemptId;
 pub use event::{Event, Settled, Situation};
 pub use guard::{
-    Cancelation, Finding, GuardDecision, RegistryView, Remedy, Stuck, canceled_decision, guard_decision,
+    Cancelation, Due, FIRST_LOOK, Finding, GuardDecision, GuardSettings, LeaseState, LookTime, Looker,
+    RegistryView, Remedy, Stuck, canceled_decision, first_check, first_look, guard_decision, who_looks,
 };
 pub use manage::{Explanation, InvalidSetting, Next, SettingsChange, Surroundings, explanation};
 pub use path::{InvalidPath, RepositoryPath};
@@ -33,7 +34,7 @@ pub use plan::{AFTER_CANCEL, Limits, Outcome, Plan, PlannedStep, TimestampChange
 pub use prefix::PathPrefix;
 pub use repository::ContainerRepository;
 pub use resumption::{Resumption, resumption};
-pub use settings::Settings;
+pub use settings::{Settings, StepTimes};
 pub use state::{SkipReason, State, Step, UnknownName};
 pub use status::{NotificationStatus, RegistryStatus};
 pub use transition::{AttemptChange, Refused, Retries, Timestamp, Transition};

@@ -24,14 +24,9 @@ pub struct Settings {
     pub max_tags_count: i32,
     /// A repository that failed this often by itself is skipped.
     pub max_retries: i32,
-    /// In progress longer than this, and the registry is asked what became of it.
-    pub max_step_duration_seconds: i32,
-    /// The least time a pre step may take before it is canceled.
-    pub pre_import_timeout_seconds: i32,
-    /// The time a final step may take before it is canceled.
-    pub import_timeout_seconds: i32,
-    /// The time a pre step may take per tag, where that is more.
-    pub pre_import_seconds_per_tag: f64,
+    /// How long steps may take.
+    #[serde(flatten)]
+    pub steps: StepTimes,
     /// Only repositories registered before.
     pub created_before: Option<jiff::Timestamp>,
     /// Only repositories of these plans; empty: of every plan.
@@ -40,11 +35,29 @@ pub struct Settings {
     pub denied_root_namespaces: Vec<String>,
 }
 
-impl Settings {
+/// How long steps may take: the part of the settings that the guard decides by.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepTimes {
+    /// In progress longer than this, and the registry is asked what became of it.
+    pub max_step_duration_seconds: i32,
+    /// The least time a pre step may take before it is canceled.
+    pub pre_import_timeout_seconds: i32,
+    /// The time a final step may take before it is canceled.
+    pub import_timeout_seconds: i32,
+    /// The time a pre step may take per tag, where that is more.
+    pub pre_import_seconds_per_tag: f64,
+}
+
+impl StepTimes {
+    /// How long a step may run before the registry is asked what became of it.
+    #[must_use]
+    pub fn usual(&self) -> Duration {
+        seconds(self.max_step_duration_seconds)
+    }
+
     /// How long a step of a repository with so many tags may run before it is canceled.
     #[must_use]
-    pub fn step_timeout(&self, step: Step, tags_count: Option<i32>) -> Duration {
-        let seconds = |seconds: i32| Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    pub fn timeout(&self, step: Step, tags_count: Option<i32>) -> Duration {
         match step {
             Step::Pre => {
                 let tags = f64::from(tags_count.unwrap_or(0).max(0));
@@ -56,29 +69,31 @@ impl Settings {
     }
 }
 
+fn seconds(of: i32) -> Duration {
+    Duration::from_secs(u64::try_from(of).unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{Settings, Step};
+    use super::{Step, StepTimes};
 
     #[test]
     fn a_pre_step_with_many_tags_has_longer() {
-        let settings: Settings = serde_json::from_value(serde_json::json!({
-            "version": 1, "enabled": true, "reader_enabled": true, "reader_lag_bound_seconds": 60,
-            "capacity": 1, "waiting_time_seconds": 0, "max_tags_count": 0,
-            "max_retries": 3, "max_step_duration_seconds": 300, "pre_import_timeout_seconds": 1800,
-            "import_timeout_seconds": 600, "pre_import_seconds_per_tag": 0.5, "created_before": null,
-            "target_plans": [], "denied_root_namespaces": [],
-        }))
-        .unwrap();
+        let times = StepTimes {
+            max_step_duration_seconds: 300,
+            pre_import_timeout_seconds: 1800,
+            import_timeout_seconds: 600,
+            pre_import_seconds_per_tag: 0.5,
+        };
         for (step, tags, seconds) in [
             (Step::Pre, None, 1800),
             (Step::Pre, Some(3600), 1800),
             (Step::Pre, Some(10_000), 5000),
             (Step::Final, Some(10_000), 600),
         ] {
-            assert_eq!(settings.step_timeout(step, tags), Duration::from_secs(seconds), "{step} {tags:?}");
+            assert_eq!(times.timeout(step, tags), Duration::from_secs(seconds), "{step} {tags:?}");
         }
     }
 }

@@ -24,6 +24,9 @@ impl Budgets {
 
     /// For a function that a schedule invokes: nobody waits, it may use all of its time.
     pub const SCHEDULE: Self = Self { handler: Duration::MAX, invocation: Duration::from_secs(29) };
+
+    /// For a function that a schedule invokes each minute and that repeats its round until the next.
+    pub const ROUNDS: Self = Self { handler: Duration::MAX, invocation: Duration::from_secs(60) };
 }
 
 impl Budgets {
@@ -60,6 +63,13 @@ impl Budget {
             Ok(_) | Err(_) => budgets.invocation.saturating_sub(RESERVE),
         };
         Self { deadline: now + end.min(budgets.handler), end: now + end }
+    }
+
+    /// The budget of a part of this, which may take so long.
+    #[must_use]
+    pub fn at_most(&self, time: Duration) -> Self {
+        let deadline = self.deadline.min(Instant::now() + time);
+        Self { deadline, end: deadline }
     }
 
     /// When this must be done.

@@ -10,6 +10,7 @@ mod guarded;
 mod http;
 mod layer;
 mod process;
+mod rounds;
 mod schedule;
 mod servable;
 
@@ -17,7 +18,8 @@ pub use budget::{Budget, Budgets};
 pub use custom_resource::{RequestType, ResourceError, ResourceRequest, run_custom_resource};
 pub use http::{run_http, run_http_within};
 pub use process::process;
-pub use schedule::{ScheduleError, run_schedule, run_schedule_within};
+pub use rounds::Rounds;
+pub use schedule::{ScheduleError, run_rounds, run_schedule, run_schedule_within};
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use super::{
     budget::{Budget, Budgets},
     guarded::{self, Outcome},
     layer::{AfterResponse, current_budget},
+    rounds::{Rounds, repeat},
 };
 
 /// Why a scheduled run failed.
@@ -72,6 +73,28 @@ where
     E: Display + Send + 'static,
 {
     runtime(budgets, handler).run().await
+}
+
+/// Serves a schedule's events, each with as many rounds as `rounds` says, within [`Budgets::ROUNDS`]. What the last of
+/// them returns is the invocation's answer. The run ends after a round that leaves nothing to do, by `is_idle`.
+///
+/// # Errors
+/// When the Runtime API can no longer be spoken to.
+pub async fn run_rounds<H, F, T, E, I, G>(rounds: Rounds, round: H, is_idle: I) -> Result<(), Error>
+where
+    H: Fn(Budget) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<T, E>> + Send + 'static,
+    T: Serialize + Send + 'static,
+    E: Display + Send + 'static,
+    I: Fn(Budget) -> G + Send + Sync + 'static,
+    G: Future<Output = Result<bool, E>> + Send + 'static,
+{
+    let (round, is_idle) = (Arc::new(round), Arc::new(is_idle));
+    let run = move |_event, budget| {
+        let (round, is_idle) = (Arc::clone(&round), Arc::clone(&is_idle));
+        async move { repeat(rounds, budget, &*round, &*is_idle).await }
+    };
+    run_schedule_within(Budgets::ROUNDS, run).await
 }
 
 pub(super) fn runtime<H, F, T, E>(

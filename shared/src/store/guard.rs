@@ -1,5 +1,7 @@
-use serde::Deserialize;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::{
     Changed, Store,
@@ -16,10 +18,10 @@ const SCAN: &str = concat!(
     include_str!("sql/guard_due.sql"),
     include_str!("sql/guard_scan_limit.sql")
 );
-const TAKE: &str = concat!(
-    include_str!("sql/guard_take.sql"),
+const LEASE: &str = concat!(
+    include_str!("sql/guard_lease.sql"),
     include_str!("sql/guard_due.sql"),
-    include_str!("sql/guard_taken.sql")
+    include_str!("sql/guard_leased.sql")
 );
 const RELEASE: &str = include_str!("sql/guard_release.sql");
 const READER_RULE: &str =
@@ -56,9 +58,36 @@ pub enum Noted {
     Disabled,
 }
 
+/// Whoever leases rows: the same lease is given the same rows again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease(Uuid);
+
+impl Lease {
+    /// The lease of somebody new.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub const fn holder(self) -> Uuid {
+        self.0
+    }
+}
+
+/// When a leased row is to be looked at next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NextLook {
+    /// Which row.
+    pub path: RepositoryPath,
+    /// When. None: it stays due.
+    pub next_check_at: Option<Timestamp>,
+}
+
 impl Store<StaleScan> {
-    /// The rows that seem stuck, as the reader has them, in the order in which they are to be looked at; at
-    /// most `limit`. Only a hint: [`Store::take_stuck`] decides.
+    /// The rows that are due to be looked at, as the reader has them, the longest due first; at most `limit`.
+    /// Only a hint: [`Store::lease_stuck`] decides.
     ///
     /// # Errors
     /// [`EndpointError`] when the reader did not answer.
@@ -104,36 +133,39 @@ impl Store<Guard> {
         self.endpoint.fetch(scan_statement(limit), deadline).await
     }
 
-    /// Takes those of `paths` that really are stuck: no other guard takes them before their next check, in a
-    /// minute at most. Not to be repeated after an unknown outcome: rows that were taken and not seen come
-    /// again at their next check.
+    /// Leases those of `paths` that really are due: for 15 seconds nobody else is given them. May be repeated
+    /// with the same `lease`, which is given them again.
     ///
     /// # Errors
     /// [`EndpointError`] when the writer did not answer.
-    pub async fn take_stuck(
+    pub async fn lease_stuck(
         &self,
         paths: &[RepositoryPath],
+        lease: Lease,
         deadline: Instant,
     ) -> Result<Vec<Stuck>, EndpointError> {
         let paths = serde_json::to_value(paths).unwrap_or_default();
-        self.endpoint.fetch(Statement::write("take_stuck", TAKE).bind("paths", &paths), deadline).await
+        let statement = Statement::repeatable_write("lease_stuck", LEASE).bind("paths", &paths);
+        self.endpoint.fetch(statement.bind("lease", lease.0), deadline).await
     }
 
-    /// Lets rows that were taken and not looked at be taken again at once.
+    /// Ends the leases of rows that were looked at, or that there was no time for, and says when to look next.
+    /// Rows that have been changed since are not touched. Which ones were released.
     ///
     /// # Errors
-    /// [`EndpointError`] when the writer did not answer: then they come again at their next check.
+    /// [`EndpointError`] when the writer did not answer: then the leases end by themselves.
     pub async fn release_stuck(
         &self,
-        paths: &[RepositoryPath],
+        looks: &[NextLook],
+        lease: Lease,
         deadline: Instant,
     ) -> Result<Vec<RepositoryPath>, EndpointError> {
-        let paths = serde_json::to_value(paths).unwrap_or_default();
-        let statement = Statement::repeatable_write("release_stuck", RELEASE).bind("paths", &paths);
-        self.endpoint.fetch(statement, deadline).await
+        let looks = serde_json::to_value(looks).unwrap_or_default();
+        let statement = Statement::repeatable_write("release_stuck", RELEASE).bind("looks", &looks);
+        self.endpoint.fetch(statement.bind("lease", lease.0), deadline).await
     }
 
-    /// Records what the guard decided on a row that it took, if the row still is at the same attempt.
+    /// Records what the guard decided on a row that it leased, if the row still is at the same attempt.
     ///
     /// Repeatable with the same `change`, as [`Store::record_answer`]. None: no such repository.
     ///

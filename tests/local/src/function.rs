@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::names;
 use crate::options::Topology;
@@ -96,6 +97,8 @@ impl Function {
         ];
         let reader: Vec<(&str, &str)> =
             surroundings.reader.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let repeat_seconds = surroundings.repeat.as_secs().to_string();
+        let repeat = [("REPEAT_SECONDS", repeat_seconds.as_str())];
         let operator = [("OPERATOR_TOKEN_SECRET_ARN", names::OPERATOR_TOKEN_SECRET_ARN)];
         match self {
             Self::StartMigration | Self::ManageMigrations => {
@@ -117,11 +120,13 @@ impl Function {
             Self::EnqueueMigrations => {
                 tell(&writer);
                 tell(&registry);
+                tell(&repeat);
             }
             Self::GuardMigrations => {
                 tell(&writer);
                 tell(&reader);
                 tell(&registry);
+                tell(&repeat);
             }
             Self::ObserveMigrations => {
                 tell(&writer);
@@ -146,6 +151,8 @@ pub(crate) struct Surroundings {
     pub(crate) secrets_url: String,
     pub(crate) registry_url: String,
     pub(crate) log_level: String,
+    /// For how long scheduled functions repeat their round.
+    pub(crate) repeat: Duration,
     /// What is said about the reader, to those who are told.
     pub(crate) reader: Vec<(&'static str, String)>,
 }
@@ -173,7 +180,7 @@ pub(crate) fn reader(topology: Topology, server: (u16, &Path)) -> Vec<(&'static 
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{path::Path, time::Duration};
 
     use super::{Function, Surroundings, reader};
     use crate::options::Topology;
@@ -184,6 +191,7 @@ mod tests {
             secrets_url: "http://127.0.0.1:2".to_owned(),
             registry_url: "http://127.0.0.1:3".to_owned(),
             log_level: "info".to_owned(),
+            repeat: Duration::ZERO,
             reader: reader(Topology::DirectReader, (5432, Path::new("/authority.pem"))),
         })
     }

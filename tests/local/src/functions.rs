@@ -68,7 +68,7 @@ impl FunctionSet {
             watcher: tokio::spawn(watch(Arc::clone(&workers), Arc::clone(plan.keeper))),
             workers,
             logs: plan.logs.to_owned(),
-            http: reqwest::Client::builder().timeout(Duration::from_secs(40)).build()?,
+            http: reqwest::Client::builder().timeout(Duration::from_secs(90)).build()?,
             keeper: Arc::clone(plan.keeper),
             gateway,
         };

@@ -30,7 +30,7 @@ pub use names::{
     DATABASE, OWNER_ROLE, OWNER_SECRET_ARN, READER_ARN, READER_SECRET_ARN, REPLICATION_SECRET_ARN,
     WRITER_ARN, WRITER_SECRET_ARN,
 };
-pub use options::{RegistryChoice, StackOptions, Topology};
+pub use options::{AS_DEPLOYED, RegistryChoice, StackOptions, Topology};
 pub use secrets::SecretStore;
 pub use stack::{Proxies, Stack};
 pub use stack_file::{Announcement, Place, StackFile};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use local_registry::StepTime;
 use serde::{Deserialize, Serialize};
+use shared::runtime::Rounds;
 
 use crate::function::Function;
 
@@ -36,7 +37,12 @@ pub struct StackOptions {
     pub capacity: i32,
     /// How much later than the writer the reader shows a commit.
     pub lag: Duration,
+    /// For how long a scheduled function repeats its round; see [`AS_DEPLOYED`]. Zero: one round.
+    pub repeat: Duration,
 }
+
+/// How often the scheduled functions are invoked when deployed, and for how long they repeat their round.
+pub const AS_DEPLOYED: (Duration, Duration) = (Duration::from_secs(60), Rounds::OF_A_MINUTE.during);
 
 /// What the reader is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
@@ -90,6 +96,7 @@ impl Default for StackOptions {
             enabled: true,
             capacity: 8,
             lag: Duration::ZERO,
+            repeat: Duration::ZERO,
         }
     }
 }

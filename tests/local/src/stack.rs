@@ -149,6 +149,7 @@ impl Stack {
             secrets_url: secrets.url(),
             registry_url,
             log_level: options.log_level.clone(),
+            repeat: options.repeat,
             reader: reader(options.topology, (ports.1, &pair.certificates())),
         };
         let told = |function: Function| (function, function.environment(&surroundings));

@@ -8,7 +8,8 @@ use clap::Args;
 use local::local_registry::StepTime;
 use local::output::{note, say};
 use local::{
-    Place, RegistryChoice, Stack, StackFile, StackOptions, Topology, cargo_lambda, source, workspace,
+    AS_DEPLOYED, Place, RegistryChoice, Stack, StackFile, StackOptions, Topology, cargo_lambda, source,
+    workspace,
 };
 
 use crate::signals::Signals;
@@ -38,6 +39,9 @@ pub(crate) struct Up {
     /// Do not invoke the scheduled functions every second.
     #[arg(long)]
     no_schedule: bool,
+    /// Invoke them every minute, and let them repeat their round until the next, as deployed.
+    #[arg(long, conflicts_with = "no_schedule")]
+    schedule_as_deployed: bool,
     /// Do not start the functions; a command that does is printed.
     #[arg(long)]
     no_functions: bool,
@@ -64,6 +68,9 @@ impl Up {
         if self.no_functions {
             options.functions.clear();
         }
+        if self.schedule_as_deployed {
+            options.repeat = AS_DEPLOYED.1;
+        }
         options
     }
 
@@ -79,7 +86,8 @@ impl Up {
             stack.register(&repositories).await?;
         }
         let ticking = !self.no_schedule && !self.no_functions;
-        let ticker = ticking.then(|| stack.tick_every(TICK));
+        let period = if self.schedule_as_deployed { AS_DEPLOYED.0 } else { TICK };
+        let ticker = ticking.then(|| stack.tick_every(period));
         let kept = keep(&stack, place, &mut signals).await;
         drop(ticker);
         stack.stop().await?;

@@ -175,7 +175,8 @@ pub async fn given(stack: &Stack, path: &str, state: &str, attempt: Option<Uuid>
         ), added AS (
             INSERT INTO container_repositories (
                 path, migration_state, version, attempt, slot, pre_import_started_at, pre_import_done_at,
-                import_started_at, import_done_at, aborted_at, aborted_in_state, skipped_at, skipped_reason
+                import_started_at, import_done_at, aborted_at, aborted_in_state, skipped_at, skipped_reason,
+                next_check_at
             )
             SELECT
                 $1, $2, 2, $3::text::uuid,
@@ -187,7 +188,8 @@ pub async fn given(stack: &Stack, path: &str, state: &str, attempt: Option<Uuid>
                 CASE WHEN $2 = 'import_aborted' THEN now() END,
                 CASE WHEN $2 = 'import_aborted' THEN 'importing' END,
                 CASE WHEN $2 = 'import_skipped' THEN now() END,
-                CASE WHEN $2 = 'import_skipped' THEN 2 END
+                CASE WHEN $2 = 'import_skipped' THEN 2 END,
+                CASE WHEN $2 IN ('pre_importing', 'importing') THEN now() + interval '15 seconds' END
             FROM free
             RETURNING *
         ), taken AS (

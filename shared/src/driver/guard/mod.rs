@@ -9,14 +9,13 @@ use std::sync::{Mutex, PoisonError};
 use futures::future::join_all;
 use tokio::time::Instant;
 
-use summary::Found;
 pub use summary::GuardSummary;
 
 use self::queue::Queue;
 use crate::{
     endpoint::{Claim, EndpointError, Guard, Purpose, ReaderRule, Resort, StaleScan, resort},
     registry::RegistryClient,
-    store::Store,
+    store::{Lease, Store},
 };
 
 /// How many repositories are looked at at once. One whose registry call hangs holds up none of the others.
@@ -35,15 +34,17 @@ pub struct Guardian {
     pub claims: Store<Claim>,
     /// The registry.
     pub registry: RegistryClient,
+    /// Whose leases its rows are.
+    pub lease: Lease,
 }
 
 impl Guardian {
-    /// One round: finds what seems stuck, asks the registry about each, and acts on what it says. Takes rows
-    /// for two thirds of the time until `deadline`, and leaves the rest to those taken last. What is not
+    /// One round: finds what is due, asks the registry about each, and acts on what it says. Leases rows
+    /// for two thirds of the time until `deadline`, and leaves the rest to those leased last. What is not
     /// reached is what the next round begins with.
     ///
     /// # Errors
-    /// [`EndpointError`] when rows could not be taken on the writer. Those that had been taken are looked after
+    /// [`EndpointError`] when rows could not be leased on the writer. Those that had been leased are looked after
     /// first.
     pub async fn round(&self, deadline: Instant) -> Result<GuardSummary, EndpointError> {
         let now = Instant::now();
@@ -71,7 +72,7 @@ impl Guardian {
                 return Ok(GuardSummary { scan_skipped: true, ..GuardSummary::default() });
             }
         };
-        let queue = tokio::sync::Mutex::new(Queue::new(&self.store, &hints, now + time * 2 / 3, deadline));
+        let queue = tokio::sync::Mutex::new(Queue::new(self, &hints, now + time * 2 / 3, deadline));
         let summary = Mutex::new(GuardSummary::default());
         let lane = async || {
             loop {
@@ -79,9 +80,7 @@ impl Guardian {
                 let next = queue.lock().await.next().await;
                 let Some(stuck) = next else { return };
                 let looked = self.look_after(&stuck, deadline).await;
-                if looked.found == Found::OutOfTime {
-                    queue.lock().await.put_back(stuck);
-                }
+                queue.lock().await.looked_at(&stuck, looked.found);
                 summary.lock().unwrap_or_else(PoisonError::into_inner).add(&looked);
             }
         };

@@ -12,7 +12,7 @@ pub struct GuardSummary {
     pub scan_skipped: bool,
     /// How many rows the reader named.
     pub hinted: u32,
-    /// How many of them were taken and looked at. The others had moved on, another guard has them, or they are
+    /// How many of them were leased and looked at. The others had moved on, another guard has them, or they are
     /// left.
     pub taken: u32,
     /// What was found about them.

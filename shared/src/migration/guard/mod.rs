@@ -1,5 +1,6 @@
 //! What the guard does about a row that seems stuck: ask first, abort last.
 
+mod due;
 mod finding;
 mod stuck;
 
@@ -8,13 +9,14 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use due::{Due, FIRST_LOOK, LeaseState, LookTime, Looker, first_check, first_look, who_looks};
 pub use finding::{Cancelation, Finding, GuardDecision, RegistryView, Remedy};
-pub use stuck::Stuck;
+pub use stuck::{GuardSettings, Stuck};
 
 use super::{AFTER_CANCEL, Event, Plan, RegistryStatus, Settled, State, Step, event::Situation};
 
-/// Decides on a row that was taken, by what the registry says of it now. The plan of a remedy holds for the
-/// state the row was taken in: what has moved on meanwhile is left alone.
+/// Decides on a row that was leased, by what the registry says of it now. The plan of a remedy holds for the
+/// state the row was leased in: what has moved on meanwhile is left alone.
 #[must_use]
 pub fn guard_decision(stuck: &Stuck, view: RegistryView) -> GuardDecision {
     let running = match view {

@@ -3,15 +3,29 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::migration::{ContainerRepository, Settings, State, Step};
+use super::{Finding, due::first_look};
+use crate::migration::{ContainerRepository, State, Step, StepTimes};
 
-/// A row that seems stuck, as it was when the guard took it, and what the decision on it needs besides.
+/// How often the registry is asked about a step that takes longer than is usual.
+const LATER_LOOK: Duration = Duration::from_secs(60);
+
+/// The settings that the guard decides by. Not the others: a list among them may be longer than an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct GuardSettings {
+    /// The kill switch.
+    pub enabled: bool,
+    /// How long steps may take.
+    #[serde(flatten)]
+    pub steps: StepTimes,
+}
+
+/// A row that the guard has leased, as it was then, and what the decision on it needs besides.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Stuck {
     /// The row.
     pub row: ContainerRepository,
     /// The settings at that time.
-    pub settings: Settings,
+    pub settings: GuardSettings,
     /// The database's clock at that time.
     pub now: Timestamp,
     /// When the registry was last asked again for the row's step with the row's attempt.
@@ -27,13 +41,49 @@ impl Stuck {
     /// was asked for again: until then it may not have run at all.
     #[must_use]
     pub fn is_past_timeout(&self, step: Step) -> bool {
+        let timeout = self.settings.steps.timeout(step, self.row.tags_count);
+        self.running_since(step)
+            .and_then(|since| Duration::try_from(self.now.duration_since(since)).ok())
+            .is_some_and(|ran| ran > timeout)
+    }
+
+    /// When to look again at the row, of which `finding` was found and nothing recorded. None: a change of the
+    /// row has said so, or it is due still.
+    #[must_use]
+    pub fn next_look(&self, finding: Finding) -> Option<Timestamp> {
+        let steps = &self.settings.steps;
+        let soon = || Some(self.now + first_look(steps));
+        match finding {
+            // A start like any other, or a registry that may be about to answer.
+            Finding::AskedAgain | Finding::Unanswered => soon(),
+            Finding::Running => {
+                let step = [Step::Pre, Step::Final]
+                    .into_iter()
+                    .find(|step| step.running_state() == self.row.migration_state)?;
+                let usual_end = self.running_since(step).map(|since| since + steps.usual());
+                let later = self.now + steps.usual().min(LATER_LOOK);
+                Some(usual_end.filter(|end| *end > self.now).unwrap_or(later))
+            }
+            Finding::Native
+            | Finding::Finished
+            | Finding::Adopted
+            | Finding::Promoted
+            | Finding::Parked
+            | Finding::Resumed
+            | Finding::Restarted
+            | Finding::Failed
+            | Finding::Canceled
+            | Finding::TimedOut
+            | Finding::GivenBack => None,
+        }
+    }
+
+    fn running_since(&self, step: Step) -> Option<Timestamp> {
         let started = match step {
             Step::Pre => self.row.pre_import_started_at,
             Step::Final => self.row.import_started_at,
         };
-        let timeout = self.settings.step_timeout(step, self.row.tags_count);
-        let ran = started.max(self.asked_again_at).map(|since| self.now.duration_since(since));
-        ran.and_then(|ran| Duration::try_from(ran).ok()).is_some_and(|ran| ran > timeout)
+        started.max(self.asked_again_at)
     }
 
     /// Whether a failure or a cancelation that the registry reports may be that of an earlier attempt.

@@ -1,4 +1,4 @@
-//! Every row the guard can take, by everything the registry can say, by what else decides.
+//! Every row the guard can lease, by everything the registry can say, by what else decides.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -23,11 +23,8 @@ pub(super) fn stuck(situation: Situation) -> Stuck {
             "pre_import_started_at": since, "pre_import_done_at": since, "import_started_at": since,
         },
         "settings": {
-            "version": 1, "enabled": true, "reader_enabled": true, "reader_lag_bound_seconds": 60,
-            "capacity": 1, "waiting_time_seconds": 0, "max_tags_count": 0,
-            "max_retries": 3, "max_step_duration_seconds": 300, "pre_import_timeout_seconds": 1200,
-            "import_timeout_seconds": 1200, "pre_import_seconds_per_tag": 0.5, "created_before": null,
-            "target_plans": [], "denied_root_namespaces": [],
+            "enabled": true, "max_step_duration_seconds": 300, "pre_import_timeout_seconds": 1200,
+            "import_timeout_seconds": 1200, "pre_import_seconds_per_tag": 0.5,
         },
         "now": jiff::Timestamp::from_second(NOW).unwrap(),
         "asked_again_at": null, "asked_again": false, "earlier_attempt": false,
@@ -73,8 +70,7 @@ fn variants() -> Vec<Variant> {
 
 /// A plan as what it does to this row: its transitions, and what becomes of attempt, slot and retries.
 fn effect(plan: &Plan, stuck: &Stuck) -> String {
-    let limits =
-        Limits { enabled: stuck.settings.enabled, max_retries: stuck.settings.max_retries, past_time: false };
+    let limits = Limits { enabled: stuck.settings.enabled, max_retries: 3, past_time: false };
     let Some(outcome) = plan.outcome(&stuck.row, limits) else { return "REFUSED".to_owned() };
     let mut text = String::new();
     for step in &outcome.steps {

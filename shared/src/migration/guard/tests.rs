@@ -20,7 +20,7 @@ fn apply(stuck: &Stuck, outcome: &Outcome) -> ContainerRepository {
 }
 
 fn limits(stuck: &Stuck) -> Limits {
-    Limits { enabled: stuck.settings.enabled, max_retries: stuck.settings.max_retries, past_time: false }
+    Limits { enabled: stuck.settings.enabled, max_retries: 3, past_time: false }
 }
 
 /// The row after the remedy, with the finding.
@@ -43,6 +43,54 @@ fn is_left(stuck: &Stuck, view: RegistryView, finding: Finding) -> bool {
 
 fn is_asked_again(stuck: &Stuck, status: RegistryStatus) -> bool {
     guard_decision(stuck, RegistryView::Says(status)) == GuardDecision::Apply(Remedy::AskAgain)
+}
+
+/// When the row is looked at again, in seconds from now.
+fn next_look(stuck: &Stuck, finding: Finding) -> Option<i64> {
+    stuck.next_look(finding).map(|at| at.duration_since(stuck.now).as_secs())
+}
+
+#[test]
+fn looks_at_a_running_step_again_when_it_should_be_over() {
+    for state in [State::PreImporting, State::Importing] {
+        // Steps are usually over within 300 s. Beyond that, each minute.
+        for (ran, seconds) in [(15, 285), (299, 1), (300, 60), (301, 60), (4_000, 60)] {
+            let mut stuck = from(state, None);
+            let since = stuck.now - Duration::from_secs(ran);
+            (stuck.row.pre_import_started_at, stuck.row.import_started_at) = (Some(since), Some(since));
+            assert_eq!(next_look(&stuck, Finding::Running), Some(seconds), "{state} for {ran} s");
+            // Its time counts from when it was asked for once more.
+            stuck.asked_again_at = Some(stuck.now - Duration::from_secs(20));
+            let expected = if ran < 20 { seconds } else { 280 };
+            assert_eq!(next_look(&stuck, Finding::Running), Some(expected), "{state} for {ran} s");
+        }
+        let mut quick = from(state, None);
+        quick.settings.steps.max_step_duration_seconds = 4;
+        assert_eq!(next_look(&quick, Finding::Running), Some(4));
+    }
+}
+
+#[test]
+fn looks_soon_again_where_nothing_is_known() {
+    for situation in situations() {
+        let mut stuck = stuck(situation);
+        for finding in [Finding::Unanswered, Finding::AskedAgain] {
+            assert_eq!(next_look(&stuck, finding), Some(15), "{situation:?}");
+            stuck.settings.steps.max_step_duration_seconds = 4;
+            assert_eq!(next_look(&stuck, finding), Some(4), "{situation:?}");
+            stuck.settings.steps.max_step_duration_seconds = 300;
+        }
+    }
+}
+
+#[test]
+fn leaves_the_next_look_to_a_change_of_the_row() {
+    let left = [Finding::Unanswered, Finding::AskedAgain, Finding::Running];
+    for &finding in Finding::ALL.iter().filter(|finding| !left.contains(finding)) {
+        assert_eq!(next_look(&from(State::Importing, None), finding), None, "{finding}");
+    }
+    // A parked row runs no step.
+    assert_eq!(next_look(&from(State::PreImportDone, None), Finding::Running), None);
 }
 
 #[test]

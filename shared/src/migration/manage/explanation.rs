@@ -40,7 +40,7 @@ pub struct Surroundings {
     pub settings: Settings,
     /// The database's clock.
     pub now: Timestamp,
-    /// When the guard looks next, where it has looked before.
+    /// When the guard looks next. None: in its next round.
     pub next_check_at: Option<Timestamp>,
     /// How many slots within the capacity are empty.
     pub empty_slots: i32,
@@ -86,10 +86,13 @@ pub fn explanation(around: &Surroundings, view: RegistryView) -> Explanation {
 fn running(around: &Surroundings, step: Step, started: Option<Timestamp>, view: RegistryView) -> Explanation {
     let Surroundings { row, settings, now, .. } = around;
     let started = started.unwrap_or(*now);
-    let looks = Duration::from_secs(u64::try_from(settings.max_step_duration_seconds).unwrap_or(0));
-    let asked = after(started, looks).max(around.next_check_at.unwrap_or(Timestamp::MIN));
-    let canceled = after(started, settings.step_timeout(step, row.tags_count));
-    let guard = format!("the guard asks the registry after {asked}");
+    let canceled = after(started, settings.steps.timeout(step, row.tags_count));
+    let asked = around.next_check_at.filter(|at| at > now).unwrap_or(*now);
+    let guard = if asked == *now {
+        "the guard asks the registry in its next round".to_owned()
+    } else {
+        format!("the guard asks the registry after {asked}")
+    };
     match view {
         RegistryView::Says(status) if status.running_step() == Some(step) => {
             let text = format!(
@@ -229,12 +232,20 @@ mod tests {
     #[test]
     fn a_running_step_is_awaited_and_the_guards_times_are_told() {
         let view = RegistryView::Says(RegistryStatus::PreImportInProgress);
-        let told = explanation(&around("pre_importing", |_| {}), view);
-        assert_eq!((told.next, told.at), (Next::Notification, Some("2026-01-01T12:04:00Z".parse().unwrap())));
-        assert!(told.text.contains("cancels the step after 2026-01-01T12:29:00Z"), "{}", told.text);
-
         let looked = around("pre_importing", |value| value["next_check_at"] = json!("2026-01-01T12:10:00Z"));
-        assert_eq!(explanation(&looked, view).at, Some("2026-01-01T12:10:00Z".parse().unwrap()));
+        let told = explanation(&looked, view);
+        assert_eq!((told.next, told.at), (Next::Notification, Some("2026-01-01T12:10:00Z".parse().unwrap())));
+        assert!(
+            told.text.contains("the guard asks the registry after 2026-01-01T12:10:00Z"),
+            "{}",
+            told.text
+        );
+        assert!(told.text.contains("cancels the step after 2026-01-01T12:29:00Z"), "{}", told.text);
+        for due in [json!(null), json!("2026-01-01T11:59:00Z"), json!(NOW)] {
+            let due = explanation(&around("pre_importing", |value| value["next_check_at"] = due), view);
+            assert_eq!(due.at, Some(NOW.parse().unwrap()), "the step's length does not matter");
+            assert!(due.text.contains("asks the registry in its next round"), "{}", due.text);
+        }
     }
 
     #[test]

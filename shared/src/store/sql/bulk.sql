@@ -34,7 +34,9 @@ changed AS (
         skipped_at = CASE d.outcome -> 'timestamps' ->> 'skipped_at'
             WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE c.skipped_at END,
         not_before = NULL,
-        next_check_at = NULL
+        next_check_at = NULL,
+        lease = NULL,
+        leased_until = NULL
     FROM decided AS d
     WHERE c.id = d.id AND jsonb_array_length(d.outcome -> 'steps') = 1
     RETURNING c.*

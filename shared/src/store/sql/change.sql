@@ -6,7 +6,7 @@
 -- the lock sees what the other one did. The update needs no comparison of versions beyond that lock: it would
 -- compare with the statement's snapshot, and a change that had waited would be decided and then not made.
 WITH settings AS MATERIALIZED (
-    SELECT enabled, max_retries FROM migration_settings
+    SELECT enabled, max_retries, max_step_duration_seconds FROM migration_settings
 ),
 before AS MATERIALIZED (
     SELECT * FROM container_repositories WHERE path = :path FOR UPDATE
@@ -112,7 +112,15 @@ changed AS (
         skipped_at = CASE d.outcome -> 'timestamps' ->> 'skipped_at'
             WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE c.skipped_at END,
         not_before = now() + (d.outcome ->> 'not_before_ms')::bigint * interval '1 millisecond',
-        next_check_at = NULL,
+        -- A step that is asked for may never be answered: the guard looks soon. What is parked is due when it may go on.
+        next_check_at = now() + CASE
+            WHEN d.outcome -> 'steps' -> -1 ->> 'to' IN ('pre_importing', 'importing') THEN
+                (SELECT least(max_step_duration_seconds, 15) FROM settings) * interval '1 second'
+            WHEN (d.outcome ->> 'holds_slot')::boolean THEN
+                coalesce((d.outcome ->> 'not_before_ms')::bigint, 0) * interval '1 millisecond'
+        END,
+        lease = NULL,
+        leased_until = NULL,
         detail = coalesce(:detail::text, c.detail)
     FROM decided AS d
     WHERE c.id = d.id AND d.verdict = 'applied'

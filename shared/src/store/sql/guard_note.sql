@@ -1,9 +1,9 @@
--- Notes in the history what the guard asks the registry for, unless the row has moved on since it was taken: once more
+-- Notes in the history what the guard asks the registry for, unless the row has moved on since it was leased: once more
 -- for the step of its attempt (`ask_again`: `asking`, and `accepted` when the registry has accepted that), or that the
 -- step be canceled (`cancel`). The row does not change. A line too many says nothing else than one, so the statement
 -- may be sent again.
 WITH settings AS MATERIALIZED (
-    SELECT enabled FROM migration_settings
+    SELECT enabled FROM migration_settings LIMIT 1
 ),
 before AS MATERIALIZED (
     SELECT * FROM container_repositories WHERE path = :path FOR UPDATE

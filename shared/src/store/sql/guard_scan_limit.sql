@@ -1,1 +1,2 @@
+ORDER BY coalesce(c.next_check_at, '-infinity'), c.id
 LIMIT :limit

@@ -22,7 +22,10 @@ started AS (
             WHEN 'clear' THEN NULL ELSE c.import_done_at END,
         aborted_at = NULL,
         not_before = NULL,
-        next_check_at = NULL
+        -- Its answer may never be recorded: the guard looks soon.
+        next_check_at = now() + (SELECT least(max_step_duration_seconds, 15) FROM settings) * interval '1 second',
+        lease = NULL,
+        leased_until = NULL
     FROM decided AS d
     WHERE c.id = d.id
     RETURNING c.*

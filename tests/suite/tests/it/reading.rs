@@ -166,9 +166,7 @@ async fn a_reader_that_lags_past_its_bound_is_replaced_by_the_writer_until_it_ha
             (stack.client_of(&functions), functions)
         };
         let by = |by: &str| (200, by.to_owned());
-        sql(&stack, "UPDATE container_repositories SET import_started_at = now() - interval '1 hour'")
-            .await
-            .unwrap();
+        sql(&stack, "UPDATE container_repositories SET next_check_at = NULL").await.unwrap();
         mark_of_an_hour_ago(&stack).await.unwrap();
         stack.pair().wait_until_replayed().await.unwrap();
         for url in EVERY {
@@ -318,9 +316,7 @@ async fn operators_take_the_reader_out_without_a_deployment() {
     let stack = stack(Topology::DirectReader, &READING).await;
     let change = "UPDATE migration_settings SET reader_enabled = false, version = version + 1";
     sql(&stack, change).await.unwrap();
-    sql(&stack, "UPDATE container_repositories SET import_started_at = now() - interval '1 hour'")
-        .await
-        .unwrap();
+    sql(&stack, "UPDATE container_repositories SET next_check_at = NULL").await.unwrap();
     // Whether or not it works, and whatever it knows of the switch.
     for way in [Way::Open, Way::Down] {
         stack.proxies().unwrap().reader.go(way).await.unwrap();

@@ -25,8 +25,8 @@ async fn a_guard_that_is_killed_at_any_step_is_followed_by_one_that_goes_on() {
     let stack = stack(1).await;
     let registry = stack.registry().unwrap();
     for (path, stop) in [
-        ("lost/not-taken", Stop::BeforeStatement(statement::TAKE)),
-        ("lost/taken", Stop::AfterStatement(statement::TAKE)),
+        ("lost/not-leased", Stop::BeforeStatement(statement::LEASE)),
+        ("lost/leased", Stop::AfterStatement(statement::LEASE)),
         ("lost/status", Stop::BeforeCall(Operation::Status, None)),
         ("lost/not-recorded", Stop::BeforeStatement(statement::CHANGE)),
         ("lost/recorded", Stop::AfterStatement(statement::CHANGE)),

@@ -45,9 +45,8 @@ pub(super) mod statement {
     pub(in super::super) const RESUME: &str = "ORDER BY c.not_before NULLS FIRST, c.id\n    FOR UPDATE";
     /// Any change of a row that is not a start: a notification's, the registry's answer's, the guard's.
     pub(in super::super) const CHANGE: &str = ":guard = 'notification'";
-    /// The guard's taking of what seems stuck.
-    pub(in super::super) const TAKE: &str =
-        "taken AS (\n    UPDATE container_repositories AS c SET\n        -- A registry";
+    /// The guard's leasing of what is due.
+    pub(in super::super) const LEASE: &str = "leased AS (\n    UPDATE container_repositories AS c SET";
     /// The guard's note that the registry is asked once more.
     pub(in super::super) const NOTE: &str = "noted AS (";
     /// Which of the catalogue's repositories are not known yet.

@@ -89,7 +89,8 @@ async fn time_passes(stack: &Stack) {
             pre_import_started_at = pre_import_started_at - interval '6 minutes',
             import_started_at = import_started_at - interval '6 minutes',
             not_before = not_before - interval '6 minutes',
-            next_check_at = next_check_at - interval '6 minutes'
+            next_check_at = next_check_at - interval '6 minutes',
+            leased_until = leased_until - interval '6 minutes'
         WHERE migration_state NOT IN ('import_done', 'import_skipped')";
     sql(stack, earlier).await.unwrap();
     stack.pair().wait_until_replayed().await.unwrap();

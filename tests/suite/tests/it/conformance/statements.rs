@@ -14,8 +14,8 @@ use shared::{
         Step,
     },
     store::{
-        self, AskingAgain, Claimed, HistoryPage, ListFilter, Noted, Registration, ReopenFilter,
-        SettingsChanged, Started, Store, Verdict,
+        self, AskingAgain, Claimed, HistoryPage, Lease, ListFilter, NextLook, Noted, Registration,
+        ReopenFilter, SettingsChanged, Started, Store, Verdict,
     },
 };
 use tokio::time::Instant;
@@ -98,7 +98,7 @@ async fn run_one(stack: &Stack, twin: &Twin) -> ContainerRepository {
     assert_eq!((notified.verdict, notified.row.migration_state), (Verdict::Applied, State::Importing));
     in_both(
         stack,
-        "UPDATE container_repositories SET import_started_at = now() - interval '5 minutes',
+        "UPDATE container_repositories SET import_started_at = now() - interval '5 minutes', next_check_at = now(),
             pre_import_started_at = now() - interval '6 minutes', pre_import_done_at = now() - interval '5 minutes'
          WHERE migration_state = 'importing'",
     )
@@ -127,8 +127,11 @@ async fn guard(stack: &Stack, twin: &Twin, row: &ContainerRepository) {
     let store: Store<Guard> = Store::new(twin.writer());
     assert!(store.reader_rule(soon()).await.unwrap().unwrap().reader_enabled);
     assert_eq!(store.scan_stuck_here(10, soon()).await.unwrap(), hints);
-    assert_eq!(store.take_stuck(&hints, soon()).await.unwrap().len(), 1);
-    assert_eq!(store.release_stuck(&hints, soon()).await.unwrap(), hints);
+    assert!(!store.is_idle(soon()).await.unwrap());
+    let lease = Lease::random();
+    assert_eq!(store.lease_stuck(&hints, lease, soon()).await.unwrap().len(), 1);
+    let looks = [NextLook { path: hints[0].clone(), next_check_at: None }];
+    assert_eq!(store.release_stuck(&looks, lease, soon()).await.unwrap(), hints);
     let noted = store.note_asking_again(row, AskingAgain::Asking, soon()).await.unwrap();
     assert_eq!(noted, Noted::Noted);
     let plan = Plan::event(Event::FinishImport);

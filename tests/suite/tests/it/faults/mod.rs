@@ -142,7 +142,8 @@ async fn guarded_later(stack: &Stack, minutes: u32) -> Value {
         "UPDATE container_repositories SET
             pre_import_started_at = pre_import_started_at - interval '{minutes} minutes',
             import_started_at = import_started_at - interval '{minutes} minutes',
-            next_check_at = next_check_at - interval '{minutes} minutes'
+            next_check_at = next_check_at - interval '{minutes} minutes',
+            leased_until = leased_until - interval '{minutes} minutes'
         WHERE slot IS NOT NULL"
     );
     sql(stack, &earlier).await.unwrap();

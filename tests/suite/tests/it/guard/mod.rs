@@ -1,7 +1,9 @@
 //! What seems stuck: every row of the guard's table, brought about by a registry that really copies, and the
 //! guard's rounds as a whole.
 
+mod due;
 mod endings;
+mod leases;
 mod rounds;
 mod starts;
 mod timeouts;
@@ -29,12 +31,17 @@ async fn start(stack: &Stack, path: &str) {
 
 /// Lets every step have begun so much earlier than it has, on the reader too.
 async fn minutes_pass(stack: &Stack, minutes: u32) {
+    seconds_pass(stack, minutes * 60).await;
+}
+
+async fn seconds_pass(stack: &Stack, seconds: u32) {
     let earlier = format!(
         "UPDATE container_repositories SET
-            pre_import_started_at = pre_import_started_at - interval '{minutes} minutes',
-            import_started_at = import_started_at - interval '{minutes} minutes',
-            not_before = not_before - interval '{minutes} minutes',
-            next_check_at = next_check_at - interval '{minutes} minutes'
+            pre_import_started_at = pre_import_started_at - interval '{seconds} seconds',
+            import_started_at = import_started_at - interval '{seconds} seconds',
+            not_before = not_before - interval '{seconds} seconds',
+            next_check_at = next_check_at - interval '{seconds} seconds',
+            leased_until = leased_until - interval '{seconds} seconds'
         WHERE slot IS NOT NULL"
     );
     sql(stack, &earlier).await.unwrap();

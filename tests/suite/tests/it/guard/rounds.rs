@@ -13,7 +13,7 @@ use shared::{
     config::{RegistrySettings, from_source, secrets::SecretReader},
     driver::Guardian,
     endpoint::behavior_version,
-    store::Store,
+    store::{Lease, Store},
 };
 use suite::{given, push_image, reader, row, state, until, until_state, writer};
 use tokio::time::Instant;
@@ -159,11 +159,12 @@ async fn guardian(stack: &Stack) -> Guardian {
         store: Store::new(writer.clone()),
         claims: Store::new(writer),
         registry: settings.connect(&SecretReader::new(&sdk)).await.unwrap(),
+        lease: Lease::random(),
     };
     // The first call of a client reads the trusted certificates: no part of a round's time.
     let deadline = Instant::now() + suite::PATIENCE;
     guardian.scan.scan_stuck(1, deadline).await.unwrap();
-    guardian.store.take_stuck(&[], deadline).await.unwrap();
+    guardian.store.lease_stuck(&[], guardian.lease, deadline).await.unwrap();
     guardian
 }
 

@@ -4,12 +4,66 @@ use local::local_registry::{Effect, Operation, Point, Rule, Status, Step, When};
 use serde_json::json;
 use suite::{PATIENCE, history, push_image, repositories, row, sql, state, until_state};
 
-use super::{found, guard, just, minutes_pass, retries, stack, start, starts};
+use super::{found, guard, just, minutes_pass, retries, seconds_pass, stack, start, starts};
 
 /// The registry's side answers nonsense before anything has begun: for the driver, the outcome is unknown.
 fn never_arrives(step: Step) -> Rule {
     let effect = Effect::Answer { status: 502, code: None, detail: None, body: None, when: When::Before };
     Rule::new(effect).operation(Operation::Start).step(step)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repairs_what_was_lost_fifteen_seconds_after_its_start() {
+    let stack = stack().await;
+    let paths = ["lost/start", "lost/promotion", "lost/notification"];
+    repositories(&stack, &paths).await.unwrap();
+    let registry = stack.registry().unwrap();
+    registry.rules().add(never_arrives(Step::Pre).repository("lost/start").times(1));
+    registry.rules().add(never_arrives(Step::Final).repository("lost/promotion").times(1));
+    let lost = Rule::new(Effect::LoseNotification).repository("lost/notification").times(1);
+    registry.rules().add(lost);
+    for path in paths {
+        start(&stack, path).await;
+    }
+    until_state(&stack, "lost/promotion", "importing").await.unwrap();
+    assert!(registry.wait_for_status("lost/notification", Status::PreImportComplete, PATIENCE).await);
+    let all_met = registry.journal().wait_until(PATIENCE, |_| registry.rules().list().is_empty());
+    assert!(all_met.await, "every rule was met");
+    stack.pair().wait_until_replayed().await.unwrap();
+    assert_eq!(guard(&stack).await["hinted"], 0, "what was just asked for is given its time");
+
+    seconds_pass(&stack, 15).await;
+    let expected = ["asked_again", "promoted", "restarted"].map(|finding| (finding.to_owned(), 1));
+    assert_eq!(found(&guard(&stack).await), expected.into());
+
+    for path in paths {
+        until_state(&stack, path, "import_done").await.unwrap();
+        assert_eq!(retries(&stack, path).await, 0);
+    }
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn looks_at_a_longer_step_again_when_it_should_be_over() {
+    let stack = stack().await;
+    repositories(&stack, &["group/image"]).await.unwrap();
+    let registry = stack.registry().unwrap();
+    registry.rules().add(Rule::new(Effect::LoseNotification).step(Step::Pre));
+    let hold = registry.rules().add(Rule::new(Effect::Hold { at: Point::Work }).step(Step::Pre));
+    start(&stack, "group/image").await;
+    assert!(registry.wait_for_status("group/image", Status::PreImportInProgress, PATIENCE).await);
+    seconds_pass(&stack, 15).await;
+    assert_eq!(found(&guard(&stack).await), just("running", 1));
+    let looked = row(&stack, "group/image").await.unwrap();
+    assert_eq!((&looked["lease"], &looked["leased_until"]), (&json!(null), &json!(null)));
+    seconds_pass(&stack, 280).await;
+    assert_eq!(guard(&stack).await["hinted"], 0);
+
+    assert!(registry.rules().remove(hold));
+    assert!(registry.wait_for_status("group/image", Status::PreImportComplete, PATIENCE).await);
+    seconds_pass(&stack, 5).await;
+    assert_eq!(found(&guard(&stack).await), just("promoted", 1));
+    stack.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 use shared::{
-    migration::{AttemptId, ContainerRepository, Plan, Remedy, RepositoryPath, Stuck},
+    migration::{AttemptId, ContainerRepository, GuardSettings, Plan, Remedy, RepositoryPath, Stuck},
     store::{AskingAgain, Changed, Claimed, Noted, Registration, Started},
 };
 use suite::PATIENCE;
@@ -143,10 +143,9 @@ impl Play {
         Ok(vec![world.started(one, plan, slot, change)])
     }
 
-    /// A row as the guard takes it.
+    /// A row as the guard leases it.
     pub fn stuck(&self, world: &World, row: ContainerRepository, doubts: Doubts) -> Stuck {
-        let mut settings = self.settings.clone();
-        (settings.enabled, settings.max_retries) = (world.enabled, world.max_retries);
+        let settings = GuardSettings { enabled: world.enabled, steps: self.settings.steps };
         let begun = row.import_started_at.max(row.pre_import_started_at).unwrap_or_default();
         let passed = if doubts.past_its_time { 3600 } else { 60 };
         Stuck {

@@ -178,6 +178,7 @@ fn every_function_has_the_time_that_its_budgets_count_on_and_a_log_that_ends() {
         let timeout = function.properties["Timeout"].as_u64().unwrap();
         let counted_on = match name.as_str() {
             "apply-schema" => vec![apply_schema::BUDGETS],
+            "enqueue-migrations" | "guard-migrations" => vec![Budgets::ROUNDS],
             _ => vec![Budgets::HTTP, Budgets::SCHEDULE],
         };
         for budgets in counted_on {
