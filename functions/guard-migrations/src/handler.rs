@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use shared::{
-    driver::{GuardSummary, Guardian},
+    driver::{GuardSummary, Guardian, TagsSummary},
     endpoint::EndpointError,
     runtime::Budget,
 };
@@ -15,5 +15,12 @@ use shared::{
 pub async fn handle(guardian: Arc<Guardian>, budget: Budget) -> Result<GuardSummary, EndpointError> {
     let summary = guardian.round(budget.deadline()).await?;
     tracing::info!(?summary, served_by = "writer", "guard");
+    match guardian.compare_tags(budget.deadline()).await {
+        Ok(TagsSummary { taken, missing, unverified, not_listed }) => {
+            tracing::info!(taken, missing, unverified, not_listed, "compared tags");
+        }
+        // They come again.
+        Err(error) => tracing::error!(%error, "tags could not be compared"),
+    }
     Ok(summary)
 }

@@ -15,7 +15,7 @@ use shared::{
     web::{Problem, Query, RequestId, auth, json, no_body, respond, start_answer},
 };
 
-use crate::{giving_up, registering, reopening, route::Route, settings};
+use crate::{accepting, giving_up, registering, reopening, route::Route, settings};
 
 /// What the handler works with, made once per process.
 pub struct Deps {
@@ -92,6 +92,7 @@ async fn answer(call: &Call<'_>) -> Result<Response<Body>, Problem> {
         }
         Route::Cancel(path) => giving_up::cancel(call, &path).await,
         Route::Skip(path) => giving_up::skip(call, &path).await,
+        Route::Accept(path) => accepting::accept(call, &path).await,
         Route::Reopen(path) => reopening::one(call, &path).await,
         Route::ReopenMany => reopening::many(call).await,
         Route::Explain(path) => explained(call, &path).await,

@@ -1,5 +1,6 @@
 //! What operators change: repositories, migrations, settings.
 
+mod accepting;
 pub mod config;
 mod giving_up;
 pub mod handler;

@@ -21,6 +21,8 @@ pub enum Route {
     Cancel(RepositoryPath),
     /// `POST /migrations/skip/<path>`
     Skip(RepositoryPath),
+    /// `POST /migrations/accept/<path>`
+    Accept(RepositoryPath),
     /// `POST /migrations/reopen/<path>`
     Reopen(RepositoryPath),
     /// `POST /migrations/reopen`
@@ -53,11 +55,12 @@ impl Route {
             (Method::GET, "/settings", Self::Settings),
             (Method::PATCH, "/settings", Self::ChangeSettings),
         ];
-        let named: [(Method, &str, Named); 6] = [
+        let named: [(Method, &str, Named); 7] = [
             (Method::DELETE, "/repositories/", Self::Remove),
             (Method::POST, "/migrations/retry/", Self::Retry),
             (Method::POST, "/migrations/cancel/", Self::Cancel),
             (Method::POST, "/migrations/skip/", Self::Skip),
+            (Method::POST, "/migrations/accept/", Self::Accept),
             (Method::POST, "/migrations/reopen/", Self::Reopen),
             (Method::GET, "/migrations/explain/", Self::Explain),
         ];
@@ -106,6 +109,7 @@ mod tests {
             ("POST", "/migrations/retry/group/image", Route::Retry(path())),
             ("POST", "/migrations/cancel/group%2Fimage", Route::Cancel(path())),
             ("POST", "/migrations/skip/group/image", Route::Skip(path())),
+            ("POST", "/migrations/accept/group/image", Route::Accept(path())),
             ("POST", "/migrations/reopen/group/image", Route::Reopen(path())),
             ("POST", "/migrations/reopen", Route::ReopenMany),
             ("GET", "/migrations/explain/group/image", Route::Explain(path())),

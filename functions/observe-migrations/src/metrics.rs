@@ -42,6 +42,8 @@ pub const METRICS: &[(&str, Unit, Option<&str>, &str)] = &[
     ("TransitionsPerMinute", Unit::Count, None, "transitions in the last minute"),
     ("Stuck", Unit::Count, None, "rows in progress for longer than `max_step_duration_seconds`"),
     ("OldestStuckAge", Unit::Seconds, None, "for how long the longest of them; 0 where there is none"),
+    ("TagsMissing", Unit::Count, None, "rows that are done and have lost tags, which nobody has accepted"),
+    ("TagsUnverified", Unit::Count, None, "rows that are done and whose tags nobody compared"),
     ("Left", Unit::Count, None, "repositories still to be migrated"),
     (
         "TimeLeft",
@@ -91,6 +93,8 @@ fn whole(census: &Census) -> Vec<Metric> {
         of("TransitionsPerMinute", number(census.transitions_per_minute)),
         of("Stuck", number(census.stuck.count)),
         of("OldestStuckAge", census.stuck.oldest_seconds.unwrap_or(0.0)),
+        of("TagsMissing", number(census.tags.missing)),
+        of("TagsUnverified", number(census.tags.unverified)),
         of("Left", number(census.left)),
     ];
     metrics.extend(census.seconds_left.map(|seconds| of("TimeLeft", seconds)));

@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::{
     decision::{Decision, Standing, decide, jitter, prove_migrated},
     new_change,
+    tags::prepare_final,
 };
 use crate::{
     endpoint::{EndpointError, Purpose, Writer},
@@ -99,6 +100,12 @@ async fn ask<P: Purpose<Endpoint = Writer>>(
         let (Some(attempt), Some(step)) = (row.attempt, running_step(row.migration_state)) else {
             return Ok(Asked { standing: Standing::MovedOn, row });
         };
+        if step == Step::Final {
+            match prepare_final(store, registry, row.clone(), deadline).await {
+                Some(prepared) => row = prepared,
+                None => return Ok(Asked { standing: Standing::MovedOn, row }),
+            }
+        }
         let mut answer = start_patiently(registry, &row, step, attempt, patience, deadline).await;
         tracing::info!(path = %row.path, %step, %attempt, ?answer, "asked the registry to start");
         if answer == StartAnswer::ClaimsMigrated {

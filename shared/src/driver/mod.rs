@@ -12,9 +12,12 @@ mod manage;
 mod notify;
 mod observe;
 mod reading;
+#[cfg(test)]
+mod scripted;
 mod start;
 mod status;
 mod sweep;
+mod tags;
 
 use uuid::Uuid;
 
@@ -24,7 +27,7 @@ pub use ask::{Asked, Patience, ask_registry};
 pub use begin::begin;
 pub use decision::Standing;
 pub use fill::{Filled, Why, fill_slot};
-pub use guard::{GuardSummary, Guardian};
+pub use guard::{GuardSummary, Guardian, TagsSummary};
 pub use manage::{
     CatalogueEnd, CatalogueRegistered, Explained, GaveUp, GiveUp, explain, give_up, register_catalogue, retry,
 };
@@ -34,6 +37,7 @@ pub use reading::{KNOWN_FOR, Reading, Served};
 pub use start::{StartOutcome, start};
 pub use status::{Answer, history, status};
 pub use sweep::{Sweep, sweep};
+pub use tags::{TagsCompared, compare_tags};
 
 /// A new id for a change, and for the attempt the change may begin.
 fn new_change() -> AttemptId {

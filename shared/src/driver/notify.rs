@@ -1,9 +1,9 @@
 use tokio::time::Instant;
 
-use super::{Patience, Standing, ask_registry, fill_slot, new_change};
+use super::{Patience, Standing, ask_registry, compare_tags, fill_slot, new_change};
 use crate::{
     endpoint::{Claim, EndpointError, Notification},
-    migration::{AttemptId, ContainerRepository, NotificationStatus, RepositoryPath, State},
+    migration::{AttemptId, ContainerRepository, NotificationStatus, RepositoryPath, State, TagsCheck},
     registry::RegistryClient,
     store::{Changed, Store, Verdict},
 };
@@ -27,6 +27,8 @@ pub enum FollowUp {
     StartFinal(Box<ContainerRepository>),
     /// A slot is free: the next repository may have it.
     FillSlot,
+    /// The same, and the tags of the repository that is done are to be compared.
+    CompareTags(Box<ContainerRepository>),
 }
 
 /// Applies a notification in one call to the writer. None: no such repository.
@@ -52,6 +54,11 @@ fn due(changed: &Changed, change: AttemptId) -> FollowUp {
     let row = &changed.row;
     if made && row.migration_state == State::Importing && row.attempt == Some(change) {
         FollowUp::StartFinal(Box::new(row.clone()))
+    } else if made
+        && row.migration_state == State::ImportDone
+        && row.tags_check.is_some_and(TagsCheck::is_kept)
+    {
+        FollowUp::CompareTags(Box::new(row.clone()))
     } else if made && !row.migration_state.is_in_progress() {
         FollowUp::FillSlot
     } else {
@@ -71,9 +78,14 @@ pub async fn follow_up(
     deadline: Instant,
 ) -> Result<(), EndpointError> {
     let patience = Patience::AfterNotification;
+    let mut done = None;
     let freed = match follow_up {
         FollowUp::None => false,
         FollowUp::FillSlot => true,
+        FollowUp::CompareTags(row) => {
+            done = Some(row);
+            true
+        }
         FollowUp::StartFinal(row) => {
             let asked = ask_registry(store, registry, *row, patience, deadline).await?;
             matches!(asked.standing, Standing::Settled | Standing::Aborted)
@@ -82,6 +94,9 @@ pub async fn follow_up(
     if freed {
         let filled = fill_slot(store, registry, patience, deadline).await?;
         tracing::info!(?filled, "a slot was freed");
+    }
+    if let Some(row) = done {
+        compare_tags(store, registry, &row, deadline).await?;
     }
     Ok(())
 }

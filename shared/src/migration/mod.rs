@@ -14,6 +14,7 @@ mod resumption;
 mod settings;
 mod state;
 mod status;
+mod tags;
 mod transition;
 mod whole;
 
@@ -37,5 +38,6 @@ pub use resumption::{Resumption, resumption};
 pub use settings::{Settings, StepTimes};
 pub use state::{SkipReason, State, Step, UnknownName};
 pub use status::{NotificationStatus, RegistryStatus};
+pub use tags::{MissingTags, TagsChange, TagsCheck};
 pub use transition::{AttemptChange, Refused, Retries, Timestamp, Transition};
 pub use whole::{WholeNumber, whole};

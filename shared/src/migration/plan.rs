@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     AttemptChange, AttemptId, ContainerRepository, Event, NotificationStatus, Refused, Retries, SkipReason,
-    State, Step, Timestamp, Transition, event::Situation,
+    State, Step, TagsChange, Timestamp, Transition, event::Situation,
 };
 
 /// A canceled step may be asked for again only this long after its cancellation: sooner the registry answers
@@ -64,6 +64,8 @@ pub struct Outcome {
     pub resume_state: Option<State>,
     /// `not_before` afterwards, in milliseconds from now; none clears it.
     pub not_before_ms: Option<u64>,
+    /// The comparison of the tags.
+    pub tags: TagsChange,
 }
 
 /// One line of the history that a change writes.
@@ -101,6 +103,7 @@ impl Outcome {
             aborted_in_state: None,
             resume_state: None,
             not_before_ms: None,
+            tags: TagsChange::Keep,
         };
         let mut situation = situation;
         for &event in events {
@@ -129,6 +132,9 @@ impl Outcome {
         if transition.retries != Retries::Keep {
             self.retries = transition.retries;
         }
+        if transition.tags != TagsChange::Keep {
+            self.tags = transition.tags;
+        }
         self.skipped_reason = transition.skipped_reason.map(SkipReason::number);
         self.aborted_in_state = transition.aborted_in_state;
         self.resume_state = transition.resume_state;
@@ -140,7 +146,8 @@ impl Outcome {
         self.steps.last().map(|step| step.to)
     }
 
-    /// The row after this change: what the statement in the store does, said without a database.
+    /// The row after this change: what the statement in the store does, said without a database, where tags are not
+    /// compared.
     ///
     /// `adopted` is the attempt that an adoption finds in the history, `slot` the one that a claim took.
     #[must_use]
@@ -181,6 +188,10 @@ impl Outcome {
         after.skipped_reason = self.skipped_reason.and_then(|number| SkipReason::try_from(number).ok());
         after.aborted_in_state = self.aborted_in_state;
         after.resume_state = self.resume_state;
+        after.tags_check = self.tags.apply(row.tags_check, false);
+        if self.tags == TagsChange::Clear {
+            after.missing_tags = None;
+        }
         after.not_before = self.not_before_ms.map(|ms| now + Duration::from_millis(ms));
         after
     }

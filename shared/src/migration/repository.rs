@@ -1,7 +1,9 @@
 use jiff::Timestamp as Instant;
 use serde::{Deserialize, Serialize};
 
-use super::{AttemptId, RepositoryPath, SkipReason, State, Timestamp, event::Situation};
+use super::{
+    AttemptId, MissingTags, RepositoryPath, SkipReason, State, TagsCheck, Timestamp, event::Situation,
+};
 
 /// A row of `container_repositories`: one image repository and how its migration stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +44,10 @@ pub struct ContainerRepository {
     pub detail: Option<String>,
     /// How many tags it has, where known.
     pub tags_count: Option<i32>,
+    /// How far the comparison of its tags has come.
+    pub tags_check: Option<TagsCheck>,
+    /// The tags that are missing after the import. A user may have deleted one meanwhile.
+    pub missing_tags: Option<MissingTags>,
     /// Its namespace's plan, where known.
     pub plan: Option<String>,
     /// The higher, the earlier.

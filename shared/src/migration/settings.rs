@@ -16,6 +16,8 @@ pub struct Settings {
     pub reader_enabled: bool,
     /// How far the reader may be behind before the writer is read instead; 0: no bound.
     pub reader_lag_bound_seconds: i32,
+    /// Whether the tags of a repository are compared before the final step and after it.
+    pub verify_tags: bool,
     /// How many repositories may be between start and end at once.
     pub capacity: i32,
     /// How long a slot stays empty after a repository has ended in it.

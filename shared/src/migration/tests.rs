@@ -29,6 +29,8 @@ fn row(state: State) -> ContainerRepository {
         not_before: None,
         detail: None,
         tags_count: None,
+        tags_check: None,
+        missing_tags: None,
         plan: None,
         priority: 0,
         state_since: now,

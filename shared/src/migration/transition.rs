@@ -1,4 +1,4 @@
-use super::{Event, SkipReason, State, Step, event::Situation};
+use super::{Event, Settled, SkipReason, State, Step, TagsChange, event::Situation};
 
 /// The event is not possible in this state; nothing changes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -109,6 +109,8 @@ pub struct Transition {
     pub retries: Retries,
     /// The attempt.
     pub attempt: AttemptChange,
+    /// The comparison of the tags.
+    pub tags: TagsChange,
 }
 
 impl Transition {
@@ -159,6 +161,20 @@ impl Transition {
                 | Event::AbortImport { .. }
                 | Event::SkipImport(_)
                 | Event::StartRefused => AttemptChange::Keep,
+            },
+            tags: match event {
+                Event::StartImport | Event::RetryImport => TagsChange::Due,
+                Event::FinishImport => TagsChange::Finish,
+                Event::AlreadyMigrated(Settled::NativeImport) => TagsChange::Settle,
+                Event::AlreadyMigrated(Settled::NotFound) | Event::SkipImport(_) | Event::Reopen => {
+                    TagsChange::Clear
+                }
+                Event::StartPreImport
+                | Event::FinishPreImport
+                | Event::RetryPreImport
+                | Event::AbortImport { .. }
+                | Event::StartRefused
+                | Event::Adopt(_) => TagsChange::Keep,
             },
         }
     }

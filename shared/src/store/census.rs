@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::Store;
 use crate::{
     endpoint::{EndpointError, Read, ReadOnlyWriter, Statement, Summary},
-    migration::{SkipReason, State},
+    migration::{RepositoryPath, SkipReason, State},
 };
 
 const CENSUS: &str = include_str!("sql/census.sql");
@@ -29,6 +29,8 @@ pub struct Census {
     /// The skipped rows, by reason; only the reasons that there are.
     #[serde(deserialize_with = "by_reason")]
     pub skips: BTreeMap<SkipReason, u64>,
+    /// Done rows whose tags an operator is to look at.
+    pub tags: TagsFound,
     /// Rows whose step runs for longer than `max_step_duration`, or that could go on for so long and did not;
     /// the age is since the step began, or could have gone on.
     pub stuck: Count,
@@ -67,6 +69,17 @@ pub struct Retries {
     pub repositories: u64,
     /// How often, together.
     pub counted: u64,
+}
+
+/// Rows that are done, and not all of whose tags are known to be there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagsFound {
+    /// How many have lost tags, which a user may have deleted meanwhile.
+    pub missing: u64,
+    /// How many were not compared.
+    pub unverified: u64,
+    /// The first of those that have lost tags, by path.
+    pub sample: Vec<RepositoryPath>,
 }
 
 impl Store<Summary> {

@@ -37,10 +37,11 @@ mod observe;
 mod read;
 mod role;
 pub mod schema;
+mod tags;
 
 use crate::endpoint::Purpose;
 
-pub use census::{Census, Count, Retries, Slots};
+pub use census::{Census, Count, Retries, Slots, TagsFound};
 pub use change::{Changed, Verdict};
 pub use claim::{Claimed, Started};
 pub use guard::{AskingAgain, Lease, NextLook, Noted};
@@ -49,6 +50,7 @@ pub use manage::{Registration, Removed, ReopenFilter, Reopened, SettingsChanged}
 pub use observe::Marked;
 pub use read::ListFilter;
 pub use role::{seen, standing};
+pub use tags::{Compared, KeptTags};
 
 /// The database, for one purpose.
 pub struct Store<P: Purpose> {

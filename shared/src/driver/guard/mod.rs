@@ -3,6 +3,7 @@
 mod queue;
 mod row;
 mod summary;
+mod tags;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,6 +11,7 @@ use futures::future::join_all;
 use tokio::time::Instant;
 
 pub use summary::GuardSummary;
+pub use tags::TagsSummary;
 
 use self::queue::Queue;
 use crate::{

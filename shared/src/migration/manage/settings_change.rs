@@ -43,6 +43,9 @@ pub struct SettingsChange {
     /// From 60 to 3600, or 0: no bound.
     #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     pub reader_lag_bound_seconds: Option<i32>,
+    /// Off where the engine itself proves that nothing is lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verify_tags: Option<bool>,
     /// 0 to 1000.
     #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     pub capacity: Option<i32>,
@@ -220,6 +223,7 @@ mod tests {
                 json!({"created_before": "2026-01-01T00:00:00Z"}),
             ),
             (json!({"target_plans": []}), json!({"target_plans": []})),
+            (json!({"verify_tags": false}), json!({"verify_tags": false})),
             (json!({"reader_lag_bound_seconds": 0}), json!({"reader_lag_bound_seconds": 0})),
             (json!({"reader_lag_bound_seconds": 60}), json!({"reader_lag_bound_seconds": 60})),
         ] {

@@ -37,4 +37,5 @@ pub const SCRIPTS: &[(&str, &str)] = &[
     ("0005_reader_lag_bound", include_str!("0005_reader_lag_bound.sql")),
     ("0006_version_origin", include_str!("0006_version_origin.sql")),
     ("0007_leases", include_str!("0007_leases.sql")),
+    ("0008_tags", include_str!("0008_tags.sql")),
 ];

@@ -36,7 +36,9 @@ changed AS (
         not_before = NULL,
         next_check_at = NULL,
         lease = NULL,
-        leased_until = NULL
+        leased_until = NULL,
+        tags_check = CASE d.outcome ->> 'tags' WHEN 'keep' THEN c.tags_check END,
+        missing_tags = CASE d.outcome ->> 'tags' WHEN 'keep' THEN c.missing_tags END
     FROM decided AS d
     WHERE c.id = d.id AND jsonb_array_length(d.outcome -> 'steps') = 1
     RETURNING c.*

@@ -78,6 +78,16 @@ SELECT jsonb_build_object(
             GROUP BY skipped_reason
         ) AS by_reason
     ),
+    'tags', jsonb_build_object(
+        'missing', (SELECT count(*) FROM container_repositories WHERE tags_check = 'tags_missing'),
+        'unverified', (SELECT count(*) FROM container_repositories WHERE tags_check = 'tags_unverified'),
+        'sample', (
+            SELECT coalesce(jsonb_agg(path ORDER BY path COLLATE "C"), '[]') FROM (
+                SELECT path FROM container_repositories WHERE tags_check = 'tags_missing'
+                ORDER BY path COLLATE "C" LIMIT 20
+            ) AS first
+        )
+    ),
     'stuck', jsonb_build_object('count', stuck.count, 'oldest_seconds', extract(epoch FROM now() - stuck.since)),
     'transitions_per_minute', recent.last_minute,
     'ended_in_the_last_hour', recent.ended,

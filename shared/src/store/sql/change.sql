@@ -6,7 +6,7 @@
 -- the lock sees what the other one did. The update needs no comparison of versions beyond that lock: it would
 -- compare with the statement's snapshot, and a change that had waited would be decided and then not made.
 WITH settings AS MATERIALIZED (
-    SELECT enabled, max_retries, max_step_duration_seconds FROM migration_settings
+    SELECT enabled, max_retries, max_step_duration_seconds, verify_tags FROM migration_settings
 ),
 before AS MATERIALIZED (
     SELECT * FROM container_repositories WHERE path = :path FOR UPDATE
@@ -121,6 +121,17 @@ changed AS (
         END,
         lease = NULL,
         leased_until = NULL,
+        -- The list that was kept, if any, is compared; without one the row says so.
+        tags_check = CASE d.outcome ->> 'tags'
+            WHEN 'keep' THEN c.tags_check
+            WHEN 'due' THEN CASE WHEN (SELECT verify_tags FROM settings) THEN 'tags_due' END
+            WHEN 'clear' THEN NULL
+            ELSE CASE
+                WHEN c.tags_check IN ('tags_listed', 'tags_counted') THEN c.tags_check
+                WHEN d.outcome ->> 'tags' = 'finish' AND (SELECT verify_tags FROM settings) THEN 'tags_unverified'
+            END
+        END,
+        missing_tags = CASE d.outcome ->> 'tags' WHEN 'keep' THEN c.missing_tags END,
         detail = coalesce(:detail::text, c.detail)
     FROM decided AS d
     WHERE c.id = d.id AND d.verdict = 'applied'

@@ -25,7 +25,11 @@ started AS (
         -- Its answer may never be recorded: the guard looks soon.
         next_check_at = now() + (SELECT least(max_step_duration_seconds, 15) FROM settings) * interval '1 second',
         lease = NULL,
-        leased_until = NULL
+        leased_until = NULL,
+        tags_check = CASE
+            WHEN d.outcome ->> 'tags' <> 'due' THEN c.tags_check
+            WHEN (SELECT verify_tags FROM settings) THEN 'tags_due'
+        END
     FROM decided AS d
     WHERE c.id = d.id
     RETURNING c.*

@@ -16,6 +16,8 @@ fn statements(stack: &Stack, before: usize) -> Vec<&'static str> {
         sql if sql.contains("named AS MATERIALIZED") => "start",
         sql if sql.contains("FOR UPDATE OF s SKIP LOCKED") => "claim",
         sql if sql.contains("WITH picked AS") => "skip",
+        sql if sql.contains("INTO migration_tag_lists") => "keep tags",
+        sql if sql.contains("pending AS MATERIALIZED") => "compare tags",
         sql if sql.contains("'pre_import_done'") => "resume",
         sql if sql.contains("LIMIT :limit") => "list",
         _ => "status",
@@ -34,8 +36,8 @@ async fn a_notification_costs_one_call_before_its_answer() {
     sql(&stack, "UPDATE migration_settings SET capacity = 0").await.unwrap();
 
     for (path, status, after) in [
-        // The registry accepts the final step: nothing more to record.
-        ("group/image", "pre_import_complete", &[][..]),
+        // The tags are kept; the registry accepts the final step: nothing more to record.
+        ("group/image", "pre_import_complete", &["keep tags"][..]),
         // A slot was freed: whose turn is it?
         ("group/done", "import_complete", &["claim"][..]),
         ("group/failed", "pre_import_failed", &["claim"][..]),

@@ -31,6 +31,7 @@ changed AS (
         reader_enabled = coalesce((d.changes ->> 'reader_enabled')::boolean, s.reader_enabled),
         reader_lag_bound_seconds
             = coalesce((d.changes ->> 'reader_lag_bound_seconds')::integer, s.reader_lag_bound_seconds),
+        verify_tags = coalesce((d.changes ->> 'verify_tags')::boolean, s.verify_tags),
         capacity = coalesce((d.changes ->> 'capacity')::integer, s.capacity),
         waiting_time_seconds = coalesce((d.changes ->> 'waiting_time_seconds')::integer, s.waiting_time_seconds),
         max_tags_count = coalesce((d.changes ->> 'max_tags_count')::integer, s.max_tags_count),

@@ -10,12 +10,12 @@ use shared::{
         Summary,
     },
     migration::{
-        AttemptId, ContainerRepository, Event, NotificationStatus, Plan, RepositoryPath, SkipReason, State,
-        Step,
+        AttemptId, ContainerRepository, Event, MissingTags, NotificationStatus, Plan, RepositoryPath,
+        SkipReason, State, Step, TagsCheck,
     },
     store::{
-        self, AskingAgain, Claimed, HistoryPage, Lease, ListFilter, NextLook, Noted, Registration,
-        ReopenFilter, SettingsChanged, Started, Store, Verdict,
+        self, AskingAgain, Claimed, Compared, HistoryPage, KeptTags, Lease, ListFilter, NextLook, Noted,
+        Registration, ReopenFilter, SettingsChanged, Started, Store, Verdict,
     },
 };
 use tokio::time::Instant;
@@ -50,6 +50,7 @@ pub async fn run_all(stack: &Stack, twin: &Twin) {
     register(&manage).await;
     let row = run_one(stack, twin).await;
     guard(stack, twin, &row).await;
+    tags(stack, twin, &manage, &row).await;
     fill(stack, twin, &manage).await;
     operate(&manage).await;
     observe(stack, twin).await;
@@ -103,7 +104,42 @@ async fn run_one(stack: &Stack, twin: &Twin) -> ContainerRepository {
          WHERE migration_state = 'importing'",
     )
     .await;
+    assert_eq!(notified.row.tags_check, Some(TagsCheck::TagsDue));
+    let kept =
+        store.keep_tags(&path("a/one"), notified.row.attempt.unwrap(), Some(&kept("before")), soon()).await;
+    assert_eq!(kept.unwrap().unwrap().tags_check, Some(TagsCheck::TagsListed));
     notified.row
+}
+
+fn kept(hash: &str) -> KeptTags {
+    KeptTags { count: 2, hash: hash.to_owned(), names: Some("AQID".to_owned()) }
+}
+
+/// The tags of the row that is done.
+async fn tags(stack: &Stack, twin: &Twin, manage: &Store<Manage>, row: &ContainerRepository) {
+    let earlier =
+        "UPDATE container_repositories SET import_done_at = now() - interval '1 minute' WHERE path = 'a/one'";
+    in_both(stack, earlier).await;
+    let store: Store<Guard> = Store::new(twin.writer());
+    let taken = store.take_uncompared(10, soon()).await.unwrap();
+    assert_eq!(taken.iter().map(|row| &row.path).collect::<Vec<_>>(), [&row.path]);
+    assert!(store.take_uncompared(10, soon()).await.unwrap().is_empty());
+    let differs = Compared::Differs { count: 2, names: Some("AQID".to_owned()) };
+    assert_eq!(store.compare_tags(&row.path, &kept("after"), soon()).await.unwrap(), differs);
+    let missing = MissingTags { count: 1, names: vec!["v2".to_owned()] };
+    let change = Uuid::new_v4();
+    for verdict in [Verdict::Applied, Verdict::Repeat] {
+        let check = TagsCheck::TagsMissing;
+        let settled =
+            store.settle_tags(&row.path, Some(&missing), check, change, soon()).await.unwrap().unwrap();
+        assert_eq!((settled.verdict, settled.row.missing_tags.as_ref()), (verdict, Some(&missing)));
+    }
+    assert_eq!(store.compare_tags(&row.path, &kept("before"), soon()).await.unwrap(), Compared::Nothing);
+    for verdict in [Verdict::Applied, Verdict::Refused] {
+        let accepted =
+            manage.accept_tags(&row.path, "deleted", Uuid::new_v4(), soon()).await.unwrap().unwrap();
+        assert_eq!((accepted.verdict, accepted.row.tags_check), (verdict, Some(TagsCheck::TagsAccepted)));
+    }
 }
 
 /// A mark on the writer, and looked for on the reader.

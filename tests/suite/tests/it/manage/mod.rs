@@ -10,6 +10,7 @@ mod registering_again;
 mod reopening;
 mod retrying;
 mod settings;
+mod tags;
 
 use local::{Environment, Function, FunctionSet, Stack, StackOptions};
 use reqwest::Method;

@@ -11,11 +11,11 @@ async fn a_change_works_at_once_and_is_kept_with_its_version() {
     given(&stack, "group/image", "default", None).await.unwrap();
     let (status, before) = call(&stack, "GET", "/settings", Value::Null).await;
     assert_eq!((status, &before["enabled"], &before["served_by"]), (200, &json!(true), &json!("writer")));
-    assert_eq!(before["reader_lag_bound_seconds"], 60);
+    assert_eq!((&before["reader_lag_bound_seconds"], &before["verify_tags"]), (&json!(60), &json!(true)));
     let version = before["version"].as_i64().unwrap();
     let change = json!({
         "version": version, "enabled": false, "created_before": "2026-01-01T00:00:00Z", "target_plans": ["free"],
-        "pre_import_seconds_per_tag": 1.5, "reader_lag_bound_seconds": 120,
+        "pre_import_seconds_per_tag": 1.5, "reader_lag_bound_seconds": 120, "verify_tags": false,
     });
 
     let (status, after) = call(&stack, "PATCH", "/settings", change.clone()).await;
@@ -33,7 +33,7 @@ async fn a_change_works_at_once_and_is_kept_with_its_version() {
         (&shown["created_before"], &shown["target_plans"], &shown["pre_import_seconds_per_tag"]),
         (&json!("2026-01-01T00:00:00Z"), &json!(["free"]), &json!(1.5))
     );
-    assert_eq!(shown["reader_lag_bound_seconds"], 120);
+    assert_eq!((&shown["reader_lag_bound_seconds"], &shown["verify_tags"]), (&json!(120), &json!(false)));
 
     let (status, conflict) = call(&stack, "PATCH", "/settings", change).await;
     assert_eq!((status, &conflict["version"]), (409, &json!(version + 1)));
@@ -51,7 +51,7 @@ async fn a_change_works_at_once_and_is_kept_with_its_version() {
     let kept: Vec<(i64, Value)> = kept.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect();
     let first = json!({
         "enabled": false, "created_before": "2026-01-01T00:00:00Z", "target_plans": ["free"],
-        "pre_import_seconds_per_tag": 1.5, "reader_lag_bound_seconds": 120,
+        "pre_import_seconds_per_tag": 1.5, "reader_lag_bound_seconds": 120, "verify_tags": false,
     });
     assert_eq!(
         kept,

@@ -26,7 +26,8 @@ use super::{
 const BEGINNING: &str = "
     UPDATE migration_slots SET repository_id = NULL;
     DELETE FROM container_repositories;
-    UPDATE migration_settings SET enabled = true, capacity = 2, max_tags_count = 0, max_retries = 3;
+    UPDATE migration_settings SET enabled = true, capacity = 2, max_tags_count = 0, max_retries = 3,
+        verify_tags = false;
     INSERT INTO container_repositories (path, tags_count, priority, created_at) VALUES
         ('group/plain', NULL, 0, now() - interval '3 days'),
         ('group/urgent', 5, 1, now() - interval '2 days'),

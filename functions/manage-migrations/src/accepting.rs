@@ -1,0 +1,63 @@
+//! `POST /migrations/accept/<path>`
+
+use lambda_http::{Body, Response};
+use serde::Deserialize;
+use shared::{
+    migration::{RepositoryPath, TagsCheck},
+    store::Verdict,
+    web::{Problem, json_body},
+};
+use uuid::Uuid;
+
+use crate::handler::Call;
+
+/// The longest reason, in characters: what the history holds.
+const MAX_REASON: usize = 255;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Accept {
+    reason: String,
+}
+
+/// Accepts that tags of a repository are missing after its import, or were not compared.
+pub async fn accept(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<Body>, Problem> {
+    let Accept { reason } = json_body(call.request)?;
+    let reason = checked(&reason)?;
+    let deadline = call.budget.deadline();
+    let changed = call.deps.store.accept_tags(path, reason, Uuid::new_v4(), deadline).await?;
+    let changed = changed.ok_or_else(Problem::unknown_repository)?;
+    match changed.verdict {
+        Verdict::Applied | Verdict::Repeat => Ok(call.ok(changed.row)),
+        _ => {
+            let says = changed.row.tags_check.map_or("says nothing of its tags", TagsCheck::name);
+            let text = format!("there is nothing to accept: the repository {says}");
+            Err(Problem::conflict(text).of_kind("nothing-to-accept").about(&changed.row))
+        }
+    }
+}
+
+fn checked(reason: &str) -> Result<&str, Problem> {
+    let reason = reason.trim();
+    let fits = !reason.is_empty() && reason.chars().count() <= MAX_REASON;
+    if fits && !reason.contains(char::is_control) {
+        return Ok(reason);
+    }
+    let text =
+        format!("the body's field reason is wrong: a line of 1 to {MAX_REASON} characters is expected");
+    Err(Problem::bad_request(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::checked;
+
+    #[test]
+    fn wants_a_reason_that_the_history_can_hold() {
+        assert_eq!(checked(" deleted by its owner "), Ok("deleted by its owner"));
+        assert!(checked(&"ü".repeat(255)).is_ok());
+        for reason in ["", " ", "a\0", "a\nb", &"ü".repeat(256)] {
+            assert!(checked(reason).is_err(), "{reason:?}");
+        }
+    }
+}
