@@ -9,6 +9,7 @@ use shared::{
         Store,
         schema::{Applied, Publisher, Roles, SchemaError, newest, number, scripts},
     },
+    telemetry::as_text,
 };
 use tokio::time::Instant;
 
@@ -98,7 +99,7 @@ pub async fn handle(request: ResourceRequest, until: Instant) -> Result<Option<A
             applied
         }
     };
-    tracing::info!(?applied, served_by = "writer", "schema");
+    tracing::info!(applied = as_text(&applied), served_by = "writer", "schema");
     Ok(Some(applied))
 }
 

@@ -44,7 +44,7 @@ async fn done(
     participle: &str,
 ) -> Result<Response<Body>, Problem> {
     let gave_up = give_up(&call.deps.store, &call.deps.registry, path, how, call.budget.deadline()).await?;
-    tracing::info!(%path, ?how, ?gave_up, "gave up");
+    tracing::info!(%path, how = how.name(), reason = %how.reason(), gave_up = gave_up.name(), "gave up");
     match gave_up {
         GaveUp::Skipped { row, freed_slot } => {
             if freed_slot {

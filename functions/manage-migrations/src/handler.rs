@@ -12,6 +12,7 @@ use shared::{
     registry::RegistryClient,
     runtime::{Budget, after_response},
     store::Store,
+    telemetry::as_text,
     web::{Problem, Query, RequestId, auth, json, no_body, respond, start_answer},
 };
 
@@ -61,7 +62,7 @@ impl Call<'_> {
         let deadline = self.budget.after_response().deadline();
         after_response::defer(async move {
             match fill_slot(&deps.claims, &deps.registry, Patience::AfterNotification, deadline).await {
-                Ok(filled) => tracing::info!(?filled, "a slot was freed"),
+                Ok(filled) => tracing::info!(filled = as_text(&filled), "a slot was freed"),
                 // The schedule fills it.
                 Err(error) => tracing::error!(%error, "a freed slot was not filled"),
             }
@@ -80,7 +81,8 @@ async fn answer(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     auth::operator(call.request.headers(), &call.deps.token).await?;
     let route = Route::of(call.request)?;
     Query::of(call.request, &[])?;
-    tracing::info!(?route, served_by = "writer", "manage");
+    let path = route.path().map(tracing::field::display);
+    tracing::info!(operation = route.name(), path, served_by = "writer", "manage");
     match route {
         Route::Register => registering::register(call).await,
         Route::RegisterFromCatalogue => registering::from_catalogue(call).await,

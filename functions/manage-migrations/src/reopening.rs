@@ -66,7 +66,10 @@ pub async fn many(call: &Call<'_>) -> Result<Response<Body>, Problem> {
         store.reopen_many(&filter, deadline).await?
     };
     let Reopened { matching, reopened, sample } = reopened.ok_or_else(Problem::defect)?;
-    tracing::info!(?filter, dry_run = body.dry_run, matching, reopened, "reopened many");
+    tracing::info!(
+        state = %filter.state, reason = filter.reason.map(tracing::field::display), prefix = %filter.prefix,
+        dry_run = body.dry_run, matching, reopened, "reopened many"
+    );
     let left = matching.saturating_sub(reopened);
     Ok(call.ok(ManyAnswer { dry_run: body.dry_run, matching, reopened, left, sample }))
 }

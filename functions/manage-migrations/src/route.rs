@@ -83,6 +83,42 @@ impl Route {
         let allowed: Vec<&str> = allowed.iter().map(Method::as_str).collect();
         Err(Problem::method_not_allowed(allowed.join(", ")))
     }
+
+    /// The name in logs.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::RegisterFromCatalogue => "register_from_catalogue",
+            Self::Remove(_) => "remove",
+            Self::Retry(_) => "retry",
+            Self::Cancel(_) => "cancel",
+            Self::Skip(_) => "skip",
+            Self::Reopen(_) => "reopen",
+            Self::ReopenMany => "reopen_many",
+            Self::Explain(_) => "explain",
+            Self::Accept(_) => "accept",
+            Self::Settings => "settings",
+            Self::ChangeSettings => "change_settings",
+        }
+    }
+
+    /// The repository it names.
+    pub const fn path(&self) -> Option<&RepositoryPath> {
+        match self {
+            Self::Remove(path)
+            | Self::Retry(path)
+            | Self::Cancel(path)
+            | Self::Skip(path)
+            | Self::Reopen(path)
+            | Self::Explain(path)
+            | Self::Accept(path) => Some(path),
+            Self::Register
+            | Self::RegisterFromCatalogue
+            | Self::ReopenMany
+            | Self::Settings
+            | Self::ChangeSettings => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use serde::Serialize;
 use shared::{
     migration::{Settings, SettingsChange},
     store::SettingsChanged,
+    telemetry::as_text,
     web::{Problem, json_body, no_body},
 };
 
@@ -34,7 +35,8 @@ pub async fn change(call: &Call<'_>) -> Result<Response<Body>, Problem> {
         return Err(Problem::bad_request("the body changes no setting"));
     }
     let changed = call.deps.store.change_settings(&change, call.budget.deadline()).await?;
-    tracing::info!(?change, ?changed, "settings");
+    let verdict = changed.as_ref().map(SettingsChanged::name);
+    tracing::info!(change = as_text(&change), verdict, "settings");
     match changed.ok_or_else(Problem::defect)? {
         SettingsChanged::Changed(settings) => Ok(call.ok(Changed { changed: true, settings })),
         SettingsChanged::Unchanged(settings) => Ok(call.ok(Changed { changed: false, settings })),

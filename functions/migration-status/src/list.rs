@@ -8,8 +8,9 @@ use shared::{
     driver::Served,
     endpoint::List,
     migration::{ContainerRepository, RepositoryPath, State},
-    store::{ListFilter, Store},
-    web::{Problem, Query, json},
+    store::{self, ListFilter, Store},
+    telemetry::as_text,
+    web::{Problem, Query, json, number},
 };
 
 use crate::handler::{Call, Deps};
@@ -28,23 +29,21 @@ struct Page {
 pub(crate) async fn page(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     let query = Query::of(call.request, &["state", "prefix", "older_than_seconds", "after", "limit"])?;
     let limit = query.get("limit", limit)?.unwrap_or(DEFAULT_LIMIT);
-    let seconds = query.get("older_than_seconds", str::parse::<u32>)?;
+    let seconds = query.get("older_than_seconds", number(0..=u32::MAX.into()))?;
     let filter = ListFilter {
         state: query.get("state", State::parse)?,
         prefix: query.get("prefix", str::parse)?.unwrap_or_default(),
-        older_than: seconds.map(|seconds| Duration::from_secs(seconds.into())),
+        older_than: seconds.map(|seconds| Duration::from_secs(seconds.unsigned_abs())),
         after: query.get("after", RepositoryPath::parse)?,
-        limit: limit + 1,
+        limit,
     };
     let Deps { lists, reading, .. } = call.deps;
     let read = |deadline| lists.list(&filter, deadline);
     let latest = |deadline| Store::latest_list(reading.writer(), &filter, deadline);
-    let (mut repositories, served_by) =
-        reading.serve::<List, _, _, _>(read, latest, call.budget.deadline()).await?;
-    let more = repositories.len() > limit as usize;
-    repositories.truncate(limit as usize);
+    let (page, served_by) = reading.serve::<List, _, _, _>(read, latest, call.budget.deadline()).await?;
+    let store::Page { rows: repositories, more } = page;
     let next = repositories.last().filter(|_| more).map(|row| row.path.clone());
-    tracing::info!(rows = repositories.len(), ?served_by, "list");
+    tracing::info!(rows = repositories.len(), served_by = as_text(&served_by), "list");
     Ok(json(StatusCode::OK, &Page { served_by, repositories, next }, call.id))
 }
 

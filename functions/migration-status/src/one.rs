@@ -4,13 +4,14 @@ use std::fmt::Debug;
 
 use lambda_http::{
     Body, Response,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
 };
 use serde::Serialize;
 use shared::{
     driver::{self, Answer, Served},
     store::{History, HistoryPage},
-    web::{Problem, Query, json, not_modified, repository_path},
+    telemetry::as_text,
+    web::{IfNoneMatch, Problem, Query, json, not_modified, number, repository_path},
 };
 
 use crate::{
@@ -40,15 +41,15 @@ pub(crate) async fn status(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     let path = repository_path(call.request, STATUS)?;
     let floor = floor(&Query::of(call.request, &["min_version"])?)?;
     // What a caller has cached it has seen.
-    let cached = cached(call.request.headers());
+    let cached = IfNoneMatch::of(call.request.headers());
     let deps = call.deps;
-    let least = floor.max(cached);
+    let least = floor.max(cached.floor());
     let answer = driver::status(&deps.statuses, &deps.reading, &path, least, call.budget.deadline()).await?;
     let one = not_before(floor, answer, |row| row.version)?;
     let version = one.found.version;
-    tracing::info!(%path, version, served_by = ?one.served_by, "status");
+    tracing::info!(%path, version, served_by = as_text(&one.served_by), "status");
     let response =
-        if cached == Some(version) { not_modified(call.id) } else { json(StatusCode::OK, &one, call.id) };
+        if cached.has(version) { not_modified(call.id) } else { json(StatusCode::OK, &one, call.id) };
     Ok(tagged(response, version))
 }
 
@@ -57,22 +58,14 @@ pub(crate) async fn history(call: &Call<'_>) -> Result<Response<Body>, Problem> 
     let query = Query::of(call.request, &["min_version", "after", "limit"])?;
     let floor = floor(&query)?;
     let limit = query.get("limit", limit)?.unwrap_or(DEFAULT_LIMIT);
-    let page = HistoryPage { after: query.get("after", str::parse)?.unwrap_or(0), limit: limit + 1 };
+    let page = HistoryPage { after: query.get("after", number(0..=i64::MAX))?.unwrap_or(0), limit };
     let deps = call.deps;
     let deadline = call.budget.deadline();
     let answer = driver::history(&deps.histories, &deps.reading, &path, page, floor, deadline).await?;
-    let One { served_by, found: mut history } = not_before(floor, answer, |history| history.version)?;
-    let more = history.transitions.len() > limit as usize;
-    history.transitions.truncate(limit as usize);
-    let next = history.transitions.last().filter(|_| more).map(|transition| transition.id);
-    tracing::info!(%path, rows = history.transitions.len(), ?served_by, "history");
+    let One { served_by, found: history } = not_before(floor, answer, |history| history.version)?;
+    let next = history.transitions.last().filter(|_| history.more).map(|transition| transition.id);
+    tracing::info!(%path, rows = history.transitions.len(), served_by = as_text(&served_by), "history");
     Ok(json(StatusCode::OK, &One { served_by, found: Page { history, next } }, call.id))
-}
-
-/// The version in `If-None-Match`, where it is one of ours: the same row's tag is its version.
-fn cached(headers: &HeaderMap) -> Option<i64> {
-    let tag = headers.get(header::IF_NONE_MATCH)?.to_str().ok()?;
-    tag.trim().trim_start_matches("W/").strip_prefix('"')?.strip_suffix('"')?.parse().ok()
 }
 
 fn tagged(mut response: Response<Body>, version: i64) -> Response<Body> {
@@ -84,7 +77,7 @@ fn tagged(mut response: Response<Body>, version: i64) -> Response<Body> {
 }
 
 fn floor(query: &Query) -> Result<Option<i64>, Problem> {
-    query.get("min_version", str::parse::<i64>)
+    query.get("min_version", number(0..=i64::MAX))
 }
 
 /// What was found, unless there is nothing, or even the writer has not seen what the caller says it has.

@@ -6,6 +6,7 @@ use shared::{
     driver::Served,
     endpoint::Summary,
     store::{Census, Store},
+    telemetry::as_text,
     web::{Problem, Query, json},
 };
 
@@ -28,6 +29,6 @@ pub(crate) async fn summary(call: &Call<'_>) -> Result<Response<Body>, Problem> 
         tracing::error!("the database has no settings");
         Problem::defect()
     })?;
-    tracing::info!(left = census.left, ?served_by, "summary");
+    tracing::info!(left = census.left, served_by = as_text(&served_by), "summary");
     Ok(json(StatusCode::OK, &Whole { served_by, census }, call.id))
 }

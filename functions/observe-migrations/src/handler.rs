@@ -7,6 +7,7 @@ use shared::{
     runtime::Budget,
     store::Census,
     telemetry::MetricNamespace,
+    telemetry::as_text,
 };
 
 use crate::metrics::metric_lines;
@@ -54,7 +55,7 @@ fn log(observation: &Observation) {
         left = census.map(|census| census.left),
         seconds_left = census.and_then(|census| census.seconds_left),
         lag_ms,
-        lag = ?observation.lag,
+        lag = as_text(&observation.lag),
         reader_past_bound = observation.past_bound,
         reader_failed = observation.reader_failed,
         writer_failed = observation.writer_failed,

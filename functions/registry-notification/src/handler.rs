@@ -15,6 +15,7 @@ use shared::{
     registry::RegistryClient,
     runtime::{Budget, after_response},
     store::{Store, Verdict},
+    telemetry::as_text,
     web::{NotificationRequest, NotificationRoute, Problem, RequestId, auth, expect_method, json, respond},
 };
 
@@ -65,8 +66,8 @@ async fn answer(
     let Notified { changed, follow_up } = notified;
     let (before, verdict) = (changed.before, changed.verdict);
     tracing::info!(
-        %path, status = %told.status, attempt = ?told.attempt, %before, after = %changed.row.migration_state,
-        version = changed.row.version, ?verdict, served_by = "writer", "notification"
+        %path, status = %told.status, attempt = told.attempt.map(tracing::field::display), %before, after = %changed.row.migration_state,
+        version = changed.row.version, verdict = as_text(&verdict), served_by = "writer", "notification"
     );
     match verdict {
         Verdict::Refused | Verdict::Superseded => {

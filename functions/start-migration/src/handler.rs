@@ -42,6 +42,6 @@ async fn answer(
     Query::of(request, &[])?;
     no_body(request)?;
     let outcome = start(&deps.store, &deps.registry, &path, budget.deadline()).await?;
-    tracing::info!(%path, ?outcome, served_by = "writer", "start");
+    tracing::info!(%path, outcome = outcome.name(), served_by = "writer", "start");
     start_answer(outcome, id)
 }

@@ -13,6 +13,7 @@ use crate::{
     migration::{AttemptId, ContainerRepository, State, Step},
     registry::{RegistryClient, StartAnswer, StatusAnswer},
     store::{Store, Verdict},
+    telemetry::as_text,
 };
 
 /// The registry's answer is awaited no longer than until this much of the deadline is left: what it answers is
@@ -107,7 +108,7 @@ async fn ask<P: Purpose<Endpoint = Writer>>(
             }
         }
         let mut answer = start_patiently(registry, &row, step, attempt, patience, deadline).await;
-        tracing::info!(path = %row.path, %step, %attempt, ?answer, "asked the registry to start");
+        tracing::info!(path = %row.path, %step, %attempt, answer = as_text(&answer), "asked the registry to start");
         if answer == StartAnswer::ClaimsMigrated {
             answer = prove_migrated(&status_of(registry, &row, deadline).await);
         }
@@ -138,7 +139,7 @@ async fn ask<P: Purpose<Endpoint = Writer>>(
 async fn status_of(registry: &RegistryClient, row: &ContainerRepository, deadline: Instant) -> StatusAnswer {
     let deadline = deadline.checked_sub(TO_RECORD).unwrap_or(deadline);
     let answer = registry.status(&row.path, deadline).await;
-    tracing::info!(path = %row.path, ?answer, "asked the registry whether the repository is migrated");
+    tracing::info!(path = %row.path, answer = as_text(&answer), "asked the registry whether the repository is migrated");
     answer
 }
 

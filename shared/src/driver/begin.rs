@@ -6,6 +6,7 @@ use crate::{
     migration::{ContainerRepository, RegistryView, Resumption, State, Step, resumption},
     registry::{RegistryClient, StatusAnswer},
     store::{Store, Verdict},
+    telemetry::as_text,
 };
 
 /// Asks the registry to run the step of a row that has just been claimed and committed. Where the row was
@@ -30,7 +31,7 @@ pub async fn begin<P: Purpose<Endpoint = Writer>>(
         return Ok(Asked { standing: Standing::MovedOn, row });
     };
     let answer = registry.status(&row.path, deadline).await;
-    tracing::info!(path = %row.path, %step, %attempt, ?answer, "asked the registry before a retry");
+    tracing::info!(path = %row.path, %step, %attempt, answer = as_text(&answer), "asked the registry before a retry");
     let (view, detail) = match answer {
         StatusAnswer::Known { status, detail } => (RegistryView::Says(status), detail),
         StatusAnswer::NotFound => (RegistryView::KnowsNothing, None),

@@ -12,7 +12,8 @@ use crate::{
 };
 
 /// What became of a free slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Filled {
     /// A repository is at work in it.
     Running,

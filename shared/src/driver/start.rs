@@ -6,6 +6,7 @@ use crate::{
     migration::{ContainerRepository, RepositoryPath},
     registry::RegistryClient,
     store::{Started, Store},
+    telemetry::as_text,
 };
 
 /// What an operator's start came to.
@@ -21,6 +22,20 @@ pub enum StartOutcome {
     NoSlot,
     /// No such repository.
     NotFound,
+}
+
+impl StartOutcome {
+    /// The name in logs: how the repository stands, or why it was not begun.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Asked(asked) => as_text(&asked.standing),
+            Self::WrongState(_) => "wrong_state".to_owned(),
+            Self::Disabled => "disabled".to_owned(),
+            Self::NoSlot => "no_slot".to_owned(),
+            Self::NotFound => "not_found".to_owned(),
+        }
+    }
 }
 
 /// Begins one repository's migration: claims a slot, commits, asks the registry. One call to the writer where

@@ -79,7 +79,7 @@ where
     if served != Served::Reader || floor.is_none_or(|floor| seen >= floor) {
         return Ok(Answer { found, served });
     }
-    tracing::info!(%path, seen, ?floor, counter = "stale_read_avoided", "the reader is behind its caller");
+    tracing::info!(%path, seen, floor, counter = "stale_read_avoided", "the reader is behind its caller");
     let found = reading.latest(latest, deadline).await?;
     Ok(Answer { found, served: Served::WriterBehindFloor })
 }

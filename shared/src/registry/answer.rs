@@ -1,7 +1,10 @@
+use serde::Serialize;
+
 use crate::migration::{RegistryStatus, Step};
 
 /// What the registry's answer to a start means.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StartAnswer {
     /// 202: it runs; a notification will follow, or already has.
     Accepted,
@@ -51,7 +54,8 @@ pub enum StartAnswer {
 }
 
 /// Why the registry has no successful pre step of a repository.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PreImportCode {
     /// PRE_IMPORT_FAILED.
     Failed,
@@ -62,7 +66,8 @@ pub enum PreImportCode {
 }
 
 /// What the registry says of a repository's import.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StatusAnswer {
     /// 200: it stands so.
     Known {
@@ -81,7 +86,8 @@ pub enum StatusAnswer {
 }
 
 /// What the registry's answer to a cancelation means.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CancelAnswer {
     /// 202: it is canceled; the running import notices within 5 s.
     Accepted,
@@ -111,7 +117,8 @@ pub enum CancelAnswer {
 }
 
 /// Whether the registry speaks the import protocol.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ProbeAnswer {
     /// 2xx or 401: it does.
     Supported,

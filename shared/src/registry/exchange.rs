@@ -64,7 +64,7 @@ pub(super) async fn exchange(
     };
     tracing::debug!(
         operation = request.operation,
-        path = request.url.path(),
+        url_path = request.url.path(),
         attempt = request.attempt.map(tracing::field::display),
         outcome,
         status,

@@ -2,7 +2,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::Store;
+use super::{Page, Store, page};
 use crate::{
     endpoint::{self, EndpointError, Read, ReadOnlyWriter, Statement},
     migration::{AttemptId, RepositoryPath, State},
@@ -15,7 +15,7 @@ const HISTORY: &str = include_str!("sql/history.sql");
 pub struct HistoryPage {
     /// Only what came after the transition with this id; 0: from the beginning.
     pub after: i64,
-    /// This many transitions at most, at least one.
+    /// This many transitions at most, at least one; fewer where they are so long that one result does not hold them.
     pub limit: u32,
 }
 
@@ -28,6 +28,9 @@ pub struct History {
     pub migration_state: State,
     /// One page of them.
     pub transitions: Vec<Transition>,
+    /// Whether more follow after it.
+    #[serde(skip)]
+    pub more: bool,
 }
 
 /// One change of a repository's state, or a notification that changed nothing.
@@ -80,7 +83,7 @@ impl Store<endpoint::History> {
         page: HistoryPage,
         deadline: Instant,
     ) -> Result<Option<History>, EndpointError> {
-        Ok(whole(self.endpoint.fetch(statement(path, page), deadline).await?))
+        Ok(whole(self.endpoint.fetch(statement(path, page), deadline).await?, page))
     }
 
     /// The history as it stands on the writer, for a caller who has seen more than the reader has.
@@ -93,16 +96,18 @@ impl Store<endpoint::History> {
         page: HistoryPage,
         deadline: Instant,
     ) -> Result<Option<History>, EndpointError> {
-        Ok(whole(writer.fetch(statement(path, page), deadline).await?))
+        Ok(whole(writer.fetch(statement(path, page), deadline).await?, page))
     }
 }
 
 fn statement(path: &RepositoryPath, page: HistoryPage) -> Statement<Read> {
-    Statement::read("history", HISTORY).bind("path", path).bind("after", page.after).bind("limit", page.limit)
+    let limit = Page::<Line>::to_find(page.limit);
+    Statement::read("history", HISTORY).bind("path", path).bind("after", page.after).bind("limit", limit)
 }
 
-fn whole(lines: Vec<Line>) -> Option<History> {
-    let &Line { version, migration_state, .. } = lines.first()?;
-    let transitions = lines.into_iter().filter_map(|line| line.transition).collect();
-    Some(History { version, migration_state, transitions })
+fn whole(lines: Vec<page::Line<Line>>, page: HistoryPage) -> Option<History> {
+    let Page { rows, more } = Page::of(lines, page.limit);
+    let &Line { version, migration_state, .. } = rows.first()?;
+    let transitions = rows.into_iter().filter_map(|line| line.transition).collect();
+    Some(History { version, migration_state, transitions, more })
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Store;
+use super::{Page, Store, page::Line};
 use crate::{
     endpoint::{EndpointError, List, Read, ReadOnlyWriter, Statement, Status},
     migration::{ContainerRepository, PathPrefix, RepositoryPath, State},
@@ -22,7 +22,7 @@ pub struct ListFilter {
     pub older_than: Option<Duration>,
     /// Only rows whose path comes after this one.
     pub after: Option<RepositoryPath>,
-    /// This many rows at most.
+    /// This many rows at most; fewer where they are so long that one result does not hold them.
     pub limit: u32,
 }
 
@@ -66,8 +66,9 @@ impl Store<List> {
         &self,
         filter: &ListFilter,
         deadline: Instant,
-    ) -> Result<Vec<ContainerRepository>, EndpointError> {
-        self.endpoint.fetch(list_statement(filter), deadline).await
+    ) -> Result<Page<ContainerRepository>, EndpointError> {
+        let lines = self.endpoint.fetch::<Line<_>>(list_statement(filter), deadline).await?;
+        Ok(Page::of(lines, filter.limit))
     }
 
     /// The same as they stand on the writer, where the reader cannot serve.
@@ -78,8 +79,9 @@ impl Store<List> {
         writer: &ReadOnlyWriter,
         filter: &ListFilter,
         deadline: Instant,
-    ) -> Result<Vec<ContainerRepository>, EndpointError> {
-        writer.fetch(list_statement(filter), deadline).await
+    ) -> Result<Page<ContainerRepository>, EndpointError> {
+        let lines = writer.fetch::<Line<_>>(list_statement(filter), deadline).await?;
+        Ok(Page::of(lines, filter.limit))
     }
 }
 
@@ -94,5 +96,5 @@ fn list_statement(filter: &ListFilter) -> Statement<Read> {
         .bind("prefix", filter.prefix.as_str())
         .bind("older_than", older_than)
         .bind("after", filter.after.as_ref().map_or("", RepositoryPath::as_str))
-        .bind("limit", filter.limit)
+        .bind("limit", Page::<ContainerRepository>::to_find(filter.limit))
 }

@@ -1,6 +1,7 @@
 //! Logs and metrics: one JSON object a line on standard output.
 
 mod emf;
+mod fields;
 mod level;
 mod lines;
 mod panic;
@@ -9,6 +10,7 @@ use tracing::{Subscriber, subscriber::SetGlobalDefaultError};
 use tracing_subscriber::{Layer, filter::Targets, fmt::MakeWriter, layer::SubscriberExt};
 
 pub use emf::{Dimension, InvalidNamespace, Metric, MetricNamespace, Unit, embedded_metrics};
+pub use fields::as_text;
 pub use level::{InvalidLogLevel, LogLevel};
 use lines::JsonLines;
 

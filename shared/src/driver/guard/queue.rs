@@ -8,6 +8,7 @@ use crate::{
     endpoint::EndpointError,
     migration::{RepositoryPath, Stuck},
     store::NextLook,
+    telemetry::as_text,
 };
 
 /// The rows of one round: hinted at by the reader, leased on the writer a few at a time, so that those which
@@ -77,7 +78,7 @@ impl<'a> Queue<'a> {
         // There is little time left, but they would only come again later.
         self.release(Instant::now() + TO_RECORD).await;
         if let Some(error) = self.failure {
-            tracing::error!(?summary, "rows could not be leased");
+            tracing::error!(summary = as_text(&summary), "rows could not be leased");
             return Err(error);
         }
         let count = |rows: usize| u32::try_from(rows).unwrap_or(u32::MAX);

@@ -16,6 +16,7 @@ use crate::{
     },
     registry::{CancelAnswer, StatusAnswer},
     store::{AskingAgain, Noted, Verdict},
+    telemetry::as_text,
 };
 
 /// The registry is asked how a repository stands no longer than until this much of the deadline is left: to
@@ -73,7 +74,7 @@ impl Guardian {
         tracing::info!(
             %path,
             state = %stuck.row.migration_state,
-            found = ?applied.found,
+            found = applied.found.name(),
             detail,
             "looked after a stuck repository"
         );
@@ -114,7 +115,7 @@ impl Guardian {
             Noted::Superseded | Noted::Disabled => return Ok(None),
         }
         let answer = self.registry.cancel(path, false, ask_until).await;
-        tracing::warn!(%path, ?answer, "asked the registry to cancel a step past its time");
+        tracing::warn!(%path, answer = as_text(&answer), "asked the registry to cancel a step past its time");
         let (answer, detail) = match answer {
             CancelAnswer::Accepted => (Cancelation::Accepted, Some("canceled past its time".to_owned())),
             CancelAnswer::NotFound => (Cancelation::KnowsNothing, None),
@@ -200,7 +201,7 @@ impl Guardian {
     async fn fill(&self, deadline: Instant) -> bool {
         match fill_slot(&self.claims, &self.registry, Patience::None, deadline).await {
             Ok(filled) => {
-                tracing::info!(?filled, "a slot was freed");
+                tracing::info!(filled = as_text(&filled), "a slot was freed");
                 filled == Filled::Running
             }
             Err(error) => {

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::row::Looked;
-use crate::migration::Finding;
+use crate::{migration::Finding, telemetry::as_text};
 
 /// What a round of the guard came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -42,6 +42,18 @@ impl GuardSummary {
             Found::MovedOn => self.moved_on += 1,
             Found::Failed => self.failed += 1,
             Found::OutOfTime => {}
+        }
+    }
+}
+
+impl Found {
+    /// The name in logs.
+    pub(super) fn name(self) -> String {
+        match self {
+            Self::Finding(finding) => as_text(&finding),
+            Self::MovedOn => "moved_on".to_owned(),
+            Self::Failed => "failed".to_owned(),
+            Self::OutOfTime => "out_of_time".to_owned(),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     migration::{ContainerRepository, Plan, RegistryStatus, RepositoryPath, SkipReason, State},
     registry::{CancelAnswer, RegistryClient},
     store::{Store, Verdict},
+    telemetry::as_text,
 };
 
 /// The registry's answer is awaited no longer than until this much of the deadline is left: it is still to be
@@ -29,7 +30,19 @@ pub enum GiveUp {
 }
 
 impl GiveUp {
-    fn reason(self) -> SkipReason {
+    /// The name in logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cancel { force: false } => "cancel",
+            Self::Cancel { force: true } => "cancel_by_force",
+            Self::Skip(_) => "skip",
+        }
+    }
+
+    /// The reason that is stored with the row.
+    #[must_use]
+    pub const fn reason(self) -> SkipReason {
         match self {
             Self::Cancel { force: false } => SkipReason::MigrationCanceled,
             Self::Cancel { force: true } => SkipReason::MigrationForcedCanceled,
@@ -86,6 +99,22 @@ pub enum GaveUp {
     NotFound,
 }
 
+impl GaveUp {
+    /// The name in logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Skipped { .. } => "skipped",
+            Self::WrongState(_) => "wrong_state",
+            Self::NothingToCancel { .. } => "nothing_to_cancel",
+            Self::Refused { .. } => "refused",
+            Self::NoAnswer(_) => "no_answer",
+            Self::MovedOn(_) => "moved_on",
+            Self::NotFound => "not_found",
+        }
+    }
+}
+
 /// Gives a repository up. What runs is canceled at the registry first, and recorded with the attempt that was
 /// seen running, so that the notification of the cancelation finds it recorded. A notification that is faster
 /// stops the row instead; then that row is given up.
@@ -137,7 +166,7 @@ async fn not_canceled(
 ) -> Option<GaveUp> {
     let deadline = deadline.checked_sub(TO_RECORD).unwrap_or(deadline);
     let answer = registry.cancel(&row.path, how.by_force(), deadline).await;
-    tracing::info!(path = %row.path, attempt = ?row.attempt, ?answer, "asked the registry to cancel");
+    tracing::info!(path = %row.path, attempt = row.attempt.map(tracing::field::display), answer = as_text(&answer), "asked the registry to cancel");
     match answer {
         CancelAnswer::Accepted => None,
         CancelAnswer::CannotBeCanceled {

@@ -145,7 +145,7 @@ async fn a_call_leaves_one_line_and_neither_it_nor_anything_else_shows_the_token
         (&line["level"], &line["operation"], &line["status"]),
         (&"DEBUG".into(), &"start".into(), &202.into())
     );
-    assert_eq!(line["path"], "/gitlab/v1/import/group/project/image/");
+    assert_eq!(line["url_path"], "/gitlab/v1/import/group/project/image/");
     assert_eq!(line["attempt"], attempt.to_string());
     let [header] = bearer(&server).try_into().unwrap();
     let token = header.strip_prefix("Bearer ").unwrap();

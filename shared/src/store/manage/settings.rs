@@ -22,6 +22,18 @@ pub enum SettingsChanged {
     Conflict(Settings),
 }
 
+impl SettingsChanged {
+    /// The verdict's name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Changed(_) => "changed",
+            Self::Unchanged(_) => "unchanged",
+            Self::Conflict(_) => "conflict",
+        }
+    }
+}
+
 impl Store<Manage> {
     /// The settings.
     ///

@@ -15,7 +15,7 @@ async fn get(stack: &Stack, query: &str) -> (StatusCode, Value) {
 fn asked(stack: &Stack) -> Vec<String> {
     let journal = stack.data_api().journal().into_iter();
     let histories =
-        journal.filter(|call| call.sql.as_deref().is_some_and(|sql| sql.contains("AS page ON true")));
+        journal.filter(|call| call.sql.as_deref().is_some_and(|sql| sql.contains("AS t ON true")));
     histories.map(|call| call.arn.unwrap()).collect()
 }
 
@@ -78,7 +78,15 @@ async fn a_history_holds_every_transition_and_every_ignored_notification_page_by
     }
     assert_eq!(pages, [&expected[..2], &expected[2..4], &expected[4..]]);
 
-    for wrong in ["?after=x", "?limit=0", "?limit=501", "?min_version=x", "?state=default"] {
+    for wrong in [
+        "?after=x",
+        "?after=-1",
+        "?min_version=-1",
+        "?limit=0",
+        "?limit=501",
+        "?min_version=x",
+        "?state=default",
+    ] {
         assert_eq!(get(&stack, wrong).await.0, StatusCode::BAD_REQUEST, "{wrong}");
     }
     let asked = asked(&stack);

@@ -116,7 +116,7 @@ async fn a_repository_is_in_its_state_since_it_came_into_it_and_not_since_its_st
     suite::push_image(&stack.old_storage().unwrap(), "group/lost").unwrap();
     given(&stack, "group/lost", "pre_importing", Some(uuid::Uuid::new_v4())).await.unwrap();
     let hour = "UPDATE container_repositories SET state_since = now() - interval '1 hour',
-        pre_import_started_at = now() - interval '1 hour' WHERE path = 'group/lost'";
+        pre_import_started_at = now() - interval '1 hour', next_check_at = now() WHERE path = 'group/lost'";
     sql(&stack, hour).await.unwrap();
     let hang = local::local_registry::Effect::LoseNotification;
     stack.registry().unwrap().rules().add(local::local_registry::Rule::new(hang).repository("group/lost"));
@@ -129,5 +129,63 @@ async fn a_repository_is_in_its_state_since_it_came_into_it_and_not_since_its_st
         (&before["migration_state"], &before["state_since"])
     );
     assert_ne!(after["pre_import_started_at"], before["pre_import_started_at"]);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_one_result_does_not_hold_are_shown_on_more_pages() {
+    let functions = vec![Function::MigrationStatus];
+    let stack = Stack::start(StackOptions { functions, instances: 1, ..options() }).await.unwrap();
+    // The longest path, plan and detail, in characters that JSON escapes.
+    let insert = "INSERT INTO container_repositories (path, plan, detail)
+            SELECT lpad(number::text, 255, 'a'), repeat(chr(1), 255), repeat(chr(1), 255)
+            FROM generate_series(1000, 1499) AS number;
+        INSERT INTO migration_transitions
+            (repository_id, version, event, from_state, to_state, cause, applied, verdict, detail)
+            SELECT c.id, 1, 'import_failed', 'importing', 'importing', 'notification', false, 'earlier_attempt',
+                repeat(chr(1), 255)
+            FROM container_repositories AS c, generate_series(1, 500)
+            WHERE c.path LIKE '%1000'";
+    sql(&stack, insert).await.unwrap();
+    stack.pair().wait_until_replayed().await.unwrap();
+
+    let (mut shown, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = get(&stack, &format!("limit=500{after}")).await;
+        assert!(page.to_string().len() < 1 << 20);
+        shown.extend(page["repositories"].as_array().unwrap().iter().map(|row| row["path"].clone()));
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    let longest = |number: usize| Value::from(format!("{}{number}", "a".repeat(251)));
+    assert_eq!(shown, (1000..1500).map(longest).collect::<Vec<_>>());
+
+    let (mut transitions, mut after) = (0, String::new());
+    let url = format!("/migrations/history/{}1000?limit=500", "a".repeat(251));
+    loop {
+        let answer = stack.client().as_operator(Method::GET, &format!("{url}{after}")).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let page: Value = answer.json().await.unwrap();
+        transitions += page["transitions"].as_array().unwrap().len();
+        match page["next"].as_i64() {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(transitions, 500);
+
+    let own_version = row(&stack, &format!("{}1000", "a".repeat(251))).await.unwrap()["version"].clone();
+    for (tags, status) in
+        [(r#""1""#, 304), (r#"W/"1""#, 304), (r#""9", "1""#, 304), ("*", 304), (r#""0""#, 200)]
+    {
+        let request = stack
+            .client()
+            .as_operator(Method::GET, &url.replace("history", "status").replace("?limit=500", ""));
+        let version = |tags: &str| tags.replace('1', &own_version.to_string());
+        let answer = request.header("If-None-Match", version(tags)).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{tags}");
+    }
     stack.stop().await.unwrap();
 }
