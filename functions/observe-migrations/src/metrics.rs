@@ -38,6 +38,13 @@ pub const METRICS: &[(&str, Unit, Option<&str>, &str)] = &[
     ("Skipped", Unit::Count, Some("Reason"), "rows skipped for the reason"),
     ("SlotsUsed", Unit::Count, None, "repositories in progress"),
     ("Capacity", Unit::Count, None, "how many may be"),
+    ("BreakerOpen", Unit::Count, None, "1 while the circuit breaker is open"),
+    (
+        "StartsHeldBack",
+        Unit::Count,
+        None,
+        "1 while the registry's stop, its want of room or the circuit breaker holds starts back",
+    ),
     ("Retries", Unit::Count, None, "failures that were the repositories' own, of all of them"),
     ("TransitionsPerMinute", Unit::Count, None, "transitions in the last minute"),
     ("Stuck", Unit::Count, None, "rows in progress for longer than `max_step_duration_seconds`"),
@@ -89,6 +96,8 @@ fn whole(census: &Census) -> Vec<Metric> {
     let mut metrics = vec![
         of("SlotsUsed", number(census.slots.used)),
         of("Capacity", number(census.slots.capacity)),
+        of("BreakerOpen", census.brake.breaker_open_since.is_some().into()),
+        of("StartsHeldBack", census.brake.held_by.is_some().into()),
         of("Retries", number(census.retries.counted)),
         of("TransitionsPerMinute", number(census.transitions_per_minute)),
         of("Stuck", number(census.stuck.count)),

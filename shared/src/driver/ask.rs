@@ -4,7 +4,7 @@ use rand::RngExt;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    decision::{Decision, Standing, decide, jitter, prove_migrated},
+    decision::{Decision, Standing, answered, decide, jitter, prove_migrated},
     new_change,
     tags::prepare_final,
 };
@@ -122,8 +122,9 @@ async fn ask<P: Purpose<Endpoint = Writer>>(
             Decision::Record { plan, standing, detail } => (plan, standing, detail),
             Decision::StartPreAgain(plan) => (plan, Standing::MovedOn, None),
         };
+        let (by, change) = (answered(&answer), new_change());
         let changed =
-            store.record_answer(&row.path, attempt, &plan, detail.as_deref(), new_change(), deadline).await?;
+            store.record_asked(&row.path, attempt, &plan, by, detail.as_deref(), change, deadline).await?;
         let Some(changed) = changed else { return Ok(Asked { standing: Standing::MovedOn, row }) };
         let made = matches!(changed.verdict, Verdict::Applied | Verdict::Repeat);
         row = changed.row;

@@ -4,8 +4,9 @@ use rand::RngExt;
 use serde::Serialize;
 
 use crate::{
-    migration::{AFTER_CANCEL, Event, Plan, RegistryStatus, Settled, Step, foreign},
+    migration::{AFTER_CANCEL, Event, Plan, RegistryStatus, Settled, Step, Told, foreign},
     registry::{StartAnswer, StatusAnswer},
+    store::Answered,
 };
 
 /// Whatever stands where the registry should be: the repository is left in peace for this long.
@@ -25,8 +26,10 @@ pub enum Standing {
     Unknown,
     /// There was nothing to import.
     Settled,
-    /// The registry surely did not start it; it will be asked again.
+    /// The registry surely did not start it, and would start no other now; it will be asked again.
     Postponed,
+    /// The registry surely did not start it, and may start others; it will be asked again.
+    NotReady,
     /// The registry refuses this repository.
     Aborted,
     /// The registry refuses the driver, whichever repository it asks for.
@@ -35,6 +38,16 @@ pub enum Standing {
     NotTheRegistry,
     /// The row had moved on before the answer could be recorded: a notification was faster.
     MovedOn,
+}
+
+impl Standing {
+    /// Whether the registry would not start others either, as far as can be told: then nothing more is asked for.
+    pub(super) const fn ends_the_sweep(self) -> bool {
+        match self {
+            Self::Unknown | Self::Postponed | Self::Unwelcome | Self::NotTheRegistry => true,
+            Self::Running | Self::Settled | Self::NotReady | Self::Aborted | Self::MovedOn => false,
+        }
+    }
 }
 
 /// What the registry's answer to a start asks for.
@@ -56,7 +69,6 @@ pub(super) fn decide(step: Step, answer: &StartAnswer, jitter: f64) -> Decision 
         let delay = least + least.min(Duration::from_secs(2)).mul_f64(jitter);
         Plan::event(Event::StartRefused).not_before(delay)
     };
-    let postpone = |least: Duration| record(wait(least), Standing::Postponed);
     match answer {
         StartAnswer::Accepted => Decision::Stay(Standing::Running),
         // A claim alone proves nothing.
@@ -78,8 +90,12 @@ pub(super) fn decide(step: Step, answer: &StartAnswer, jitter: f64) -> Decision 
             standing: Standing::Aborted,
             detail: Some("the registry wants a pre import before the pre import".to_owned()),
         },
-        StartAnswer::RateLimited | StartAnswer::NotSent { .. } => postpone(Duration::from_secs(1)),
-        StartAnswer::NotReady => postpone(AFTER_CANCEL),
+        StartAnswer::RateLimited => {
+            record(wait(Duration::from_secs(1)).telling(Told::Full), Standing::Postponed)
+        }
+        StartAnswer::NotSent { .. } => record(wait(Duration::from_secs(1)), Standing::Postponed),
+        // That is about this repository alone.
+        StartAnswer::NotReady => record(wait(AFTER_CANCEL), Standing::NotReady),
         StartAnswer::Refused { status, code, detail } => {
             let ours = is_about_the_driver(*status, code);
             let abort = Plan::event(Event::AbortImport { counted: !ours });
@@ -94,6 +110,24 @@ pub(super) fn decide(step: Step, answer: &StartAnswer, jitter: f64) -> Decision 
             standing: Standing::NotTheRegistry,
             detail: Some(format!("{status} without the registry's error: something else answered")),
         },
+    }
+}
+
+/// Who gave an answer to a start.
+pub(super) const fn answered(answer: &StartAnswer) -> Answered {
+    match answer {
+        StartAnswer::NotSent { .. } => Answered::ByNobody,
+        StartAnswer::NotTheRegistry { .. } => Answered::BySomethingElse,
+        StartAnswer::Accepted
+        | StartAnswer::ClaimsMigrated
+        | StartAnswer::AlreadyMigrated
+        | StartAnswer::NothingToMigrate
+        | StartAnswer::AlreadyRunning(_)
+        | StartAnswer::PreImportRequired { .. }
+        | StartAnswer::RateLimited
+        | StartAnswer::NotReady
+        | StartAnswer::Unknown { .. }
+        | StartAnswer::Refused { .. } => Answered::ByTheRegistry,
     }
 }
 
@@ -127,10 +161,11 @@ pub(super) fn jitter() -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Decision, Standing, decide, prove_migrated};
+    use super::{Decision, Standing, answered, decide, prove_migrated};
     use crate::{
-        migration::{Event, Plan, RegistryStatus, RepositoryPath, Settled, Step},
+        migration::{Event, Plan, RegistryStatus, RepositoryPath, Settled, Step, Told},
         registry::{PreImportCode, StartAnswer, StatusAnswer},
+        store::Answered,
     };
 
     fn recorded(step: Step, answer: &StartAnswer) -> (Plan, Standing) {
@@ -147,14 +182,51 @@ mod tests {
             decide(Step::Pre, &StartAnswer::Unknown { reason: reason() }, 0.0),
             Decision::Stay(Standing::Unknown)
         );
-        for (answer, ms) in [
-            (StartAnswer::RateLimited, 1_000),
-            (StartAnswer::NotSent { reason: reason() }, 1_000),
-            (StartAnswer::NotReady, 5_000),
+        for (answer, ms, standing) in [
+            (StartAnswer::RateLimited, 1_000, Standing::Postponed),
+            (StartAnswer::NotSent { reason: reason() }, 1_000, Standing::Postponed),
+            (StartAnswer::NotReady, 5_000, Standing::NotReady),
         ] {
             let delay = std::time::Duration::from_millis(ms);
             let plan = Plan::event(Event::StartRefused).not_before(delay);
-            assert_eq!(recorded(Step::Pre, &answer), (plan, Standing::Postponed), "{answer:?}");
+            let plan = if answer == StartAnswer::RateLimited { plan.telling(Told::Full) } else { plan };
+            assert_eq!(recorded(Step::Pre, &answer), (plan, standing), "{answer:?}");
+        }
+    }
+
+    /// What the answer to one repository's start means for the others: whether the sweep ends, what the brake is told,
+    /// and whom the history names.
+    #[test]
+    fn holds_others_back_only_where_it_is_about_them() {
+        use Answered::{ByNobody, BySomethingElse, ByTheRegistry};
+        let reason = || "r".to_owned();
+        let refused =
+            |status, code: &str| StartAnswer::Refused { status, code: code.to_owned(), detail: None };
+        for (answer, ends, told, by) in [
+            (StartAnswer::Accepted, false, "nothing", ByTheRegistry),
+            (StartAnswer::ClaimsMigrated, true, "nothing", ByTheRegistry),
+            (StartAnswer::Unknown { reason: reason() }, true, "nothing", ByTheRegistry),
+            (StartAnswer::AlreadyMigrated, false, "succeeded", ByTheRegistry),
+            (StartAnswer::NothingToMigrate, false, "nothing", ByTheRegistry),
+            (StartAnswer::AlreadyRunning(Step::Pre), false, "nothing", ByTheRegistry),
+            (StartAnswer::PreImportRequired { code: PreImportCode::Failed }, false, "failed", ByTheRegistry),
+            (StartAnswer::RateLimited, true, "full", ByTheRegistry),
+            (StartAnswer::NotReady, false, "nothing", ByTheRegistry),
+            (StartAnswer::NotSent { reason: reason() }, true, "nothing", ByNobody),
+            (StartAnswer::NotTheRegistry { status: 404 }, true, "nothing", BySomethingElse),
+            (refused(400, "MANIFEST_INVALID"), false, "failed", ByTheRegistry),
+            (refused(403, "DENIED"), true, "nothing", ByTheRegistry),
+        ] {
+            let (standing, tells) = match decide(Step::Pre, &answer, 0.0) {
+                Decision::Stay(standing) => (standing, serde_json::Value::Null),
+                Decision::Record { plan, standing, .. } => {
+                    (standing, plan.to_json()["pre_importing/default"]["otherwise"]["tells"].clone())
+                }
+                Decision::StartPreAgain(_) => panic!("{answer:?}"),
+            };
+            let tells = tells.as_str().unwrap_or("nothing");
+            assert_eq!((standing.ends_the_sweep(), tells), (ends, told), "{answer:?}");
+            assert_eq!(answered(&answer), by, "{answer:?}");
         }
     }
 
@@ -223,7 +295,7 @@ mod tests {
             Standing::Unknown if answer == StartAnswer::ClaimsMigrated => Meaning::ToProve,
             Standing::Unknown => Meaning::Unknown,
             Standing::Settled => Meaning::NothingToMigrate,
-            Standing::Postponed if steps == refused => Meaning::Waits,
+            Standing::Postponed | Standing::NotReady if steps == refused => Meaning::Waits,
             Standing::NotTheRegistry if steps == refused => Meaning::Foreign,
             Standing::Unwelcome if steps == uncounted => Meaning::Driver,
             Standing::Aborted if steps == counted => Meaning::Repository,

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::{Patience, Standing, begin, new_change};
 use crate::{
     endpoint::{Claim, EndpointError},
+    migration::Brake,
     registry::RegistryClient,
     store::{Claimed, Store},
 };
@@ -27,8 +28,14 @@ pub enum Filled {
 pub enum Why {
     /// No row is due.
     NoneDue,
-    /// No slot is free, or none that nobody else is just taking.
+    /// As many as the capacity are in progress, or what is free is just being taken by others.
     NoSlot,
+    /// The registry is stopping.
+    RegistryStopped,
+    /// The circuit breaker is open.
+    BreakerOpen,
+    /// The registry had no room lately.
+    RegistryFull,
     /// The free slots stay empty for the waiting time.
     SlotWaits,
     /// The kill switch is off.
@@ -39,7 +46,17 @@ pub enum Why {
     OutOfTime,
 }
 
-/// The pauses before a claim is made anew that passed over every free slot: doubling, each up to twice as long by
+impl From<Brake> for Why {
+    fn from(brake: Brake) -> Self {
+        match brake {
+            Brake::RegistryStopped => Self::RegistryStopped,
+            Brake::BreakerOpen => Self::BreakerOpen,
+            Brake::RegistryFull => Self::RegistryFull,
+        }
+    }
+}
+
+/// The pauses before a claim is made anew that passed over what is free: doubling, each up to twice as long by
 /// chance, for two seconds at most.
 const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(5))
@@ -64,6 +81,7 @@ pub async fn fill_slot(
             Claimed::Started(row) => *row,
             Claimed::Disabled => return Ok(Filled::Empty(Why::Disabled)),
             Claimed::NoSlot | Claimed::PassedOver => return Ok(Filled::Empty(Why::NoSlot)),
+            Claimed::Held(held) => return Ok(Filled::Empty(held.by.into())),
             Claimed::SlotWaits => return Ok(Filled::Empty(Why::SlotWaits)),
             Claimed::NoneDue => return Ok(Filled::Empty(Why::NoneDue)),
         };
@@ -73,7 +91,8 @@ pub async fn fill_slot(
             Standing::Postponed | Standing::Unwelcome | Standing::NotTheRegistry => {
                 return Ok(Filled::Empty(Why::RegistryUnavailable));
             }
-            Standing::Settled | Standing::Aborted => {}
+            // Its slot is free again.
+            Standing::Settled | Standing::Aborted | Standing::NotReady => {}
         }
     }
     Ok(Filled::Empty(Why::OutOfTime))
@@ -85,12 +104,28 @@ pub async fn fill_slot(
 /// # Errors
 /// [`EndpointError`] when the writer did not answer.
 pub(super) async fn claim(store: &Store<Claim>, deadline: Instant) -> Result<Claimed, EndpointError> {
-    let mut claimed = store.claim_next(new_change(), deadline).await?;
+    let claim = || store.claim_next(new_change(), deadline);
+    again_where(|claimed| *claimed == Claimed::PassedOver, claim, deadline).await
+}
+
+/// Makes an attempt, and makes it again after a pause where others were faster.
+///
+/// # Errors
+/// What the attempt fails with.
+pub(super) async fn again_where<T, F>(
+    passed_over: impl Fn(&T) -> bool,
+    attempt: impl Fn() -> F,
+    deadline: Instant,
+) -> Result<T, EndpointError>
+where
+    F: Future<Output = Result<T, EndpointError>>,
+{
+    let mut outcome = attempt().await?;
     for pause in PAUSES.build() {
-        if claimed != Claimed::PassedOver || timeout_at(deadline, sleep(pause)).await.is_err() {
+        if !passed_over(&outcome) || timeout_at(deadline, sleep(pause)).await.is_err() {
             break;
         }
-        claimed = store.claim_next(new_change(), deadline).await?;
+        outcome = attempt().await?;
     }
-    Ok(claimed)
+    Ok(outcome)
 }

@@ -1,9 +1,9 @@
 use tokio::time::Instant;
 
-use super::{Asked, Patience, begin, new_change};
+use super::{Asked, Patience, begin, fill::again_where, new_change};
 use crate::{
     endpoint::{EndpointError, Purpose, Start, Writer},
-    migration::{ContainerRepository, RepositoryPath},
+    migration::{ContainerRepository, Held, RepositoryPath},
     registry::RegistryClient,
     store::{Started, Store},
     telemetry::as_text,
@@ -18,8 +18,10 @@ pub enum StartOutcome {
     WrongState(Box<ContainerRepository>),
     /// The kill switch is off.
     Disabled,
-    /// Every slot within the capacity is taken.
+    /// As many as the capacity are in progress.
     NoSlot,
+    /// Starts are held back.
+    Held(Held),
     /// No such repository.
     NotFound,
 }
@@ -33,6 +35,7 @@ impl StartOutcome {
             Self::WrongState(_) => "wrong_state".to_owned(),
             Self::Disabled => "disabled".to_owned(),
             Self::NoSlot => "no_slot".to_owned(),
+            Self::Held(held) => held.by.name().to_owned(),
             Self::NotFound => "not_found".to_owned(),
         }
     }
@@ -50,7 +53,8 @@ pub async fn start(
     path: &RepositoryPath,
     deadline: Instant,
 ) -> Result<StartOutcome, EndpointError> {
-    let started = store.start(path, new_change(), deadline).await?;
+    let start = || store.start(path, new_change(), deadline);
+    let started = again_where(|started| *started == Started::PassedOver, start, deadline).await?;
     began(store, registry, started, deadline).await
 }
 
@@ -68,7 +72,8 @@ pub(super) async fn began<P: Purpose<Endpoint = Writer>>(
         }
         Started::WrongState(row) => StartOutcome::WrongState(row),
         Started::Disabled => StartOutcome::Disabled,
-        Started::NoSlot => StartOutcome::NoSlot,
+        Started::NoSlot | Started::PassedOver => StartOutcome::NoSlot,
+        Started::Held(held) => StartOutcome::Held(held),
         Started::NotFound => StartOutcome::NotFound,
     })
 }

@@ -1,16 +1,25 @@
+use std::time::Duration;
+
 use futures::{StreamExt, stream::FuturesUnordered};
 use serde::Serialize;
 use tokio::{pin, time::Instant};
 
-use super::{Asked, Patience, Standing, Why, ask_registry, begin, fill::claim, new_change};
+use super::{
+    Asked, Patience, Standing, Why, ask_registry, begin,
+    fill::{again_where, claim},
+    new_change,
+};
 use crate::{
     endpoint::{Claim, EndpointError},
-    registry::RegistryClient,
+    registry::{ProbeAnswer, RegistryClient},
     store::{Claimed, Store},
 };
 
 /// How many repositories the registry is asked for at once, where it takes them.
 const AT_ONCE: usize = 8;
+
+/// The longest the registry may take to say that it is there.
+const PROBE: Duration = Duration::from_secs(5);
 
 /// What a sweep did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,7 +35,8 @@ pub struct Sweep {
 }
 
 /// Starts what is due: first the parked repositories, which hold their slots, then, once those that have too
-/// many tags are skipped, as many as there are free slots. Ends at the first sign that the registry has no room: asking on would only move rows to and fro.
+/// many tags are skipped, as many as there are free slots. Ends at the first sign that the registry has no room, or that
+/// something is wrong with it: asking on would only move rows to and fro, or let them take slots that nobody works in.
 ///
 /// # Errors
 /// [`EndpointError`] when the writer did not answer.
@@ -36,17 +46,22 @@ pub async fn sweep(
     deadline: Instant,
 ) -> Result<Sweep, EndpointError> {
     let mut sweep = Sweep { resumed: 0, started: 0, skipped: 0, ended: Why::NoneDue };
+    if !answers(registry, deadline).await {
+        return Ok(Sweep { ended: Why::RegistryUnavailable, ..sweep });
+    }
     while Instant::now() < deadline {
-        let row = match store.resume_parked(new_change(), deadline).await? {
+        let resume = || store.resume_parked(new_change(), deadline);
+        let row = match again_where(|resumed| *resumed == Claimed::PassedOver, resume, deadline).await? {
             Claimed::Started(row) => *row,
             Claimed::Disabled => return Ok(Sweep { ended: Why::Disabled, ..sweep }),
+            Claimed::Held(held) => return Ok(Sweep { ended: held.by.into(), ..sweep }),
             Claimed::NoSlot | Claimed::PassedOver | Claimed::SlotWaits | Claimed::NoneDue => break,
         };
         let asked = ask_registry(store, registry, row, Patience::None, deadline).await?;
-        if matches!(asked.standing, Standing::Postponed | Standing::Unwelcome | Standing::NotTheRegistry) {
+        sweep.resumed += u32::from(may_run(asked.standing));
+        if asked.standing.ends_the_sweep() {
             return Ok(Sweep { ended: Why::RegistryUnavailable, ..sweep });
         }
-        sweep.resumed += 1;
     }
     while Instant::now() < deadline {
         let skipped = store.skip_many_tags(deadline).await?;
@@ -57,6 +72,31 @@ pub async fn sweep(
     }
     fill_slots(store, registry, &mut sweep, deadline).await?;
     Ok(sweep)
+}
+
+/// Whether the registry answers at all. Asked before anything is claimed: what is claimed for one that does not would
+/// only be put back, each time with two lines in the history.
+async fn answers(registry: &RegistryClient, deadline: Instant) -> bool {
+    let reason = match registry.probe(deadline.min(Instant::now() + PROBE)).await {
+        ProbeAnswer::Supported => return true,
+        ProbeAnswer::Unsupported { status } => format!("{status}, which is not the import protocol's"),
+        ProbeAnswer::NoAnswer { reason } => reason,
+    };
+    tracing::warn!(reason, "the registry does not answer: nothing is started");
+    false
+}
+
+/// Whether the registry may run the step that it was asked for.
+const fn may_run(standing: Standing) -> bool {
+    match standing {
+        Standing::Running | Standing::Unknown | Standing::MovedOn => true,
+        Standing::Settled
+        | Standing::Postponed
+        | Standing::NotReady
+        | Standing::Aborted
+        | Standing::Unwelcome
+        | Standing::NotTheRegistry => false,
+    }
 }
 
 /// Starts repositories while slots are free. They are claimed one after the other; what the registry says of one is
@@ -92,6 +132,7 @@ async fn fill_slots(
             Ok(Claimed::Started(row)) => asked.push(begin(store, registry, *row, Patience::None, deadline)),
             Ok(Claimed::Disabled) => filling.ended = Some(Why::Disabled),
             Ok(Claimed::NoSlot | Claimed::PassedOver) => filling.ended = Some(Why::NoSlot),
+            Ok(Claimed::Held(held)) => filling.ended = Some(held.by.into()),
             Ok(Claimed::SlotWaits) => filling.ended = Some(Why::SlotWaits),
             Ok(Claimed::NoneDue) => filling.ended = Some(Why::NoneDue),
             Err(error) => filling.failure = Some(error),
@@ -123,19 +164,14 @@ impl Filling {
             Ok(asked) => asked.standing,
             Err(error) => return self.failure = Some(error),
         };
-        match standing {
-            Standing::Running | Standing::Unknown | Standing::MovedOn => {
-                self.started += 1;
-                self.at_once = (self.at_once * 2).min(AT_ONCE);
-            }
-            Standing::Postponed | Standing::Unwelcome | Standing::NotTheRegistry => {
-                self.ended = Some(Why::RegistryUnavailable);
-            }
+        self.started += u32::from(may_run(standing));
+        if standing.ends_the_sweep() {
+            self.ended = Some(Why::RegistryUnavailable);
+        } else if may_run(standing) {
+            self.at_once = (self.at_once * 2).min(AT_ONCE);
+        } else if matches!(self.ended, Some(Why::NoSlot | Why::SlotWaits | Why::NoneDue)) {
             // Its slot is free again.
-            Standing::Settled | Standing::Aborted => match self.ended {
-                Some(Why::NoSlot | Why::SlotWaits | Why::NoneDue) => self.ended = None,
-                Some(Why::Disabled | Why::RegistryUnavailable | Why::OutOfTime) | None => {}
-            },
+            self.ended = None;
         }
     }
 }

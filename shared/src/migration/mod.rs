@@ -2,6 +2,7 @@
 #![deny(clippy::disallowed_methods)]
 
 mod attempt;
+mod brake;
 mod event;
 pub mod foreign;
 mod guard;
@@ -24,6 +25,7 @@ mod table;
 mod tests;
 
 pub use attempt::AttemptId;
+pub use brake::{Brake, Held, Told};
 pub use event::{Event, Settled, Situation};
 pub use guard::{
     Cancelation, Due, FIRST_LOOK, Finding, GuardDecision, GuardSettings, LeaseState, LookTime, Looker,

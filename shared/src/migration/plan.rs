@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     AttemptChange, AttemptId, ContainerRepository, Event, NotificationStatus, Refused, Retries, SkipReason,
-    State, Step, TagsChange, Timestamp, Transition, event::Situation,
+    State, Step, TagsChange, Timestamp, Told, Transition, event::Situation,
 };
 
 /// A canceled step may be asked for again only this long after its cancellation: sooner the registry answers
@@ -66,6 +66,9 @@ pub struct Outcome {
     pub not_before_ms: Option<u64>,
     /// The comparison of the tags.
     pub tags: TagsChange,
+    /// What it tells of the registry as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tells: Option<Told>,
 }
 
 /// One line of the history that a change writes.
@@ -104,6 +107,7 @@ impl Outcome {
             resume_state: None,
             not_before_ms: None,
             tags: TagsChange::Keep,
+            tells: None,
         };
         let mut situation = situation;
         for &event in events {
@@ -138,6 +142,7 @@ impl Outcome {
         self.skipped_reason = transition.skipped_reason.map(SkipReason::number);
         self.aborted_in_state = transition.aborted_in_state;
         self.resume_state = transition.resume_state;
+        self.tells = Told::by(transition.event).or(self.tells);
     }
 
     /// The state after the change; none where there is nothing to do.
@@ -237,6 +242,16 @@ impl Plan {
         }
     }
 
+    /// The same, with what the notification's words tell.
+    #[must_use]
+    pub fn notified(status: NotificationStatus, detail: Option<&str>) -> Self {
+        let plan = Self::notification(status);
+        match Told::by_notification(status, detail) {
+            Some(told) => plan.telling(told),
+            None => plan,
+        }
+    }
+
     /// A claim, by an operator's start or by the driver itself: a row that has not begun starts with the pre
     /// step, an aborted one with the step it was aborted in.
     #[must_use]
@@ -277,6 +292,15 @@ impl Plan {
         let ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         for entry in self.0.values_mut() {
             entry.otherwise.not_before_ms = Some(ms);
+        }
+        self
+    }
+
+    /// The same, and what it tells of the registry as a whole.
+    #[must_use]
+    pub fn telling(mut self, told: Told) -> Self {
+        for entry in self.0.values_mut() {
+            entry.otherwise.tells = Some(told);
         }
         self
     }

@@ -26,6 +26,8 @@ pub struct Settings {
     pub max_tags_count: i32,
     /// A repository that failed this often by itself is skipped.
     pub max_retries: i32,
+    /// So many different repositories that fail in a row, within a minute, open the circuit breaker; 0: none do.
+    pub circuit_breaker_failures: i32,
     /// How long steps may take.
     #[serde(flatten)]
     pub steps: StepTimes,

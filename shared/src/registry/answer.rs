@@ -120,7 +120,7 @@ pub enum CancelAnswer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProbeAnswer {
-    /// 2xx or 401: it does.
+    /// 2xx without a page, or 401: it does.
     Supported,
     /// Anything else it answered: it does not.
     Unsupported {

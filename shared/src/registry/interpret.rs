@@ -154,7 +154,13 @@ fn previous_status(detail: &str) -> Option<RegistryStatus> {
 
 pub(super) fn probe(exchange: Exchange) -> ProbeAnswer {
     match exchange {
-        Exchange::Answered { status: 200..300 | 401, .. } => ProbeAnswer::Supported,
+        // The registry has nothing to say here. A page is somebody else's.
+        Exchange::Answered { status: 200..300, body, .. }
+            if body.trim_ascii().is_empty() || serde_json::from_slice::<serde_json::Value>(&body).is_ok() =>
+        {
+            ProbeAnswer::Supported
+        }
+        Exchange::Answered { status: 401, .. } => ProbeAnswer::Supported,
         Exchange::Answered { status: status @ 500.., body, .. } => {
             ProbeAnswer::NoAnswer { reason: described(status, &body) }
         }

@@ -7,10 +7,10 @@ use tokio::time::Instant;
 use super::Store;
 use crate::{
     endpoint::{EndpointError, Read, ReadOnlyWriter, Statement, Summary},
-    migration::{RepositoryPath, SkipReason, State},
+    migration::{Brake, RepositoryPath, SkipReason, State},
 };
 
-const CENSUS: &str = include_str!("sql/census.sql");
+const CENSUS: &str = concat!(include_str!("sql/brake.sql"), include_str!("sql/census.sql"));
 
 /// How everything stands at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,8 @@ pub struct Census {
     pub at: Timestamp,
     /// The kill switch.
     pub enabled: bool,
+    /// What else holds starts back.
+    pub brake: BrakeNow,
     /// The rows in each state, every state among them; the age is that of the row longest in its state.
     #[serde(deserialize_with = "every_state")]
     pub states: BTreeMap<State, Count>,
@@ -42,6 +44,20 @@ pub struct Census {
     pub left: u64,
     /// How long that takes at the pace of the last hour, in seconds. None: nothing has ended in it.
     pub seconds_left: Option<f64>,
+}
+
+/// What holds starts back at one moment, besides the kill switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrakeNow {
+    /// What it is. None: nothing does.
+    pub held_by: Option<Brake>,
+    /// Until then nothing is started, unless it ends before.
+    pub until: Option<Timestamp>,
+    /// Since when the circuit breaker is open. None: it is closed.
+    pub breaker_open_since: Option<Timestamp>,
+    /// How many different repositories have failed by themselves, one after the other, in the minute before the last of
+    /// them did.
+    pub failures_in_a_row: u32,
 }
 
 /// How many rows there are, and the age of the oldest.

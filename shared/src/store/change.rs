@@ -7,7 +7,12 @@ use crate::{
     migration::{AttemptId, ContainerRepository, NotificationStatus, Plan, RepositoryPath, State, foreign},
 };
 
-pub(super) const CHANGE: &str = include_str!("sql/change.sql");
+pub(super) const CHANGE: &str = concat!(
+    include_str!("sql/brake.sql"),
+    include_str!("sql/change.sql"),
+    include_str!("sql/told.sql"),
+    include_str!("sql/change_report.sql")
+);
 
 /// How a change was judged, against the row as it was when the statement had it locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +32,28 @@ pub enum Verdict {
     Refused,
     /// The row has moved on since the attempt this follows up: nothing recorded.
     Superseded,
+}
+
+/// Who answered a request to the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// The registry.
+    ByTheRegistry,
+    /// Something that stands where the registry should be.
+    BySomethingElse,
+    /// Nobody: it was not even sent.
+    ByNobody,
+}
+
+impl Answered {
+    /// What the history calls it.
+    const fn cause(self) -> &'static str {
+        match self {
+            Self::ByTheRegistry => "registry_answer",
+            Self::BySomethingElse => "foreign_answer",
+            Self::ByNobody => "registry_unreachable",
+        }
+    }
 }
 
 /// What a change came to.
@@ -63,12 +90,12 @@ impl Store<Notification> {
             .bind("event", status.name())
             .bind("attempt", reported)
             .bind("detail", detail.map(foreign::keep));
-        changed(&self.endpoint, statement, path, &Plan::notification(status), change, deadline).await
+        changed(&self.endpoint, statement, path, &Plan::notified(status, detail), change, deadline).await
     }
 }
 
 impl<P: Purpose<Endpoint = Writer>> Store<P> {
-    /// Records what the registry answered to the request of `attempt`, if the row still is at that attempt.
+    /// Records what the registry answered about `attempt`, if the row still is at that attempt.
     ///
     /// Repeatable with the same `change`, as [`Store::apply_notification`]. None: no such repository.
     ///
@@ -83,10 +110,28 @@ impl<P: Purpose<Endpoint = Writer>> Store<P> {
         change: AttemptId,
         deadline: Instant,
     ) -> Result<Option<Changed>, EndpointError> {
+        self.record_asked(path, attempt, plan, Answered::ByTheRegistry, detail, change, deadline).await
+    }
+
+    /// As [`Store::record_answer`], of a request that perhaps somebody else has answered, or nobody.
+    ///
+    /// # Errors
+    /// [`EndpointError`] as [`Store::record_answer`].
+    #[expect(clippy::too_many_arguments, reason = "each is another fact about the answer")]
+    pub async fn record_asked(
+        &self,
+        path: &RepositoryPath,
+        attempt: AttemptId,
+        plan: &Plan,
+        answered: Answered,
+        detail: Option<&str>,
+        change: AttemptId,
+        deadline: Instant,
+    ) -> Result<Option<Changed>, EndpointError> {
         let statement = Statement::repeatable_write("record_answer", CHANGE)
             .bind("guard", "attempt")
-            .bind("cause", "registry_answer")
-            .bind("event", "registry_answer")
+            .bind("cause", answered.cause())
+            .bind("event", answered.cause())
             .bind("attempt", attempt)
             .bind("detail", detail.map(foreign::keep));
         changed(&self.endpoint, statement, path, plan, change, deadline).await

@@ -4,21 +4,29 @@ use tokio::time::Instant;
 use super::Store;
 use crate::{
     endpoint::{Claim, EndpointError, ErrorClass, Manage, Start, Statement, Write, Writer},
-    migration::{AttemptId, ContainerRepository, Plan, RepositoryPath, SkipReason, State},
+    migration::{AttemptId, ContainerRepository, Held, Plan, RepositoryPath, SkipReason, State},
 };
 
 const CLAIM: &str = concat!(
+    include_str!("sql/brake.sql"),
+    include_str!("sql/room.sql"),
     include_str!("sql/claim.sql"),
+    include_str!("sql/let_through.sql"),
     include_str!("sql/started.sql"),
     include_str!("sql/claim_report.sql")
 );
 const START: &str = concat!(
+    include_str!("sql/brake.sql"),
+    include_str!("sql/room.sql"),
     include_str!("sql/start.sql"),
+    include_str!("sql/let_through.sql"),
     include_str!("sql/started.sql"),
     include_str!("sql/start_report.sql")
 );
 const RESUME: &str = concat!(
+    include_str!("sql/brake.sql"),
     include_str!("sql/resume.sql"),
+    include_str!("sql/let_through.sql"),
     include_str!("sql/started.sql"),
     include_str!("sql/resume_report.sql")
 );
@@ -35,10 +43,12 @@ pub enum Claimed {
     Started(Box<ContainerRepository>),
     /// The kill switch is off.
     Disabled,
-    /// Every slot within the capacity is taken. Whoever frees one claims it after that.
+    /// As many as the capacity are in progress. Whoever frees a slot claims it after that.
     NoSlot,
-    /// Those that are free are just being taken by other claims. One of them may have been freed meanwhile.
+    /// What is free is just being taken by other claims. A slot may have been freed meanwhile.
     PassedOver,
+    /// Starts are held back.
+    Held(Held),
     /// What is free of them stays empty for the waiting time.
     SlotWaits,
     /// No row is due.
@@ -54,8 +64,12 @@ pub enum Started {
     WrongState(Box<ContainerRepository>),
     /// The kill switch is off.
     Disabled,
-    /// Every slot within the capacity is taken.
+    /// As many as the capacity are in progress.
     NoSlot,
+    /// Another start was let through at the same time, and starts go by turns now.
+    PassedOver,
+    /// Starts are held back.
+    Held(Held),
     /// No such repository.
     NotFound,
 }
@@ -63,6 +77,8 @@ pub enum Started {
 #[derive(Deserialize)]
 struct Report {
     verdict: ReportedVerdict,
+    #[serde(default)]
+    held: Option<Held>,
     row: Option<Box<ContainerRepository>>,
 }
 
@@ -75,6 +91,7 @@ enum ReportedVerdict {
     Disabled,
     NoSlot,
     PassedOver,
+    Held,
     SlotWaits,
     NoneDue,
 }
@@ -175,24 +192,27 @@ async fn start_named(
         .bind("cause", "operator")
         .bind("change", change);
     Ok(match fetch_report(writer, statement, deadline).await? {
-        Some(Report { verdict: ReportedVerdict::Started | ReportedVerdict::Repeat, row: Some(row) }) => {
-            Started::Started(row)
-        }
-        Some(Report { verdict: ReportedVerdict::WrongState, row: Some(row) }) => Started::WrongState(row),
+        Some(Report {
+            verdict: ReportedVerdict::Started | ReportedVerdict::Repeat, row: Some(row), ..
+        }) => Started::Started(row),
+        Some(Report { verdict: ReportedVerdict::WrongState, row: Some(row), .. }) => Started::WrongState(row),
         Some(Report { verdict: ReportedVerdict::Disabled, .. }) => Started::Disabled,
         Some(Report { verdict: ReportedVerdict::NoSlot, .. }) => Started::NoSlot,
+        Some(Report { verdict: ReportedVerdict::PassedOver, .. }) => Started::PassedOver,
+        Some(Report { verdict: ReportedVerdict::Held, held: Some(held), .. }) => Started::Held(held),
         Some(_) | None => Started::NotFound,
     })
 }
 
 fn claimed(report: Option<Report>) -> Claimed {
     match report {
-        Some(Report { verdict: ReportedVerdict::Started | ReportedVerdict::Repeat, row: Some(row) }) => {
-            Claimed::Started(row)
-        }
+        Some(Report {
+            verdict: ReportedVerdict::Started | ReportedVerdict::Repeat, row: Some(row), ..
+        }) => Claimed::Started(row),
         Some(Report { verdict: ReportedVerdict::Disabled, .. }) => Claimed::Disabled,
         Some(Report { verdict: ReportedVerdict::NoSlot, .. }) => Claimed::NoSlot,
         Some(Report { verdict: ReportedVerdict::PassedOver, .. }) => Claimed::PassedOver,
+        Some(Report { verdict: ReportedVerdict::Held, held: Some(held), .. }) => Claimed::Held(held),
         Some(Report { verdict: ReportedVerdict::SlotWaits, .. }) => Claimed::SlotWaits,
         Some(_) | None => Claimed::NoneDue,
     }

@@ -9,7 +9,7 @@ use super::{
     observe::SEEN_MARK,
 };
 use crate::{
-    endpoint::{EndpointError, Guard, Read, ReaderRule, StaleScan, Statement},
+    endpoint::{EndpointError, Guard, Manage, Read, ReaderRule, StaleScan, Statement, Writer},
     migration::{AttemptId, ContainerRepository, Plan, RepositoryPath, Stuck, foreign},
 };
 
@@ -26,7 +26,7 @@ const LEASE: &str = concat!(
 const RELEASE: &str = include_str!("sql/guard_release.sql");
 const READER_RULE: &str =
     concat!("WITH ", include_str!("sql/due_mark.sql"), include_str!("sql/reader_rule.sql"));
-const NOTE: &str = include_str!("sql/guard_note.sql");
+const NOTE: &str = concat!(include_str!("sql/brake.sql"), include_str!("sql/guard_note.sql"));
 
 /// What the history is told about asking once more for the step of a row's attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub enum Noted {
     Noted,
     /// The row has moved on: there is nothing to ask for.
     Superseded,
-    /// The kill switch is off: nothing is to be started.
+    /// The kill switch is off, or starts are held back: nothing is to be started.
     Disabled,
 }
 
@@ -198,7 +198,7 @@ impl Store<Guard> {
         note: AskingAgain,
         deadline: Instant,
     ) -> Result<Noted, EndpointError> {
-        self.note(row, "ask_again", note.name(), deadline).await
+        self::note(&self.endpoint, row, ("ask_again", note.name()), "guard", deadline).await
     }
 
     /// Notes in the history that the registry is about to be asked to cancel the row's step, past its time. A
@@ -211,23 +211,42 @@ impl Store<Guard> {
         row: &ContainerRepository,
         deadline: Instant,
     ) -> Result<Noted, EndpointError> {
-        self.note(row, "cancel", "canceling", deadline).await
+        self::note(&self.endpoint, row, CANCELING, "guard", deadline).await
     }
+}
 
-    async fn note(
+impl Store<Manage> {
+    /// Notes in the history that the registry is about to be asked to cancel the row's step, since an operator wants it.
+    /// A notification of that is then no sign of anything else.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the writer did not answer.
+    pub async fn note_canceling(
         &self,
         row: &ContainerRepository,
-        event: &str,
-        note: &str,
         deadline: Instant,
     ) -> Result<Noted, EndpointError> {
-        let statement = Statement::repeatable_write("note", NOTE)
-            .bind("path", &row.path)
-            .bind("version", row.version)
-            .bind("attempt", row.attempt)
-            .bind("event", event)
-            .bind("note", note);
-        let noted = self.endpoint.fetch(statement, deadline).await?;
-        Ok(noted.into_iter().next().unwrap_or(Noted::Superseded))
+        note(&self.endpoint, row, CANCELING, "operator", deadline).await
     }
+}
+
+/// The event and what is noted of it.
+const CANCELING: (&str, &str) = ("cancel", "canceling");
+
+async fn note(
+    writer: &Writer,
+    row: &ContainerRepository,
+    (event, note): (&str, &str),
+    cause: &str,
+    deadline: Instant,
+) -> Result<Noted, EndpointError> {
+    let statement = Statement::repeatable_write("note", NOTE)
+        .bind("path", &row.path)
+        .bind("version", row.version)
+        .bind("attempt", row.attempt)
+        .bind("event", event)
+        .bind("note", note)
+        .bind("cause", cause);
+    let noted = writer.fetch(statement, deadline).await?;
+    Ok(noted.into_iter().next().unwrap_or(Noted::Superseded))
 }

@@ -42,8 +42,8 @@ mod tags;
 
 use crate::endpoint::Purpose;
 
-pub use census::{Census, Count, Retries, Slots, TagsFound};
-pub use change::{Changed, Verdict};
+pub use census::{BrakeNow, Census, Count, Retries, Slots, TagsFound};
+pub use change::{Answered, Changed, Verdict};
 pub use claim::{Claimed, Started};
 pub use guard::{AskingAgain, Lease, NextLook, Noted};
 pub use history::{History, HistoryPage, Transition};

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Problem, RequestId, json};
 use crate::{
     driver::{Asked, Standing, StartOutcome},
-    migration::ContainerRepository,
+    migration::{Brake, ContainerRepository},
 };
 
 /// A step takes seconds at least, so a slot is not free much sooner.
@@ -25,7 +25,7 @@ struct Answer {
 ///
 /// # Errors
 /// 404 for an unknown repository, 409 in another state or while migrations are switched off, 429 without a free
-/// slot or while the registry is busy, 502 when the registry refuses.
+/// slot, while the registry is busy or while starts are held back, 502 when the registry refuses.
 pub fn start_answer(outcome: StartOutcome, id: &RequestId) -> Result<Response<Body>, Problem> {
     match outcome {
         StartOutcome::Asked(asked) => asked_answer(*asked, id),
@@ -40,6 +40,17 @@ pub fn start_answer(outcome: StartOutcome, id: &RequestId) -> Result<Response<Bo
             let problem = Problem::too_many_requests("every slot is taken", UNTIL_A_SLOT_IS_FREE);
             Err(problem.of_kind("no-free-slot"))
         }
+        StartOutcome::Held(held) => {
+            let text = match held.by {
+                Brake::RegistryStopped => "the registry is stopping, and would cut off what it starts now",
+                Brake::BreakerOpen => {
+                    "the circuit breaker is open, since too many repositories failed in a row"
+                }
+                Brake::RegistryFull => "the registry has no room for another import",
+            };
+            let problem = Problem::too_many_requests(text, left_until(held.until));
+            Err(problem.of_kind("starts-held-back").with("held_by", held.by.name()))
+        }
         StartOutcome::NotFound => Err(Problem::unknown_repository()),
     }
 }
@@ -51,11 +62,8 @@ fn asked_answer(asked: Asked, id: &RequestId) -> Result<Response<Body>, Problem>
             Ok(json(StatusCode::ACCEPTED, &Answer { standing, row }, id))
         }
         Standing::Settled => Ok(json(StatusCode::OK, &Answer { standing, row }, id)),
-        Standing::Postponed => {
-            let wait = row.not_before.map_or(UNTIL_A_SLOT_IS_FREE, |until| {
-                let left = until.duration_since(jiff::Timestamp::now());
-                Duration::try_from(left).unwrap_or(Duration::ZERO).max(Duration::from_secs(1))
-            });
+        Standing::Postponed | Standing::NotReady => {
+            let wait = row.not_before.map_or(UNTIL_A_SLOT_IS_FREE, left_until);
             let problem = Problem::too_many_requests("the registry cannot start it now", wait);
             Err(problem.of_kind("registry-busy").about(&row))
         }
@@ -68,6 +76,12 @@ fn asked_answer(asked: Asked, id: &RequestId) -> Result<Response<Body>, Problem>
             Err(Problem::new(StatusCode::BAD_GATEWAY, text).of_kind("registry-refused").about(&row))
         }
     }
+}
+
+/// A second at least.
+fn left_until(until: jiff::Timestamp) -> Duration {
+    let left = until.duration_since(jiff::Timestamp::now());
+    Duration::try_from(left).unwrap_or(Duration::ZERO).max(Duration::from_secs(1))
 }
 
 impl Problem {

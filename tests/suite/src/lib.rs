@@ -211,6 +211,15 @@ pub async fn sql(stack: &Stack, text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Ends whatever holds starts back, as the time would: a registry without room, a stop of the registry's, the circuit
+/// breaker.
+///
+/// # Errors
+/// When the primary refuses.
+pub async fn release_the_brake(stack: &Stack) -> anyhow::Result<()> {
+    sql(stack, "DELETE FROM migration_brake").await
+}
+
 /// Waits until `holds` says so.
 ///
 /// # Errors

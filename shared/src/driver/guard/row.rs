@@ -190,6 +190,7 @@ impl Guardian {
             Standing::Running
             | Standing::Settled
             | Standing::Postponed
+            | Standing::NotReady
             | Standing::Aborted
             | Standing::Unwelcome
             | Standing::NotTheRegistry
@@ -220,6 +221,7 @@ const fn frees_slot(standing: Standing) -> bool {
         Standing::Running
         | Standing::Unknown
         | Standing::Postponed
+        | Standing::NotReady
         | Standing::Unwelcome
         | Standing::NotTheRegistry
         | Standing::MovedOn => false,

@@ -6,7 +6,7 @@ use crate::{
     endpoint::{EndpointError, Manage},
     migration::{ContainerRepository, Plan, RegistryStatus, RepositoryPath, SkipReason, State},
     registry::{CancelAnswer, RegistryClient},
-    store::{Store, Verdict},
+    store::{Noted, Store, Verdict},
     telemetry::as_text,
 };
 
@@ -136,6 +136,11 @@ pub async fn give_up(
         let state = row.migration_state;
         let seen = row.attempt;
         if state.is_active() {
+            // Before it is asked: the notification may be faster than the answer.
+            if store.note_canceling(&row, deadline).await? != Noted::Noted {
+                moved_on = Some(row);
+                continue;
+            }
             if let Some(outcome) = not_canceled(registry, row, how, canceled, deadline).await {
                 return Ok(outcome);
             }

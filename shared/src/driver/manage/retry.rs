@@ -1,11 +1,11 @@
 use tokio::time::Instant;
 
 use crate::{
-    driver::{StartOutcome, new_change, start::began},
+    driver::{StartOutcome, fill::again_where, new_change, start::began},
     endpoint::{EndpointError, Manage},
     migration::RepositoryPath,
     registry::RegistryClient,
-    store::Store,
+    store::{Started, Store},
 };
 
 /// Starts an aborted repository at once, as [`start`](crate::driver::start) does.
@@ -19,6 +19,7 @@ pub async fn retry(
     path: &RepositoryPath,
     deadline: Instant,
 ) -> Result<StartOutcome, EndpointError> {
-    let started = store.retry(path, new_change(), deadline).await?;
+    let retry = || store.retry(path, new_change(), deadline);
+    let started = again_where(|started| *started == Started::PassedOver, retry, deadline).await?;
     began(store, registry, started, deadline).await
 }

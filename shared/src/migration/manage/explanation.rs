@@ -3,7 +3,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::migration::{ContainerRepository, RegistryView, Settings, State, Step, state::named};
+use crate::migration::{Brake, ContainerRepository, Held, RegistryView, Settings, State, Step, state::named};
 
 named! {
     /// What a repository waits for.
@@ -18,6 +18,8 @@ named! {
         Time = "time",
         /// A free slot.
         Slot = "slot",
+        /// What holds starts back to end: the registry's stop, its want of room, or the circuit breaker.
+        Brake = "brake",
         /// The kill switch.
         Switch = "switch",
         /// Other settings: these leave it out.
@@ -46,6 +48,8 @@ pub struct Surroundings {
     pub empty_slots: i32,
     /// When the first of them may be filled.
     pub slot_at: Option<Timestamp>,
+    /// What holds starts back.
+    pub held: Option<Held>,
 }
 
 /// What happens next to a repository, and when.
@@ -126,12 +130,16 @@ fn parked(around: &Surroundings) -> Explanation {
         let text = "the pre step is done; goes on with the final step once migrations are switched on";
         return Explanation::new(Next::Switch, row.not_before, text);
     }
-    match row.not_before.filter(|at| at > now) {
-        Some(at) => {
+    match (row.not_before.filter(|at| at > now), around.held) {
+        (Some(at), _) => {
             let text = format!("the pre step is done; goes on with the final step, not before {at}");
             Explanation::new(Next::Time, Some(at), text)
         }
-        None => Explanation::new(
+        (None, Some(held)) => {
+            let text = format!("the pre step is done; goes on with the final step once {}", ended(held));
+            Explanation::new(Next::Brake, Some(held.until), text)
+        }
+        (None, None) => Explanation::new(
             Next::Sweep,
             None,
             "the pre step is done; the next sweep goes on with the final step",
@@ -155,6 +163,10 @@ fn waiting(around: &Surroundings) -> Explanation {
     if let Some(at) = row.not_before.filter(|at| at > now) {
         obstacles.push(Explanation::new(Next::Time, Some(at), format!("not before {at}")));
     }
+    if let Some(held) = around.held {
+        let text = format!("waits until {}", ended(held));
+        obstacles.push(Explanation::new(Next::Brake, Some(held.until), text));
+    }
     if around.empty_slots == 0 {
         let text = format!("every slot within the capacity of {} is taken", settings.capacity);
         obstacles.push(Explanation::new(Next::Slot, None, text));
@@ -171,6 +183,22 @@ fn waiting(around: &Surroundings) -> Explanation {
     let (next, at) = (first.next, first.at);
     let texts: Vec<&str> = obstacles.iter().map(|obstacle| obstacle.text.as_str()).collect();
     Explanation::new(next, at, format!("{verb} when nothing stands in its way: {}", texts.join("; ")))
+}
+
+/// The end of what holds starts back, in words.
+fn ended(Held { by, until }: Held) -> String {
+    match by {
+        Brake::RegistryStopped => {
+            format!("the registry's restart is over: nothing is started before {until}")
+        }
+        Brake::BreakerOpen => format!(
+            "the circuit breaker closes, which too many failures in a row have opened: one start is tried after {until}, \
+             and then every 15 seconds"
+        ),
+        Brake::RegistryFull => {
+            format!("the registry, which had no room, ends an import, or is asked again after {until}")
+        }
+    }
 }
 
 /// Why the settings leave the row out.
@@ -215,11 +243,11 @@ mod tests {
             "settings": {
                 "version": 1, "enabled": true, "reader_enabled": true, "reader_lag_bound_seconds": 60, "verify_tags": true,
                 "capacity": 2, "waiting_time_seconds": 0, "max_tags_count": 0,
-                "max_retries": 3, "max_step_duration_seconds": 300, "pre_import_timeout_seconds": 1800,
+                "max_retries": 3, "circuit_breaker_failures": 10, "max_step_duration_seconds": 300, "pre_import_timeout_seconds": 1800,
                 "import_timeout_seconds": 600, "pre_import_seconds_per_tag": 0.5, "created_before": null,
                 "target_plans": [], "denied_root_namespaces": [],
             },
-            "now": NOW, "next_check_at": null, "empty_slots": 1, "slot_at": null,
+            "now": NOW, "next_check_at": null, "empty_slots": 1, "slot_at": null, "held": null,
         });
         change(&mut value);
         serde_json::from_value(value).unwrap()
@@ -269,8 +297,11 @@ mod tests {
         let mut expected = vec![];
         let mut told = Vec::new();
         type Obstacle = fn(&mut Value);
-        let steps: [(Next, Obstacle); 5] = [
+        let steps: [(Next, Obstacle); 6] = [
             (Next::Slot, |value| value["empty_slots"] = json!(0)),
+            (Next::Brake, |value| {
+                value["held"] = json!({"by": "registry_full", "until": "2026-01-01T12:00:30Z"});
+            }),
             (Next::Time, |value| value["row"]["not_before"] = json!("2026-01-01T12:01:00Z")),
             (Next::Switch, |value| value["settings"]["enabled"] = json!(false)),
             (Next::Skip, |value| value["settings"]["max_tags_count"] = json!(6)),
@@ -284,6 +315,25 @@ mod tests {
             assert!(explanation.text.contains("every slot"), "{}", explanation.text);
         }
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn tells_what_holds_starts_back_and_until_when() {
+        for (by, told) in [
+            ("registry_stopped", "restart is over"),
+            ("breaker_open", "circuit breaker closes"),
+            ("registry_full", "had no room"),
+        ] {
+            let held = |value: &mut Value| value["held"] = json!({"by": by, "until": "2026-01-01T12:00:30Z"});
+            for state in ["default", "import_aborted", "pre_import_done"] {
+                let explanation = of(state, held);
+                assert_eq!(explanation.next, Next::Brake, "{state} {by}");
+                assert_eq!(explanation.at, Some("2026-01-01T12:00:30Z".parse().unwrap()));
+                assert!(explanation.text.contains(told), "{}", explanation.text);
+            }
+            // What runs already is not held back.
+            assert_eq!(of("importing", held).next, Next::Guard);
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ const MAX_CAPACITY: i32 = 1000;
 /// A week, in seconds: no step and no wait is longer.
 const MAX_SECONDS: i32 = 7 * 24 * 3600;
 const MAX_RETRIES: i32 = 1000;
+const MAX_FAILURES: i32 = 1000;
 /// Marks are written each minute, and how old they are is kept for an hour.
 const LAG_BOUNDS: RangeInclusive<i32> = 60..=3600;
 const MAX_SECONDS_PER_TAG: f64 = 3600.0;
@@ -58,6 +59,9 @@ pub struct SettingsChange {
     /// From 1.
     #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<i32>,
+    /// From 1 to 1000, or 0: no circuit breaker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker_failures: Option<i32>,
     /// From 1.
     #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     pub max_step_duration_seconds: Option<i32>,
@@ -113,6 +117,7 @@ impl SettingsChange {
         within("waiting_time_seconds", self.waiting_time_seconds, 0, MAX_SECONDS)?;
         within("max_tags_count", self.max_tags_count, 0, i32::MAX)?;
         within("max_retries", self.max_retries, 1, MAX_RETRIES)?;
+        within("circuit_breaker_failures", self.circuit_breaker_failures, 0, MAX_FAILURES)?;
         within("max_step_duration_seconds", self.max_step_duration_seconds, 1, MAX_SECONDS)?;
         within("pre_import_timeout_seconds", self.pre_import_timeout_seconds, 1, MAX_SECONDS)?;
         within("import_timeout_seconds", self.import_timeout_seconds, 1, MAX_SECONDS)?;
@@ -251,6 +256,8 @@ mod tests {
             ("waiting_time_seconds", json!(-1)),
             ("max_tags_count", json!(-1)),
             ("max_retries", json!(0)),
+            ("circuit_breaker_failures", json!(-1)),
+            ("circuit_breaker_failures", json!(1001)),
             ("max_step_duration_seconds", json!(0)),
             ("pre_import_timeout_seconds", json!(0)),
             ("import_timeout_seconds", json!(604_801)),

@@ -273,6 +273,23 @@ async fn a_registry_that_answers_2xx_or_401_speaks_the_protocol() {
 }
 
 #[tokio::test]
+async fn takes_no_page_for_a_registry() {
+    for (body, supported) in [
+        ("", true),
+        ("\n", true),
+        ("{}", true),
+        ("<html>back soon</html>", false),
+        ("OK", false),
+        ("{", false),
+    ] {
+        let server = ScriptedServer::start([Reply::answer(200, body)]).await;
+        let answer = client(&server.url()).probe(deadline()).await;
+        let page = ProbeAnswer::Unsupported { status: 200 };
+        assert_eq!(answer, if supported { ProbeAnswer::Supported } else { page }, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn takes_no_answer_that_names_another_repository() {
     let other = |code: &str, rest: &str| {
         let detail = format!("repository path group/project/other{rest}");

@@ -14,7 +14,7 @@ use crate::{
 };
 
 const FIND: &str = include_str!("../sql/status.sql");
-const SURROUNDINGS: &str = include_str!("sql/surroundings.sql");
+const SURROUNDINGS: &str = concat!(include_str!("../sql/brake.sql"), include_str!("sql/surroundings.sql"));
 const PREVIEW: &str = include_str!("sql/reopen_preview.sql");
 const REOPEN: &str = concat!(
     include_str!("sql/reopen_many.sql"),

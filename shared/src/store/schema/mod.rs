@@ -38,4 +38,5 @@ pub const SCRIPTS: &[(&str, &str)] = &[
     ("0006_version_origin", include_str!("0006_version_origin.sql")),
     ("0007_leases", include_str!("0007_leases.sql")),
     ("0008_tags", include_str!("0008_tags.sql")),
+    ("0009_brake", include_str!("0009_brake.sql")),
 ];

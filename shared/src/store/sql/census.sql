@@ -1,8 +1,5 @@
 -- How everything stands at one moment. Rows are counted in indexes; those in progress, which are few, are
 -- looked at.
-WITH settings AS MATERIALIZED (
-    SELECT * FROM migration_settings
-),
 states AS MATERIALIZED (
     SELECT migration_state, count(*) AS count, min(state_since) AS since
     FROM container_repositories
@@ -58,6 +55,13 @@ remaining AS MATERIALIZED (
 SELECT jsonb_build_object(
     'at', now(),
     'enabled', settings.enabled,
+    'brake', jsonb_build_object(
+        -- The circuit breaker holds starts back also while it lets one through.
+        'held_by', coalesce(brake.held_by, CASE WHEN brake.opened_at IS NOT NULL THEN 'breaker_open' END),
+        'until', CASE WHEN brake.held_by IS NOT NULL THEN brake.held_until END,
+        'breaker_open_since', brake.opened_at,
+        'failures_in_a_row', (SELECT count(*) FROM jsonb_object_keys(brake.failures))
+    ),
     'states', (
         SELECT coalesce(jsonb_object_agg(migration_state, jsonb_build_object(
             'count', count, 'oldest_seconds', extract(epoch FROM now() - since)
@@ -99,6 +103,7 @@ SELECT jsonb_build_object(
     END
 )::text
 FROM settings
+CROSS JOIN brake
 CROSS JOIN stuck
 CROSS JOIN recent
 CROSS JOIN remaining

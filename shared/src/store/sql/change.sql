@@ -5,9 +5,6 @@
 -- row by its path alone, so an unknown path and a wrong state stay two answers, and a session that waited for
 -- the lock sees what the other one did. The update needs no comparison of versions beyond that lock: it would
 -- compare with the statement's snapshot, and a change that had waited would be decided and then not made.
-WITH settings AS MATERIALIZED (
-    SELECT enabled, max_retries, max_step_duration_seconds, verify_tags FROM migration_settings
-),
 before AS MATERIALIZED (
     SELECT * FROM container_repositories WHERE path = :path FOR UPDATE
 ),
@@ -15,10 +12,11 @@ planned AS MATERIALIZED (
     SELECT
         before.*,
         coalesce(
-            CASE WHEN NOT settings.enabled THEN entries.entry -> 'when_disabled' END,
+            CASE WHEN NOT settings.enabled OR held.is_held THEN entries.entry -> 'when_disabled' END,
             CASE WHEN before.retries_count + 1 >= settings.max_retries THEN entries.entry -> 'at_retry_limit' END,
             entries.entry -> 'otherwise'
-        ) AS outcome
+        ) AS outcome,
+        held.step_begun_at
     FROM before
     CROSS JOIN settings
     CROSS JOIN LATERAL (
@@ -31,9 +29,25 @@ planned AS MATERIALIZED (
         SELECT CASE WHEN situation.entry -> 'past_time' IS NOT NULL AND 'cancel' = (
             SELECT t.event FROM migration_transitions AS t
             WHERE t.repository_id = before.id AND t.version = before.version AND t.event IN ('ask_again', 'cancel')
+                AND t.cause = 'guard'
             ORDER BY t.id DESC LIMIT 1
         ) THEN situation.entry -> 'past_time' ELSE situation.entry END AS entry
     ) AS entries
+    CROSS JOIN LATERAL (
+        SELECT CASE before.migration_state
+            WHEN 'pre_importing' THEN before.pre_import_started_at
+            WHEN 'importing' THEN before.import_started_at
+        END AS at
+    ) AS begun
+    CROSS JOIN LATERAL (
+        -- What ends a step may be followed by the next one: a registry that had no room has some then, and a step that
+        -- was begun with the circuit breaker open and ends well closes it.
+        SELECT begun.at AS step_begun_at, brake.is_stopped OR (
+            brake.opened_at IS NOT NULL
+            AND (entries.entry -> 'otherwise' ->> 'tells' = 'succeeded' AND begun.at >= brake.opened_at) IS NOT TRUE
+        ) AS is_held
+        FROM brake
+    ) AS held
 ),
 decided AS MATERIALIZED (
     SELECT
@@ -149,6 +163,7 @@ freed AS (
     FROM decided
     JOIN changed ON changed.id = decided.id
     WHERE s.slot = decided.slot AND changed.slot IS NULL
+    RETURNING s.slot
 ),
 logged AS (
     INSERT INTO migration_transitions
@@ -170,12 +185,4 @@ ignored AS (
         decided.verdict, decided.attempt, :attempt::uuid, decided.slot, :detail::text
     FROM decided
     WHERE :guard = 'notification' AND decided.verdict IN ('earlier_attempt', 'already_over', 'nothing')
-)
-SELECT jsonb_build_object(
-    'verdict', decided.verdict,
-    'before', decided.migration_state,
-    'row', CASE WHEN decided.verdict = 'applied' THEN to_jsonb(changed) ELSE to_jsonb(before) END
-)::text
-FROM decided
-JOIN before ON before.id = decided.id
-LEFT JOIN changed ON changed.id = decided.id
+),

@@ -11,9 +11,6 @@
 --
 -- Sent again after an unknown outcome it finds the row that carries its change; while the first sending is
 -- still under way, the unique index on `change` lets only one of the two through.
-WITH settings AS MATERIALIZED (
-    SELECT * FROM migration_settings
-),
 repeated AS MATERIALIZED (
     SELECT * FROM container_repositories WHERE change = :change::uuid
 ),
@@ -25,6 +22,7 @@ free_slot AS MATERIALIZED (
         AND (settings.waiting_time_seconds = 0 OR s.freed_at IS NULL
             OR s.freed_at + settings.waiting_time_seconds * interval '1 second' <= now())
         AND NOT EXISTS (SELECT FROM repeated)
+        AND (SELECT brake.held_by IS NULL AND room.is_left FROM brake CROSS JOIN room)
     ORDER BY s.slot
     FOR UPDATE OF s SKIP LOCKED
     LIMIT 1
@@ -85,12 +83,14 @@ candidate AS MATERIALIZED (
     FOR UPDATE OF c SKIP LOCKED
     LIMIT 1
 ),
-decided AS MATERIALIZED (
+chosen AS MATERIALIZED (
     SELECT
-        candidate.*, free_slot.slot AS free_slot,
+        candidate.*, free_slot.slot AS free_slot, brake.by_turns OR room.by_turns AS by_turns,
         :plan::jsonb -> concat_ws(
             '/', candidate.migration_state, candidate.aborted_in_state
         ) -> 'otherwise' AS outcome
     FROM candidate
     CROSS JOIN free_slot
+    CROSS JOIN brake
+    CROSS JOIN room
 ),

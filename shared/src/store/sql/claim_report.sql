@@ -3,6 +3,9 @@ SELECT jsonb_build_object(
         WHEN repeated.id IS NOT NULL THEN 'repeat'
         WHEN started.id IS NOT NULL THEN 'started'
         WHEN NOT settings.enabled THEN 'disabled'
+        WHEN EXISTS (SELECT FROM chosen) THEN 'passed_over'
+        WHEN brake.held_by IS NOT NULL THEN 'held'
+        WHEN NOT room.is_left THEN 'no_slot'
         -- A slot that is free in the snapshot and was not to be had is another claim's, which may have left the one
         -- freed for it. Without one all is taken for certain: what was freed since was committed by somebody who
         -- claims after that.
@@ -21,8 +24,12 @@ SELECT jsonb_build_object(
         END
         ELSE 'none_due'
     END,
+    'held', CASE WHEN brake.held_by IS NOT NULL THEN
+        jsonb_build_object('by', brake.held_by, 'until', brake.held_until) END,
     'row', coalesce(to_jsonb(started), to_jsonb(repeated))
 )::text
 FROM settings
+CROSS JOIN brake
+CROSS JOIN room
 LEFT JOIN repeated ON true
 LEFT JOIN started ON true

@@ -3,10 +3,15 @@ SELECT jsonb_build_object(
         WHEN repeated.id IS NOT NULL THEN 'repeat'
         WHEN started.id IS NOT NULL THEN 'started'
         WHEN NOT settings.enabled THEN 'disabled'
+        WHEN EXISTS (SELECT FROM chosen) THEN 'passed_over'
+        WHEN brake.held_by IS NOT NULL THEN 'held'
         ELSE 'none_due'
     END,
+    'held', CASE WHEN brake.held_by IS NOT NULL THEN
+        jsonb_build_object('by', brake.held_by, 'until', brake.held_until) END,
     'row', coalesce(to_jsonb(started), to_jsonb(repeated))
 )::text
 FROM settings
+CROSS JOIN brake
 LEFT JOIN repeated ON true
 LEFT JOIN started ON true

@@ -1,7 +1,4 @@
 -- As a claim, for the one row that an operator names.
-WITH settings AS MATERIALIZED (
-    SELECT * FROM migration_settings
-),
 named AS MATERIALIZED (
     SELECT * FROM container_repositories WHERE path = :path FOR UPDATE
 ),
@@ -21,12 +18,15 @@ free_slot AS MATERIALIZED (
     CROSS JOIN settings
     WHERE settings.enabled AND s.slot <= settings.capacity AND s.repository_id IS NULL
         AND EXISTS (SELECT FROM candidate)
+        AND (SELECT brake.held_by IS NULL AND room.is_left FROM brake CROSS JOIN room)
     ORDER BY s.slot
     FOR UPDATE OF s SKIP LOCKED
     LIMIT 1
 ),
-decided AS MATERIALIZED (
-    SELECT candidate.*, free_slot.slot AS free_slot
+chosen AS MATERIALIZED (
+    SELECT candidate.*, free_slot.slot AS free_slot, brake.by_turns OR room.by_turns AS by_turns
     FROM candidate
     CROSS JOIN free_slot
+    CROSS JOIN brake
+    CROSS JOIN room
 ),

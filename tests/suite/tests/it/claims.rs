@@ -1,22 +1,28 @@
 //! Slots under many claimers at once.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use futures::future::join_all;
-use local::{DATABASE, Stack, WRITER_ARN, WRITER_SECRET_ARN};
+use local::{DATABASE, Stack, StackOptions, WRITER_ARN, WRITER_SECRET_ARN};
 use shared::{
-    endpoint::{Claim, Notification, Writer},
-    migration::{AttemptId, NotificationStatus, State},
-    store::{Changed, Claimed, Store, Verdict},
+    endpoint::{Claim, Notification, Start, Writer},
+    migration::{AttemptId, NotificationStatus, RepositoryPath, State},
+    store::{Changed, Claimed, Started, Store, Verdict},
 };
-use suite::{primary, repositories, stack, writer};
-use tokio::time::Instant;
+use suite::{options, primary, repositories, stack, writer};
+use tokio::{sync::RwLock, time::Instant};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::explained::Explained;
 
 const REPOSITORIES: usize = 200;
+/// As many are enough where each costs more calls.
+const FEWER: usize = 100;
 const CAPACITY: i64 = 5;
 const CLAIMERS: usize = 8;
 
@@ -32,7 +38,7 @@ async fn claimer(claims: Store<Claim>, notifications: Store<Notification>) -> us
             Claimed::Started(row) => row,
             Claimed::NoSlot | Claimed::PassedOver | Claimed::SlotWaits => continue,
             Claimed::NoneDue => return finished,
-            Claimed::Disabled => panic!("the kill switch is on"),
+            Claimed::Disabled | Claimed::Held(_) => panic!("nothing holds starts back"),
         };
         for status in [NotificationStatus::PreImportComplete, NotificationStatus::ImportComplete] {
             let change = AttemptId::new(Uuid::new_v4());
@@ -219,5 +225,105 @@ async fn a_claim_that_passed_over_the_only_free_slot_is_made_again() {
     let (summary, ()) = tokio::join!(stack.functions().tick(), let_go);
 
     assert_eq!(summary.unwrap()["started"], 1);
+    stack.stop().await.unwrap();
+}
+
+/// The capacity, changed at random while claims are made, but not in the midst of one: so it is known which one each
+/// claim had to keep.
+struct Capacity {
+    client: Client,
+    /// From which line of the history on it was what, the oldest first.
+    known: Vec<(i64, i64)>,
+}
+
+impl Capacity {
+    async fn change(&mut self, to: i64) {
+        let sql = format!("UPDATE migration_settings SET capacity = {to}");
+        self.client.batch_execute(&sql).await.unwrap();
+        let last = "SELECT coalesce(max(id), 0) FROM migration_transitions";
+        self.known.push((self.client.query_one(last, &[]).await.unwrap().get(0), to));
+    }
+
+    fn at(&self, id: i64) -> i64 {
+        self.known.iter().rfind(|(since, _)| *since < id).map(|(_, capacity)| *capacity).unwrap()
+    }
+}
+
+/// Claims repositories, ends others and changes the capacity, in an order by chance, until all are started. How often
+/// it was passed over.
+async fn worker(stack: &Stack, capacity: &RwLock<Capacity>, started: &Mutex<Vec<RepositoryPath>>) -> usize {
+    let (claims, starts) = (Store::<Claim>::new(writer(stack)), Store::<Start>::new(writer(stack)));
+    let notifications = Store::<Notification>::new(writer(stack));
+    let id = || AttemptId::new(Uuid::new_v4());
+    let (mut passed_over, mut named) = (0, 0..FEWER);
+    loop {
+        if rand::random_ratio(1, 12) {
+            capacity.write().await.change(rand::random_range(1..=10)).await;
+        }
+        let known = capacity.read().await;
+        let row = if rand::random_bool(0.2) {
+            let Some(number) = named.next() else { continue };
+            let path = format!("group/image{number}").parse().unwrap();
+            match starts.start(&path, id(), deadline()).await.unwrap() {
+                Started::Started(row) => Some(row),
+                Started::PassedOver => {
+                    passed_over += 1;
+                    None
+                }
+                Started::WrongState(_) | Started::NoSlot => None,
+                other @ (Started::Disabled | Started::Held(_) | Started::NotFound) => panic!("{other:?}"),
+            }
+        } else {
+            match claims.claim_next(id(), deadline()).await.unwrap() {
+                Claimed::Started(row) => Some(row),
+                Claimed::PassedOver => {
+                    passed_over += 1;
+                    None
+                }
+                Claimed::NoSlot => None,
+                Claimed::NoneDue => return passed_over,
+                other @ (Claimed::Disabled | Claimed::Held(_) | Claimed::SlotWaits) => panic!("{other:?}"),
+            }
+        };
+        drop(known);
+        started.lock().unwrap().extend(row.map(|row| row.path));
+        let ended =
+            Some(started.lock().unwrap()).filter(|rows| rows.len() > 3).map(|mut rows| rows.remove(0));
+        if let Some(path) = ended {
+            for status in [NotificationStatus::PreImportComplete, NotificationStatus::ImportComplete] {
+                notifications.apply_notification(&path, status, None, None, id(), deadline()).await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_claimers_keep_a_capacity_that_goes_up_and_down() {
+    let stack = Stack::start(StackOptions { functions: vec![], ..options() }).await.unwrap();
+    let paths: Vec<String> = (0..FEWER).map(|number| format!("group/image{number}")).collect();
+    stack.register(&paths).await.unwrap();
+    let client = primary(&stack).await.unwrap();
+    let mut capacity = Capacity { client, known: vec![] };
+    capacity.change(10).await;
+    let (capacity, started) = (RwLock::new(capacity), Mutex::default());
+
+    let passed_over = join_all((0..CLAIMERS).map(|_| worker(&stack, &capacity, &started))).await;
+
+    let capacity = capacity.into_inner();
+    let query = "SELECT id, slot, from_state = 'default'
+        FROM migration_transitions WHERE 'default' = from_state OR to_state = 'import_done' ORDER BY id";
+    let (mut in_progress, mut with_one_above) = (BTreeSet::new(), 0);
+    for line in capacity.client.query(query, &[]).await.unwrap() {
+        let (id, slot, start): (i64, i32, bool) = (line.get(0), line.get(1), line.get(2));
+        if !start {
+            in_progress.remove(&slot);
+            continue;
+        }
+        let most = capacity.at(id);
+        assert!((in_progress.len() as i64) < most, "line {id}: {in_progress:?} of {most}");
+        with_one_above += usize::from(in_progress.iter().any(|slot| i64::from(*slot) > most));
+        assert!(in_progress.insert(slot), "line {id}: slot {slot} was taken");
+    }
+    assert!(with_one_above > 0 && passed_over.iter().sum::<usize>() > 0, "{with_one_above}, {passed_over:?}");
     stack.stop().await.unwrap();
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod apply_schema;
+mod brake;
 mod calls;
 mod chaos;
 mod claims;
@@ -21,6 +22,7 @@ mod manage;
 mod model;
 mod notification;
 mod observation;
+mod outage;
 mod process;
 mod race;
 mod reading;

@@ -140,6 +140,7 @@ async fn a_start_that_was_refused_under_way_goes_back_and_does_not_begin_by_itse
     assert_eq!(sweep(&stack).await["resumed"], 0);
     assert_eq!(asked(&stack).len(), before);
 
+    suite::release_the_brake(&stack).await.unwrap();
     switch(&stack, true).await;
     assert_eq!(sweep(&stack).await["resumed"], 1);
     until_state(&stack, "group/final", "import_done").await.unwrap();

@@ -36,6 +36,8 @@ changed AS (
         waiting_time_seconds = coalesce((d.changes ->> 'waiting_time_seconds')::integer, s.waiting_time_seconds),
         max_tags_count = coalesce((d.changes ->> 'max_tags_count')::integer, s.max_tags_count),
         max_retries = coalesce((d.changes ->> 'max_retries')::integer, s.max_retries),
+        circuit_breaker_failures
+            = coalesce((d.changes ->> 'circuit_breaker_failures')::integer, s.circuit_breaker_failures),
         max_step_duration_seconds
             = coalesce((d.changes ->> 'max_step_duration_seconds')::integer, s.max_step_duration_seconds),
         pre_import_timeout_seconds

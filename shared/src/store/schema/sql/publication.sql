@@ -7,6 +7,6 @@ BEGIN
     END IF;
     ALTER PUBLICATION registry_migrations SET TABLE
         container_repositories, migration_slots, migration_transitions, migration_settings, migration_settings_changes,
-        replica_mark;
+        replica_mark, migration_brake;
 END
 $publication$

@@ -93,6 +93,7 @@ async fn time_passes(stack: &Stack) {
             leased_until = leased_until - interval '6 minutes'
         WHERE migration_state NOT IN ('import_done', 'import_skipped')";
     sql(stack, earlier).await.unwrap();
+    suite::release_the_brake(stack).await.unwrap();
     stack.pair().wait_until_replayed().await.unwrap();
 }
 

@@ -102,8 +102,8 @@ fn faults_are_met(stack: &Stack) {
     assert!(unmet.is_empty(), "{unmet:?}");
 }
 
-/// What the registry has canceled although it did not say so, it tells of by a notification. Where the guard had noted
-/// that it asks for that, it is counted.
+/// What the registry has canceled although it did not say so, it tells of by a notification. Where it was
+/// the guard that had noted that it asks for that, it is counted.
 async fn stopped_by_its_notification(stack: &Stack, path: &str, counted: bool) {
     until_state(stack, path, "import_aborted").await.unwrap();
     let lines: Vec<String> = history(stack, path).await.unwrap();
@@ -114,7 +114,11 @@ async fn stopped_by_its_notification(stack: &Stack, path: &str, counted: bool) {
             "abort_import pre_importing>import_aborted",
         ][..]
     } else {
-        &["start_pre_import default>pre_importing", "abort_import_uncounted pre_importing>import_aborted"]
+        &[
+            "start_pre_import default>pre_importing",
+            "cancel pre_importing>pre_importing (canceling)",
+            "abort_import_uncounted pre_importing>import_aborted",
+        ]
     };
     assert_eq!(lines, expected, "{path}");
     assert_eq!(row(stack, path).await.unwrap()["retries_count"], u8::from(counted), "{path}");

@@ -178,6 +178,8 @@ async fn a_start_that_the_registry_refused_is_no_step_that_a_slot_waits_after() 
     assert_eq!(sweep(&stack).await["ended"], "registry_unavailable");
     stack.registry().unwrap().set_max_concurrent_imports(5);
     sql(&stack, "UPDATE container_repositories SET not_before = now()").await.unwrap();
+    assert_eq!(sweep(&stack).await["ended"], "registry_full");
+    suite::release_the_brake(&stack).await.unwrap();
 
     let told: Value = sweep(&stack).await;
 

@@ -147,6 +147,7 @@ async fn a_notification_that_is_faster_than_the_record_of_its_cancelation_change
     let lines = history(&stack, "group/image").await.unwrap();
     let expected = [
         "start_pre_import default>pre_importing",
+        "cancel pre_importing>pre_importing (canceling)",
         "abort_import_uncounted pre_importing>import_aborted",
         "skip_import import_aborted>import_skipped",
     ];

@@ -25,6 +25,7 @@ use super::{
 /// What the tables hold at the beginning of a sequence.
 const BEGINNING: &str = "
     UPDATE migration_slots SET repository_id = NULL;
+    DELETE FROM migration_brake;
     DELETE FROM container_repositories;
     UPDATE migration_settings SET enabled = true, capacity = 2, max_tags_count = 0, max_retries = 3,
         verify_tags = false;

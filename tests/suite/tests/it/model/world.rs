@@ -74,8 +74,11 @@ impl World {
         self.lines.iter().rev().find(of_it).is_some_and(|line| line.event == "cancel")
     }
 
+    /// None while as many as the capacity are in progress, whichever slots they hold.
     pub fn free_slot(&self) -> Option<i32> {
-        (1..=self.capacity).find(|slot| self.rows.iter().all(|row| row.repository.slot != Some(*slot)))
+        let in_progress = self.rows.iter().filter(|row| row.repository.slot.is_some()).count();
+        let is_free = |slot: &i32| self.rows.iter().all(|row| row.repository.slot != Some(*slot));
+        (1..=self.capacity).find(is_free).filter(|_| (in_progress as i32) < self.capacity)
     }
 
     /// The row that a claim takes: retries first, then priority and age.

@@ -64,6 +64,8 @@ async fn the_metrics_are_what_the_database_holds_whatever_is_logged_besides() {
         ("ReaderPastBound", 0.0),
         ("SlotsUsed", 6.0),
         ("Capacity", 9.0),
+        ("BreakerOpen", 1.0),
+        ("StartsHeldBack", 1.0),
         ("Retries", 5.0),
         ("TransitionsPerMinute", 2.0),
         ("Stuck", 3.0),

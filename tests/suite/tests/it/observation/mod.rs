@@ -45,6 +45,8 @@ async fn known(stack: &Stack) {
         UPDATE container_repositories SET skipped_reason = 1 WHERE path = 'import-skipped/1';
         UPDATE container_repositories SET plan = 'gold' WHERE path IN ('default/1', 'default/2', 'import-done/1');
         UPDATE migration_settings SET capacity = 9;
+        INSERT INTO migration_brake (turn, failures, opened_at, next_start_at) VALUES
+            (9, '{\"1\": \"2026-01-01T00:00:00Z\", \"7\": \"2026-01-01T00:00:01Z\"}', now() - interval '100 seconds', now());
         TRUNCATE migration_transitions;
         INSERT INTO migration_transitions
             (repository_id, version, event, from_state, to_state, cause, applied, verdict, created_at)

@@ -21,6 +21,8 @@ async fn a_summary_counts_what_there_is() {
     let empty = summary(&stack).await;
     assert_eq!(empty["states"]["importing"], json!({"count": 0, "oldest_seconds": null}));
     assert_eq!((&empty["left"], empty["seconds_left"].as_f64()), (&json!(0), Some(0.0)));
+    let calm = json!({"held_by": null, "until": null, "breaker_open_since": null, "failures_in_a_row": 0});
+    assert_eq!(empty["brake"], calm);
 
     known(&stack).await;
     let before = data_api_calls(&stack);
@@ -31,6 +33,10 @@ async fn a_summary_counts_what_there_is() {
         assert_eq!(told["states"][state]["count"], count, "{state}");
         about(&told["states"][state]["oldest_seconds"], f64::from(count) * 3600.0);
     }
+    // It lets one start through now, and goes on holding all others back.
+    let brake = &told["brake"];
+    assert_eq!((&brake["held_by"], &brake["until"]), (&json!("breaker_open"), &Value::Null));
+    assert_eq!((&brake["failures_in_a_row"], brake["breaker_open_since"].is_string()), (&json!(2), true));
     assert_eq!(told["slots"], json!({"used": 6, "capacity": 9}));
     assert_eq!(told["retries"], json!({"repositories": 3, "counted": 5}));
     assert_eq!(told["skips"], json!({"too_many_retries": 1, "too_many_tags": 2}));

@@ -116,7 +116,9 @@ fn an_alarm_on_what_observe_migrations_measures_is_raised_by_its_silence_too() {
     }
     assert_eq!(
         watched,
-        BTreeSet::from(["Observed", "OldestStuckAge", "ReplicaLag", "TagsMissing"].map(str::to_owned))
+        BTreeSet::from(
+            ["BreakerOpen", "Observed", "OldestStuckAge", "ReplicaLag", "TagsMissing"].map(str::to_owned)
+        )
     );
     // The lines that the metrics are taken from are of this level: a higher one would end them.
     let observe = &template.functions()["observe-migrations"];
