@@ -58,7 +58,10 @@ async fn done(
         }
         GaveUp::NothingToCancel { row, previous } => {
             let says = previous.map_or("that it knows of no import", |status| status.name());
-            let text = format!("nothing runs that could be canceled; the registry says {says}");
+            let text = format!(
+                "nothing runs that could be canceled; the registry says {says}. With {{\"force\":true}} it is given up \
+                 all the same"
+            );
             let problem = Problem::conflict(text).of_kind("nothing-to-cancel").about(&row);
             Err(problem.with("registry_status", previous.map(|status| status.name())))
         }

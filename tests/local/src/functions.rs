@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::binaries;
 use crate::function::{Environment, Function};
 use crate::gateway::Gateway;
-use crate::worker::{Recipe, end, platform_environment, tail, tell};
+use crate::worker::{Recipe, TO_END, end, platform_environment, tail, tell};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A function whose processes have ended so often, all of them, does not stay up.
@@ -165,12 +165,14 @@ impl FunctionSet {
         self.watcher.abort();
         let mut workers = lock(&self.workers);
         workers.ended = true;
-        // All are told before the first is waited for.
+        // All are told before the first is waited for, and none for longer than all: some may be in the middle of work
+        // that takes half a minute.
+        let deadline = Instant::now() + TO_END;
         for (_, child) in &mut workers.processes {
             tell(child, Signal::SIGTERM);
         }
         for (_, child) in workers.processes.drain(..) {
-            end(child, Signal::SIGTERM, &self.keeper);
+            end(child, Signal::SIGTERM, deadline, &self.keeper);
         }
         self.gateway.end();
     }

@@ -13,7 +13,7 @@ use postgres_pair::keeper::Keeper;
 use tokio::net::TcpStream;
 
 use crate::binaries::{cargo_lambda, workspace};
-use crate::worker::{end, tail};
+use crate::worker::{TO_END, end, tail};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -93,7 +93,7 @@ impl Gateway {
     /// Ends the process; a second time does nothing.
     pub(crate) fn end(&self) {
         if let Some(child) = self.child().take() {
-            end(child, Signal::SIGTERM, &self.keeper);
+            end(child, Signal::SIGTERM, Instant::now() + TO_END, &self.keeper);
         }
     }
 

@@ -65,14 +65,16 @@ pub(crate) fn tell(child: &mut Child, signal: Signal) {
     }
 }
 
-/// Ends a process: `signal`, and SIGKILL after 3 s. Blocks until it is gone.
-pub(crate) fn end(mut child: Child, signal: Signal, keeper: &Keeper) {
+/// How long processes that are told to end may take, all of them together.
+pub(crate) const TO_END: Duration = Duration::from_secs(3);
+
+/// Ends a process: `signal`, and SIGKILL at `deadline`. Blocks until it is gone.
+pub(crate) fn end(mut child: Child, signal: Signal, deadline: Instant, keeper: &Keeper) {
     let pid = child.id();
     let ended = (|| -> anyhow::Result<()> {
         if child.try_wait()?.is_none() {
             kill(Pid::from_raw(pid.try_into()?), signal)?;
         }
-        let deadline = Instant::now() + Duration::from_secs(3);
         while child.try_wait()?.is_none() {
             if Instant::now() > deadline {
                 child.kill()?;
