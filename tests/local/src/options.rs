@@ -14,7 +14,8 @@ use crate::function::Function;
 pub struct StackOptions {
     /// What the reader is.
     pub topology: Topology,
-    /// Puts a proxy that can be broken in front of each database, for everything that the functions send there.
+    /// Puts a proxy that can be broken in front of each database, of the Data API and of our own registry, for
+    /// everything that the functions send there.
     pub proxies: bool,
     /// Whose registry does the copying.
     pub registry: RegistryChoice,

@@ -61,13 +61,17 @@ pub(crate) struct Access {
     pub(crate) operator_token: SecretString,
 }
 
-/// A proxy in front of each database.
+/// A proxy in front of everything that is asked.
 #[derive(Debug)]
 pub struct Proxies {
     /// In front of the writer.
     pub writer: Proxy,
     /// In front of the reader.
     pub reader: Proxy,
+    /// In front of the Data API, for the functions.
+    pub data_api: Proxy,
+    /// In front of the registry, where it is our own.
+    pub registry: Option<Proxy>,
 }
 
 /// The Data API has no Debug of its own.
@@ -101,11 +105,11 @@ impl Stack {
         }
         .context("the PostgreSQL pair")?;
         let mut ports = (pair.writer().port, pair.reader().port);
-        let mut proxies = None;
+        let mut databases = None;
         if options.proxies {
             let (writer, reader) = (Proxy::start(ports.0).await?, Proxy::start(ports.1).await?);
             ports = (writer.port(), reader.port());
-            proxies = Some(Proxies { writer, reader });
+            databases = Some((writer, reader));
         }
         let data_api = data_api(&pair, ports).await.context("the Data API")?;
         if replica == Replica::Logical {
@@ -139,13 +143,27 @@ impl Stack {
             .await
             .context("the registry")?;
 
+        let proxies = match databases {
+            Some((writer, reader)) => {
+                let registry = match &registry {
+                    Some(registry) => Some(proxy_before(&registry.url()).await?),
+                    None => None,
+                };
+                Some(Proxies { writer, reader, data_api: proxy_before(&data_api.url()).await?, registry })
+            }
+            None => None,
+        };
+        let through = |proxy: Option<&Proxy>, url: String| {
+            proxy.map_or(url, |proxy| format!("http://127.0.0.1:{}", proxy.port()))
+        };
+        let registry_proxy = proxies.as_ref().and_then(|proxies| proxies.registry.as_ref());
         let registry_url = match (&registry, &options.registry) {
-            (Some(registry), _) => registry.url(),
+            (Some(registry), _) => through(registry_proxy, registry.url()),
             (None, RegistryChoice::Outside { url }) => url.clone(),
             (None, RegistryChoice::Local { .. }) => String::new(),
         };
         let surroundings = Surroundings {
-            data_api_url: data_api.url(),
+            data_api_url: through(proxies.as_ref().map(|proxies| &proxies.data_api), data_api.url()),
             secrets_url: secrets.url(),
             registry_url,
             log_level: options.log_level.clone(),
@@ -190,7 +208,7 @@ impl Stack {
         &self.pair
     }
 
-    /// The proxies in front of the databases.
+    /// The proxies in front of the databases and the services.
     ///
     /// # Errors
     /// When the options asked for none.
@@ -359,6 +377,12 @@ impl Stack {
         pair.stop().await?;
         keeper.finish()
     }
+}
+
+/// A proxy in front of a service of this machine.
+async fn proxy_before(url: &str) -> anyhow::Result<Proxy> {
+    let port = url.rsplit(':').next().unwrap_or_default();
+    Proxy::start(port.parse().with_context(|| format!("no port in {url}"))?).await
 }
 
 async fn data_api(pair: &Pair, (writer_port, reader_port): (u16, u16)) -> anyhow::Result<DataApi> {
