@@ -1,6 +1,8 @@
 //! The registry migration driver's library. What each room promises stands at its head.
 
+mod aws_errors;
 pub mod config;
+pub mod connections;
 pub mod driver;
 pub mod endpoint;
 mod freshness;
@@ -10,4 +12,5 @@ pub mod runtime;
 mod startup;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod web;

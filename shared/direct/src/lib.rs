@@ -27,5 +27,5 @@ mod transport;
 
 pub use login::Login;
 pub use server::{ReaderError, Server, connect_reader};
-pub use tls::CertificatesError;
+pub use shared::tls::TlsError as CertificatesError;
 pub use transport::{Access, Direct};

@@ -75,8 +75,8 @@ impl Login {
     }
 }
 
-/// A secret that is refused is a misconfiguration to the Data API too: it names such an error SecretsErrorException.
-/// A store that does not answer is no more wrong than a server that does not.
+/// A secret that is refused has to be repaired by somebody. A store that does not answer is no more wrong than a server
+/// that does not. (The Data API has one name for both, SecretsErrorException, so there both are waited for.)
 fn unread(error: &SecretError) -> Failure {
     match error {
         SecretError::Unavailable { .. } => unavailable(error.to_string()),

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use secrecy::ExposeSecret;
+use shared::connections::{KEEP_ALIVE, PROBES, UNACKNOWLEDGED};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::{
     Client, Config, Error, Row,
@@ -56,7 +57,12 @@ impl Session {
             .dbname(&server.database)
             .user(&proof.user)
             .password(proof.password.expose_secret())
-            .ssl_mode(SslMode::Require);
+            .ssl_mode(SslMode::Require)
+            // A server may take its time for a statement; one that is gone is noticed below.
+            .keepalives_idle(KEEP_ALIVE)
+            .keepalives_interval(KEEP_ALIVE)
+            .keepalives_retries(PROBES)
+            .tcp_user_timeout(UNACKNOWLEDGED);
         let until = deadline.min(Instant::now() + TO_CONNECT);
         let (client, connection) = timeout_at(until, config.connect(tls))
             .await

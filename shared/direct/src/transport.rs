@@ -91,10 +91,13 @@ impl Transport for Direct {
         let rows = match session.run(self.access, &numbered.sql, &values, deadline).await {
             Ok(rows) => rows,
             Err(error) => {
-                if session.survives(&error) {
+                let failure = of_statement(&error);
+                // A writer that is read-only is one no more: its name leads elsewhere by now.
+                let moved = self.access == Access::ReadWrite && failure.class == ErrorClass::ReadOnly;
+                if session.survives(&error) && !moved {
                     *kept = Some(session);
                 }
-                return Err(of_statement(&error));
+                return Err(failure);
             }
         };
         *kept = Some(session);

@@ -6,7 +6,7 @@ use aws_config::{
 };
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 
-use crate::endpoint::behavior_version;
+use crate::{connections::Connections, endpoint::behavior_version};
 
 /// Region, credentials and addresses from the environment and from nowhere else: Lambda sets all of them
 /// there. A machine's profile files and the instance metadata service would only give a local run somebody's
@@ -22,6 +22,8 @@ pub(super) fn loader() -> ConfigLoader {
         .region(EnvironmentVariableRegionProvider::new())
         .credentials_provider(EnvironmentVariableCredentialsProvider::new())
         .profile_files(no_profiles)
+        // The SDK's own client would read all of the machine's certificates.
+        .http_client(Connections::new())
 }
 
 #[cfg(test)]

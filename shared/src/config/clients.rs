@@ -72,6 +72,7 @@ impl RegistrySettings {
             audience: self.token_audience.clone(),
             issuer: self.token_issuer.clone(),
             signing_key,
+            authorities: self.authorities.clone(),
             insecure_host: self.insecure_host.clone(),
             connect_timeout: CONNECT_TIMEOUT,
             request_timeout: REQUEST_TIMEOUT,

@@ -2,12 +2,13 @@ use async_trait::async_trait;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_rdsdata::{
     Client,
-    config::retry::RetryConfig,
+    config::{retry::RetryConfig, timeout::TimeoutConfig},
     types::{Field, SqlParameter},
 };
 use tokio::time::Instant;
 
 use super::{Call, ErrorClass, Failure, Outcome, Transport, Value, data_api_error::failure_of};
+use crate::connections::{Connections, TO_CONNECT};
 
 /// The SDK's defaults as of a date, so that an update does not change timeouts and retries unseen.
 #[must_use]
@@ -34,21 +35,25 @@ pub struct EndpointConfig {
 /// endpoints need two clusters.
 pub struct DataApi {
     client: Client,
+    connections: Connections,
     config: EndpointConfig,
 }
 
 impl DataApi {
-    /// A transport of its own client, on the credentials, region and HTTP client of `sdk`.
+    /// A transport of its own client, on the credentials and the region of `sdk`.
     #[must_use]
     pub fn new(sdk: &SdkConfig, config: EndpointConfig) -> Self {
-        Self { client: client(sdk, &config), config }
+        let connections = Connections::new();
+        Self { client: client(sdk, &connections, &config), connections, config }
     }
 }
 
 /// A client that sends everything once.
-pub(super) fn client(sdk: &SdkConfig, config: &EndpointConfig) -> Client {
+pub(super) fn client(sdk: &SdkConfig, connections: &Connections, config: &EndpointConfig) -> Client {
     let mut builder = aws_sdk_rdsdata::config::Builder::from(sdk)
+        .http_client(connections.clone())
         .behavior_version(behavior_version())
+        .timeout_config(TimeoutConfig::builder().connect_timeout(TO_CONNECT).build())
         // The SDK repeats a write after a 5xx, whether or not it ran.
         .retry_config(RetryConfig::disabled());
     if let Some(url) = &config.endpoint_url {
@@ -70,7 +75,15 @@ impl Transport for DataApi {
             .sql(call.sql)
             .set_parameters(Some(parameters));
         let answer = request.send().await.map_err(|error| failure_of(&error))?;
-        answer.records.unwrap_or_default().into_iter().enumerate().map(text_of).collect()
+        // Every statement here gives rows, and none of them is a list too.
+        let records = answer.records.ok_or_else(|| {
+            Failure::new(Outcome::Unknown, ErrorClass::Unavailable).with_detail("the answer holds no records")
+        })?;
+        records.into_iter().enumerate().map(text_of).collect()
+    }
+
+    fn forget_connections(&self) {
+        self.connections.forget();
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
     data_api::{client, parameter, text_of},
     data_api_error::failure_of,
 };
+use crate::connections::Connections;
 
 /// A cluster's writer instance, for what must happen in one transaction: the schema, and nothing else. Everything
 /// else is one statement that commits by itself.
@@ -26,11 +27,11 @@ struct Service {
 }
 
 impl Transactions {
-    /// Transactions through the Data API, on the credentials, region and HTTP client of `sdk`. That `config` leads
+    /// Transactions through the Data API, on the credentials and the region of `sdk`. That `config` leads
     /// to the writer is the caller's promise.
     #[must_use]
     pub fn new(sdk: &SdkConfig, config: EndpointConfig) -> Self {
-        Self { service: Arc::new(Service { client: client(sdk, &config), config }) }
+        Self { service: Arc::new(Service { client: client(sdk, &Connections::new(), &config), config }) }
     }
 
     /// Begins a transaction. Sent once, as everything in it is.

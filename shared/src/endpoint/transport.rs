@@ -25,4 +25,9 @@ pub trait Transport: Send + Sync {
     /// # Errors
     /// A [`Failure`] that says what is known about whether the statement ran.
     async fn execute(&self, call: Call<'_>, deadline: Instant) -> Result<Vec<String>, Failure>;
+
+    /// Uses none of the connections that are there any more: the other side was silent on one of them.
+    ///
+    /// The one that a dropped call was sent on must not be used again in any case.
+    fn forget_connections(&self) {}
 }

@@ -1,4 +1,4 @@
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use reqwest::{Client, Method, redirect};
 use tokio::time::Instant;
@@ -11,7 +11,11 @@ use super::{
     signing::{Signing, SigningKey},
     token::Scope,
 };
-use crate::migration::{AttemptId, RepositoryPath, Step};
+use crate::{
+    connections::{KEEP_ALIVE, PROBES, UNACKNOWLEDGED},
+    migration::{AttemptId, RepositoryPath, Step},
+    tls::{TlsError, trust_file, trust_public},
+};
 
 /// How long an unused connection is kept. A sandbox may be frozen between two calls, and a request sent on a
 /// connection that the other side has closed meanwhile has an unknown outcome: only calls in a row share one.
@@ -28,6 +32,8 @@ pub struct RegistryConfig {
     pub issuer: String,
     /// What signs the tokens.
     pub signing_key: SigningKey,
+    /// A file with the authorities (PEM) that the registry's certificate may come from, if not the public ones.
+    pub authorities: Option<PathBuf>,
     /// The host that may be spoken to in clear. On this machine anybody may.
     pub insecure_host: Option<String>,
     /// The longest a connection may take to be made.
@@ -51,6 +57,9 @@ pub enum RegistryConfigError {
     /// No token can be signed.
     #[error("the signing key is not an RSA private key in PEM")]
     SigningKey,
+    /// The authorities that it is to be known by cannot be used.
+    #[error("REGISTRY_CA_FILE: {0}")]
+    Authorities(#[from] TlsError),
     /// The HTTP client cannot be made.
     #[error("the HTTP client cannot be made")]
     Client(#[source] reqwest::Error),
@@ -84,12 +93,22 @@ impl RegistryClient {
         }
         let signing = Signing::new(config.audience, config.issuer, config.signing_key)
             .map_err(|_| RegistryConfigError::SigningKey)?;
+        let tls = match &config.authorities {
+            Some(file) => trust_file(file),
+            None => trust_public(),
+        }?;
         let http = Client::builder()
             // A redirect would take the token elsewhere and turn a PUT into a GET.
             .redirect(redirect::Policy::none())
             .no_proxy()
+            .tls_backend_preconfigured(tls)
             .connect_timeout(config.connect_timeout)
             .pool_idle_timeout(KEPT_CONNECTION)
+            // A registry may take its time; one that is gone is noticed below HTTP.
+            .tcp_keepalive(KEEP_ALIVE)
+            .tcp_keepalive_interval(KEEP_ALIVE)
+            .tcp_keepalive_retries(PROBES)
+            .tcp_user_timeout(UNACKNOWLEDGED)
             .build()
             .map_err(RegistryConfigError::Client)?;
         Ok(Self { http, base: config.url, signing, request_timeout: config.request_timeout })

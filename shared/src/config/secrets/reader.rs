@@ -10,7 +10,9 @@ use secrecy::SecretString;
 use tokio::time::timeout_at;
 
 use crate::{
+    aws_errors::{is_out_of_time, is_throttling},
     config::SecretArn,
+    connections::Connections,
     startup::{TO_START, start_deadline},
 };
 
@@ -91,6 +93,7 @@ impl SecretReader {
     /// start of the process have longer.
     #[must_use]
     pub fn new(sdk: &SdkConfig) -> Self {
+        let connections = Connections::new();
         let client = |patience: Patience| {
             let timeouts = TimeoutConfig::builder()
                 .connect_timeout(patience.connect)
@@ -99,7 +102,7 @@ impl SecretReader {
                 .build();
             let retries =
                 RetryConfig::standard().with_max_attempts(2).with_initial_backoff(Duration::from_millis(100));
-            let config = aws_sdk_secretsmanager::config::Builder::from(sdk);
+            let config = aws_sdk_secretsmanager::config::Builder::from(sdk).http_client(connections.clone());
             Client::from_conf(config.timeout_config(timeouts).retry_config(retries).build())
         };
         Self { client: client(BESIDE_A_REQUEST), patient: client(AT_START) }
@@ -172,9 +175,8 @@ async fn read_from(
 fn may_pass(error: &SdkError<GetSecretValueError>) -> bool {
     match error {
         SdkError::ServiceError(service) => {
-            let busy =
-                ["ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"];
-            service.err().code().is_some_and(|code| busy.contains(&code))
+            let (code, message) = (service.err().code(), service.err().message().unwrap_or_default());
+            code.is_some_and(|code| is_throttling(code) || is_out_of_time(code, message))
                 || matches!(service.raw().status().as_u16(), 429 | 500..)
         }
         // It failed before anybody was asked: no credentials, for example.

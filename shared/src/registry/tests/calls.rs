@@ -5,8 +5,13 @@ use std::{
 };
 
 use async_trait::async_trait;
+use rustls::pki_types::PrivateKeyDer;
 use secrecy::SecretString;
-use tokio::time::Instant;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    time::Instant,
+};
 use uuid::Uuid;
 
 use super::{KEYS, client, config, deadline, path};
@@ -18,6 +23,7 @@ use crate::{
         SigningKey, StartAnswer, StatusAnswer,
     },
     telemetry::capture::Capture,
+    tls::certificates_parsed,
 };
 
 const LONG: Duration = Duration::from_secs(20);
@@ -139,6 +145,80 @@ fn sends_tokens_in_clear_only_on_this_machine_or_to_a_named_host() {
         assert_eq!(made("http://registry.example:5000", Some(host)), allowed, "{host}");
     }
     assert!(made("https://registry.example", Some("other.example")));
+}
+
+/// A registry with a certificate of its own authority: the authority in PEM, and where it is.
+async fn of_an_own_authority() -> (String, String) {
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n").await;
+        }
+    });
+    (certified.cert.pem(), url)
+}
+
+#[tokio::test]
+async fn trusts_a_registry_of_an_own_authority_only_where_told() {
+    let (authority, url) = of_an_own_authority().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), authority).unwrap();
+    let parsed = certificates_parsed();
+    let public = client(&url);
+    assert_eq!(certificates_parsed(), parsed, "the public authorities need no parsing");
+    let answer = public.start(&path(), Step::Pre, attempt(), deadline()).await;
+    assert_eq!(answer, StartAnswer::NotSent { reason: "no connection".to_owned() });
+
+    let authorities = Some(file.path().to_owned());
+    let told = RegistryClient::new(RegistryConfig { authorities, ..config(&url) }).unwrap();
+    let answer = told.start(&path(), Step::Pre, attempt(), deadline()).await;
+    assert_eq!(answer, StartAnswer::Accepted);
+
+    let authorities = Some("/nowhere/ca.pem".into());
+    let error = RegistryClient::new(RegistryConfig { authorities, ..config(&url) }).unwrap_err();
+    assert!(
+        error.to_string().starts_with("REGISTRY_CA_FILE: the certificates in /nowhere/ca.pem"),
+        "{error}"
+    );
+}
+
+/// The kernel's own view of this process's connections to a port: the timer that runs, and when it ends.
+#[cfg(target_os = "linux")]
+fn timers(port: u16) -> Vec<(u8, u64)> {
+    let of = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let to = u16::from_str_radix(words.get(2)?.rsplit_once(':')?.1, 16).ok()?;
+        let (timer, when) = words.get(5)?.split_once(':')?;
+        let timer = (u8::from_str_radix(timer, 16).ok()?, u64::from_str_radix(when, 16).ok()?);
+        (to == port).then_some(timer)
+    };
+    std::fs::read_to_string("/proc/self/net/tcp").unwrap().lines().filter_map(of).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn asks_a_silent_registry_below_http_whether_it_is_there() {
+    let server = ScriptedServer::start([Reply::answer(202, "")]).await;
+    let client = client(&server.url());
+    client.start(&path(), Step::Pre, attempt(), deadline()).await;
+    let port = server.url().rsplit_once(':').unwrap().1.parse().unwrap();
+    let [(timer, ends)] = timers(port)[..] else { panic!("one connection is kept: {:?}", timers(port)) };
+    // 2 is the timer of keep-alive; the kernel counts in hundredths of a second.
+    assert_eq!(timer, 2);
+    assert!(ends <= 100, "it asks within a second: {ends}");
 }
 
 #[derive(Debug)]

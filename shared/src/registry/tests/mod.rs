@@ -39,6 +39,7 @@ fn config(url: &str) -> RegistryConfig {
         audience: "container_registry".to_owned(),
         issuer: "registry-migration".to_owned(),
         signing_key: SigningKey::Given(KEYS.0.clone().into()),
+        authorities: None,
         insecure_host: None,
         connect_timeout: Duration::from_secs(2),
         request_timeout: Duration::from_secs(5),

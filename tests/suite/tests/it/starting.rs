@@ -35,6 +35,14 @@ struct Surroundings {
     ready: watch::Sender<bool>,
 }
 
+/// What came of starting a process.
+struct Start {
+    /// It asks for its first event.
+    ready: bool,
+    /// How many bytes it has read until then, from files and from others.
+    read: Option<u64>,
+}
+
 async fn answer(State(surroundings): State<Surroundings>, request: Request) -> Response {
     if request.uri().path().ends_with("/invocation/next") {
         surroundings.ready.send_replace(true);
@@ -60,6 +68,10 @@ impl Drop for Process {
 
 /// Starts a function among secrets of which so many are told only together. Whether it asks for an event.
 async fn starts(function: Function, secrets: &[(&'static str, &str)], together: usize) -> bool {
+    start(function, secrets, together).await.ready
+}
+
+async fn start(function: Function, secrets: &[(&'static str, &str)], together: usize) -> Start {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let surroundings = Surroundings {
@@ -105,13 +117,29 @@ async fn starts(function: Function, secrets: &[(&'static str, &str)], together: 
     };
     let started = timeout(PATIENCE, async {
         tokio::select! {
-            ready = ready.wait_for(|ready| *ready) => ready.is_ok(),
+            asks = ready.wait_for(|ready| *ready) => asks.is_ok(),
             () = ended => false,
         }
     });
-    let started = started.await.expect("it starts or ends");
+    let ready = started.await.expect("it starts or ends");
+    let counts = std::fs::read_to_string(format!("/proc/{}/io", process.0.id())).unwrap_or_default();
+    let read = counts.lines().find_map(|line| line.strip_prefix("rchar: ")?.parse().ok());
     server.abort();
-    started
+    Start { ready, read }
+}
+
+/// A machine's certificates are some 200 kB, and reading them costs more than everything else at the start.
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_no_certificates_to_start() {
+    let key = SigningKeys::generate().unwrap().private_key_pem;
+    let secrets = [(KEY, key.expose_secret()), (TOKEN, "token")];
+    let start = start(Function::StartMigration, &secrets, 2).await;
+    assert!(start.ready);
+    // Where the system counts it.
+    if cfg!(target_os = "linux") {
+        let read = start.read.expect("the system counts what a process reads");
+        assert!(read < 100_000, "{read} bytes");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

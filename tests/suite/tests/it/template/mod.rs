@@ -159,6 +159,7 @@ fn a_signing_key_that_was_pasted_into_one_line_still_works() {
             audience: "registry".to_owned(),
             issuer: "driver".to_owned(),
             signing_key: SigningKey::Given(pasted.into()),
+            authorities: None,
             insecure_host: None,
             connect_timeout: Duration::from_secs(1),
             request_timeout: Duration::from_secs(1),

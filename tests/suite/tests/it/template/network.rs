@@ -13,7 +13,9 @@ const INTERFACES: &str = "arn:${AWS::Partition}:iam::aws:policy/service-role/AWS
 fn what_reads_directly_is_in_a_vpc_with_the_authorities_to_trust_and_nothing_else_is() {
     let bundles = [("CaBundleLayerArn", ""), ("CaBundleLayerArn", "arn:layer")];
     let all = topologies().into_iter().flat_map(|parameters| {
-        bundles.map(|bundle| parameters.iter().copied().chain([bundle]).collect::<Vec<_>>())
+        bundles.map(|bundle| {
+            parameters.iter().copied().chain([bundle, ("RegistryCaLayerArn", "")]).collect::<Vec<_>>()
+        })
     });
     for parameters in all {
         let direct = parameters.contains(&("Topology", "direct-reader"));
@@ -47,6 +49,23 @@ fn what_reads_directly_is_in_a_vpc_with_the_authorities_to_trust_and_nothing_els
             assert_eq!(function.policies_of_aws, BTreeSet::from([INTERFACES.to_owned()]), "{name}");
         }
         assert_eq!(reading, if direct { 3 } else { 0 }, "{parameters:?}");
+    }
+}
+
+#[test]
+fn what_asks_the_registry_gets_its_authorities_and_nothing_else_does() {
+    for layer in ["", "arn:layer"] {
+        for parameters in topologies() {
+            let parameters: Vec<_> = parameters.into_iter().chain([("RegistryCaLayerArn", layer)]).collect();
+            for (name, function) in Template::with(&parameters).functions() {
+                let layers: Vec<String> =
+                    list(&function.properties["Layers"]).into_iter().map(named).collect();
+                let expected = !layer.is_empty() && function.environment.contains_key("REGISTRY_URL");
+                assert_eq!(layers.contains(&"RegistryCaLayerArn".to_owned()), expected, "{name}: {layers:?}");
+                let told = function.environment.contains_key("REGISTRY_CA_FILE");
+                assert_eq!(told, expected, "{name}");
+            }
+        }
     }
 }
 

@@ -84,6 +84,7 @@ fn is_told_what_the_names_say(template: &Template, told: &Told) {
                 "REGISTRY_TOKEN_AUDIENCE" => "RegistryTokenAudience",
                 "REGISTRY_TOKEN_ISSUER" => "RegistryTokenIssuer",
                 "REGISTRY_SIGNING_KEY_SECRET_ARN" => "SigningKey",
+                "REGISTRY_CA_FILE" => "/opt/registry-ca.pem",
                 "REGISTRY_INSECURE_HOST" => "RegistryInsecureHost",
                 "SECRET_MAX_AGE_SECONDS" => "SecretMaxAgeSeconds",
                 "NOTIFICATION_SECRET_ARN" => "NotificationSecret",
