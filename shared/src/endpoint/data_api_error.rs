@@ -3,6 +3,7 @@ use std::error::Error;
 use aws_sdk_rdsdata::error::{ProvideErrorMetadata, SdkError};
 
 use super::{ErrorClass, Failure, Outcome, SqlState, failure::cut};
+use crate::aws_errors::{is_out_of_time, is_throttling};
 
 /// What the SDK's error says about the statement, or about the transaction's beginning or end.
 pub(super) fn failure_of<E>(error: &SdkError<E>) -> Failure
@@ -54,13 +55,14 @@ fn service_failure(status: u16, code: Option<&str>, message: &str) -> Failure {
         "DatabaseUnavailableException" | "InternalServerErrorException" | "ServiceUnavailableError" => {
             (Unknown, ErrorClass::Unavailable)
         }
-        "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "RequestLimitExceeded" => {
-            (DidNotRun, ErrorClass::Throttled)
-        }
+        "RequestTimeout" | "RequestTimeoutException" => (Unknown, ErrorClass::Timeout),
+        // Also where Secrets Manager did not answer the Data API in time.
+        "SecretsErrorException" => (DidNotRun, ErrorClass::Unavailable),
+        name if is_throttling(name) => (DidNotRun, ErrorClass::Throttled),
+        name if is_out_of_time(name, message) => (DidNotRun, ErrorClass::Unavailable),
         "DatabaseNotFoundException"
         | "HttpEndpointNotEnabledException"
         | "InvalidSecretException"
-        | "SecretsErrorException"
         | "AccessDeniedException"
         | "ForbiddenException"
         | "ExpiredTokenException"
@@ -70,7 +72,6 @@ fn service_failure(status: u16, code: Option<&str>, message: &str) -> Failure {
         | "MissingAuthenticationToken"
         | "NotAuthorized"
         | "OptInRequired"
-        | "RequestExpired"
         | "SignatureDoesNotMatch"
         | "UnknownOperationException"
         | "UnrecognizedClientException" => (DidNotRun, ErrorClass::Misconfigured),

@@ -102,9 +102,13 @@ impl SqlState {
             "53300" => (DidNotRun, ErrorClass::Unavailable),
             "3D000" => (DidNotRun, ErrorClass::Misconfigured),
             "42501" => (RanAndFailed, ErrorClass::Misconfigured),
+            // The session was ended between two statements of a transaction, which is taken back.
+            "25P03" | "25P04" => (RanAndFailed, ErrorClass::ConnectionLost),
             state if state.starts_with("57P") || state.starts_with("08") || state == "40003" => {
                 (Unknown, ErrorClass::ConnectionLost)
             }
+            // Something around the server, or in it, is broken: how far it got, it cannot say.
+            state if state.starts_with("58") || state.starts_with("XX") => (Unknown, ErrorClass::Unavailable),
             state if state.starts_with("53") => (RanAndFailed, ErrorClass::Unavailable),
             state if state.starts_with("28") => (DidNotRun, ErrorClass::Misconfigured),
             state if state.starts_with("23") => (RanAndFailed, ErrorClass::Constraint),
@@ -159,6 +163,13 @@ impl Failure {
             constraint(message).map(|name| format!("constraint {}", cut(name)))
         };
         Self { sql_state: Some(state), detail, ..Self::new(outcome, class) }
+    }
+
+    /// Whether a change of the same id is there already. A statement that is sent again meets the first sending's
+    /// own, as soon as that is committed: the next sending finds what it did.
+    pub(super) fn is_of_a_known_change(&self) -> bool {
+        self.sql_state.is_some_and(|state| state.as_str() == "23505")
+            && self.detail.as_ref().is_some_and(|detail| detail.ends_with("_change_key"))
     }
 
     /// Adds the service's name for the error.

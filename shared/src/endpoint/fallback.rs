@@ -1,6 +1,6 @@
 use std::fmt::{self, Write as _};
 
-use super::{Consistency, ErrorClass, PURPOSES, PurposeRule};
+use super::{Consistency, EndpointKind, ErrorClass, PURPOSES, PurposeRule};
 
 /// What is done where the endpoint of a purpose gave no rows, once sending the statement again has come to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,14 @@ pub const fn resort(rule: &PurposeRule, class: ErrorClass) -> Resort {
             Resort::Error
         }
     }
+}
+
+/// Whether a statement is sent again after a failure of a class, where that is safe. A writer that is read-only is
+/// failing over.
+#[must_use]
+pub const fn is_sent_again(rule: &PurposeRule, class: ErrorClass) -> bool {
+    let asks_the_writer = !matches!(rule.endpoint, EndpointKind::Reader);
+    class.is_transient() || (matches!(class, ErrorClass::ReadOnly) && asks_the_writer)
 }
 
 /// What is done for a purpose where the reader lags past the operators' bound. None: it cannot be.
@@ -100,7 +108,7 @@ pub fn fallback_table() -> String {
             resort_past_bound(rule).map_or_else(|| "cannot be".to_owned(), |resort| resort.to_string());
         let _ = write!(table, "| {} | {} | {past} |", rule.name, behind(rule.consistency));
         for (_, class) in FAILURES {
-            let again = if class.is_transient() { "again, then " } else { "" };
+            let again = if is_sent_again(rule, class) { "again, then " } else { "" };
             let _ = write!(table, " {again}{} |", resort(rule, class));
         }
         table.push('\n');

@@ -20,6 +20,9 @@ const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .without_max_times()
     .with_jitter();
 
+/// What the last sending has at least.
+const LAST_SENDING: Duration = Duration::from_millis(500);
+
 /// How often a statement is sent again at most.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Again {
@@ -56,15 +59,24 @@ pub(super) async fn fetch<T: DeserializeOwned, E: Effect>(
     let known = || sendings.lock().unwrap_or_else(PoisonError::into_inner);
 
     let send = || async {
-        if Instant::now() >= deadline {
+        let now = Instant::now();
+        if now >= deadline {
             return Err(Failure::new(Outcome::DidNotRun, ErrorClass::Timeout));
         }
         known().count += 1;
+        let until = statement.limit().map_or(deadline, |limit| deadline.min(now + limit));
         let call = Call { name: statement.name(), sql: statement.sql(), parameters: statement.parameters() };
         // Neither the SDK nor a server ends a call in time by itself.
-        let result = timeout_at(deadline, transport.execute(call, deadline))
-            .await
-            .unwrap_or(Err(Failure::new(Outcome::Unknown, ErrorClass::Timeout)));
+        let result = timeout_at(until, transport.execute(call, until)).await.unwrap_or_else(|_elapsed| {
+            transport.forget_connections();
+            Err(Failure::new(Outcome::Unknown, ErrorClass::Timeout))
+        });
+        let result = result.map_err(|failure| match statement.repeat() {
+            Repeat::Allowed if failure.is_of_a_known_change() => {
+                Failure { class: ErrorClass::Conflict, ..failure }
+            }
+            Repeat::Allowed | Repeat::Never => failure,
+        });
         if result.as_ref().is_err_and(|failure| failure.outcome == Outcome::Unknown) {
             known().one_is_unknown = true;
         }
@@ -72,8 +84,8 @@ pub(super) async fn fetch<T: DeserializeOwned, E: Effect>(
     };
     let rows = send
         .retry(pauses)
-        .when(|failure| may_be_sent_again(statement.repeat(), failure))
-        .adjust(|_, pause| pause.filter(|pause| Instant::now() + *pause < deadline))
+        .when(|failure| may_be_sent_again(statement.repeat(), again, failure))
+        .adjust(|_, pause| fit(pause?, deadline.saturating_duration_since(Instant::now())))
         .await;
     let result = rows.and_then(|rows| decode(&rows));
 
@@ -114,14 +126,26 @@ pub(super) async fn fetch<T: DeserializeOwned, E: Effect>(
     }
 }
 
+/// The pause, shortened where it would leave less than the last sending needs of what is left until the deadline.
+/// None: it would last until the deadline.
+fn fit(pause: Duration, left: Duration) -> Option<Duration> {
+    let pause = if left > LAST_SENDING { pause.min(left - LAST_SENDING) } else { pause };
+    (pause < left).then_some(pause)
+}
+
 /// Whether a statement may be sent again after a failure: one that may succeed later, and that either surely
-/// changed nothing or may be repeated.
-fn may_be_sent_again(repeat: Repeat, failure: &Failure) -> bool {
+/// changed nothing or may be repeated. A writer that is read-only is failing over; a reader that is asked to write
+/// stays what it is.
+fn may_be_sent_again(repeat: Repeat, again: Again, failure: &Failure) -> bool {
     let safe = match (failure.outcome, repeat) {
         (Outcome::DidNotRun | Outcome::RanAndFailed, _) | (Outcome::Unknown, Repeat::Allowed) => true,
         (Outcome::Unknown, Repeat::Never) => false,
     };
-    safe && failure.class.is_transient()
+    let passes = match (failure.class, again) {
+        (ErrorClass::ReadOnly, Again::UntilTheDeadline) => true,
+        (class, _) => class.is_transient(),
+    };
+    safe && passes
 }
 
 /// Decodes rows of one JSON document each. A statement that gave rows ran, but as a write it has no outcome

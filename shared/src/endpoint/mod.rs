@@ -33,6 +33,6 @@ pub use purpose::{
     PURPOSES, Purpose, PurposeRule, Schema, StaleScan, Start, Status, Summary, purposes_table,
 };
 pub use role::{Identity, ReaderRule, Relation, Seen, Standing};
-pub use statement::{Effect, Read, Repeat, Statement, Value, Write};
+pub use statement::{Effect, ONE_SENDING, Read, Repeat, Statement, Value, Write};
 pub use transactions::{Transaction, Transactions};
 pub use transport::{Call, Transport};

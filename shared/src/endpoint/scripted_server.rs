@@ -49,6 +49,8 @@ pub(crate) struct Received {
     /// By lower-case name.
     pub(crate) headers: HashMap<String, String>,
     pub(crate) body: String,
+    /// On which of the connections it came, from 0.
+    pub(crate) connection: usize,
 }
 
 /// Replies in order; the last one again and again.
@@ -100,17 +102,20 @@ async fn accept(
     received: Arc<Mutex<Vec<Received>>>,
 ) {
     let mut connections = tokio::task::JoinSet::new();
+    let mut number = 0;
     while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(serve(stream, script.clone(), received.clone()));
+        connections.spawn(serve(stream, number, script.clone(), received.clone()));
+        number += 1;
     }
 }
 
 async fn serve(
     mut stream: TcpStream,
+    connection: usize,
     script: Arc<Mutex<VecDeque<Reply>>>,
     received: Arc<Mutex<Vec<Received>>>,
 ) {
-    while let Some(request) = read_request(&mut stream).await {
+    while let Some(request) = read_request(&mut stream, connection).await {
         let origin = format!("http://{}", request.headers["host"]);
         received.lock().unwrap().push(request);
         let reply = {
@@ -150,7 +155,7 @@ async fn serve(
     }
 }
 
-async fn read_request(stream: &mut TcpStream) -> Option<Received> {
+async fn read_request(stream: &mut TcpStream, connection: usize) -> Option<Received> {
     let mut bytes = Vec::new();
     let end = loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -175,5 +180,5 @@ async fn read_request(stream: &mut TcpStream) -> Option<Received> {
         }
     }
     let body = String::from_utf8(bytes[end..end + length].to_vec()).unwrap();
-    Some(Received { method, target, headers, body })
+    Some(Received { method, target, headers, body, connection })
 }

@@ -1,4 +1,4 @@
-use std::marker::PhantomData;
+use std::{marker::PhantomData, time::Duration};
 
 use uuid::Uuid;
 
@@ -50,6 +50,10 @@ pub enum Value {
     Bool(bool),
 }
 
+/// How long one sending of a statement may take that answers within milliseconds by design. What takes longer was
+/// sent into a connection that has gone silent, or waits for something that the next sending waits for as well.
+pub const ONE_SENDING: Duration = Duration::from_secs(3);
+
 /// One SQL statement with its parameters. Its text is a constant: data travels as parameters only.
 ///
 /// By convention it selects exactly one column of type `text` that holds one JSON document per row.
@@ -58,6 +62,7 @@ pub struct Statement<E: Effect> {
     name: &'static str,
     sql: &'static str,
     repeat: Repeat,
+    brief: bool,
     parameters: Vec<(&'static str, Value)>,
     effect: PhantomData<fn() -> E>,
 }
@@ -84,7 +89,19 @@ impl Statement<Write> {
 
 impl<E: Effect> Statement<E> {
     const fn new(name: &'static str, sql: &'static str, repeat: Repeat) -> Self {
-        Self { name, sql, repeat, parameters: Vec::new(), effect: PhantomData }
+        Self { name, sql, repeat, brief: false, parameters: Vec::new(), effect: PhantomData }
+    }
+
+    /// Promises that it answers within milliseconds, whatever the tables hold: each sending of it is given up after
+    /// [`ONE_SENDING`], if it may be sent again.
+    pub fn brief(self) -> Self {
+        Self { brief: true, ..self }
+    }
+
+    /// How long one sending may take. None: until the deadline.
+    #[must_use]
+    pub fn limit(&self) -> Option<Duration> {
+        (self.brief && self.repeat == Repeat::Allowed).then_some(ONE_SENDING)
     }
 
     /// Binds a value to the parameter that the SQL calls `:name`.
@@ -120,7 +137,11 @@ impl<E: Effect> Statement<E> {
 
 impl<E: Effect> Clone for Statement<E> {
     fn clone(&self) -> Self {
-        Self { parameters: self.parameters.clone(), ..Self::new(self.name, self.sql, self.repeat) }
+        Self {
+            brief: self.brief,
+            parameters: self.parameters.clone(),
+            ..Self::new(self.name, self.sql, self.repeat)
+        }
     }
 }
 

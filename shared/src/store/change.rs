@@ -85,6 +85,7 @@ impl Store<Notification> {
         deadline: Instant,
     ) -> Result<Option<Changed>, EndpointError> {
         let statement = Statement::repeatable_write("apply_notification", CHANGE)
+            .brief()
             .bind("guard", "notification")
             .bind("cause", "notification")
             .bind("event", status.name())
@@ -129,6 +130,7 @@ impl<P: Purpose<Endpoint = Writer>> Store<P> {
         deadline: Instant,
     ) -> Result<Option<Changed>, EndpointError> {
         let statement = Statement::repeatable_write("record_answer", CHANGE)
+            .brief()
             .bind("guard", "attempt")
             .bind("cause", answered.cause())
             .bind("event", answered.cause())

@@ -3,7 +3,7 @@ use tokio::time::Instant;
 
 use super::Store;
 use crate::{
-    endpoint::{Claim, EndpointError, ErrorClass, Manage, Start, Statement, Write, Writer},
+    endpoint::{Claim, EndpointError, Manage, Start, Statement, Write, Writer},
     migration::{AttemptId, ContainerRepository, Held, Plan, RepositoryPath, SkipReason, State},
 };
 
@@ -105,6 +105,7 @@ impl Store<Claim> {
     /// [`EndpointError`] when the writer did not answer.
     pub async fn claim_next(&self, change: AttemptId, deadline: Instant) -> Result<Claimed, EndpointError> {
         let statement = Statement::repeatable_write("claim_next", CLAIM)
+            .brief()
             .bind("plan", &Plan::claim().to_json())
             .bind("cause", "claim")
             .bind("change", change);
@@ -123,6 +124,7 @@ impl Store<Claim> {
         deadline: Instant,
     ) -> Result<Claimed, EndpointError> {
         let statement = Statement::repeatable_write("resume_parked", RESUME)
+            .brief()
             .bind("plan", &Plan::resume().to_json())
             .bind("cause", "claim")
             .bind("change", change);
@@ -187,6 +189,7 @@ async fn start_named(
     deadline: Instant,
 ) -> Result<Started, EndpointError> {
     let statement = Statement::repeatable_write("start", START)
+        .brief()
         .bind("path", path)
         .bind("plan", &plan.to_json())
         .bind("cause", "operator")
@@ -218,17 +221,10 @@ fn claimed(report: Option<Report>) -> Claimed {
     }
 }
 
-/// A claim that is sent again while its first sending still runs fails on the unique `change`: by then the
-/// first one is committed, and the same statement once more finds what it did.
 async fn fetch_report(
     writer: &Writer,
     statement: Statement<Write>,
     deadline: Instant,
 ) -> Result<Option<Report>, EndpointError> {
-    let again = statement.clone();
-    let reports = match writer.fetch::<Report, _>(statement, deadline).await {
-        Err(error) if error.class() == ErrorClass::Constraint => writer.fetch(again, deadline).await?,
-        reports => reports?,
-    };
-    Ok(reports.into_iter().next())
+    Ok(writer.fetch(statement, deadline).await?.into_iter().next())
 }

@@ -104,12 +104,12 @@ impl Store<StaleScan> {
     /// # Errors
     /// [`EndpointError`] when the reader did not answer.
     pub async fn seen_mark(&self, deadline: Instant) -> Result<Option<i64>, EndpointError> {
-        Ok(self.endpoint.fetch(Statement::read("seen_mark", SEEN_MARK), deadline).await?.pop())
+        Ok(self.endpoint.fetch(Statement::read("seen_mark", SEEN_MARK).brief(), deadline).await?.pop())
     }
 }
 
 fn scan_statement(limit: u32) -> Statement<Read> {
-    Statement::read("scan_stuck", SCAN).bind("limit", limit)
+    Statement::read("scan_stuck", SCAN).brief().bind("limit", limit)
 }
 
 impl Store<Guard> {
@@ -118,7 +118,7 @@ impl Store<Guard> {
     /// # Errors
     /// [`EndpointError`] when the writer did not answer.
     pub async fn reader_rule(&self, deadline: Instant) -> Result<Option<ReaderRule>, EndpointError> {
-        Ok(self.endpoint.fetch(Statement::read("reader_rule", READER_RULE), deadline).await?.pop())
+        Ok(self.endpoint.fetch(Statement::read("reader_rule", READER_RULE).brief(), deadline).await?.pop())
     }
 
     /// [`Store::scan_stuck`] on the writer, where the reader is taken out.
@@ -145,7 +145,7 @@ impl Store<Guard> {
         deadline: Instant,
     ) -> Result<Vec<Stuck>, EndpointError> {
         let paths = serde_json::to_value(paths).unwrap_or_default();
-        let statement = Statement::repeatable_write("lease_stuck", LEASE).bind("paths", &paths);
+        let statement = Statement::repeatable_write("lease_stuck", LEASE).brief().bind("paths", &paths);
         self.endpoint.fetch(statement.bind("lease", lease.0), deadline).await
     }
 
@@ -161,7 +161,7 @@ impl Store<Guard> {
         deadline: Instant,
     ) -> Result<Vec<RepositoryPath>, EndpointError> {
         let looks = serde_json::to_value(looks).unwrap_or_default();
-        let statement = Statement::repeatable_write("release_stuck", RELEASE).bind("looks", &looks);
+        let statement = Statement::repeatable_write("release_stuck", RELEASE).brief().bind("looks", &looks);
         self.endpoint.fetch(statement.bind("lease", lease.0), deadline).await
     }
 
@@ -180,6 +180,7 @@ impl Store<Guard> {
         deadline: Instant,
     ) -> Result<Option<Changed>, EndpointError> {
         let statement = Statement::repeatable_write("record_decision", CHANGE)
+            .brief()
             .bind("guard", "attempt")
             .bind("cause", "guard")
             .bind("event", "guard")
@@ -241,6 +242,7 @@ async fn note(
     deadline: Instant,
 ) -> Result<Noted, EndpointError> {
     let statement = Statement::repeatable_write("note", NOTE)
+        .brief()
         .bind("path", &row.path)
         .bind("version", row.version)
         .bind("attempt", row.attempt)

@@ -11,7 +11,7 @@ impl<P: Purpose<Endpoint = Writer>> Store<P> {
     /// # Errors
     /// [`EndpointError`] when the writer did not answer.
     pub async fn is_idle(&self, deadline: Instant) -> Result<bool, EndpointError> {
-        let idle = self.endpoint.fetch(Statement::read("is_idle", IDLE), deadline).await?;
+        let idle = self.endpoint.fetch(Statement::read("is_idle", IDLE).brief(), deadline).await?;
         Ok(idle.into_iter().next().unwrap_or(true))
     }
 }

@@ -38,6 +38,8 @@ mod page;
 mod read;
 mod role;
 pub mod schema;
+#[cfg(test)]
+mod sending_tests;
 mod tags;
 
 use crate::endpoint::Purpose;

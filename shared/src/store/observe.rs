@@ -27,7 +27,12 @@ impl Store<Observe> {
     /// [`EndpointError`] when the writer did not answer.
     pub async fn mark(&self, deadline: Instant) -> Result<Option<Marked>, EndpointError> {
         // Twice is as good as once: whoever looks for it looks for one at least as high.
-        Ok(self.endpoint.writer.fetch(Statement::repeatable_write("mark", MARK), deadline).await?.pop())
+        Ok(self
+            .endpoint
+            .writer
+            .fetch(Statement::repeatable_write("mark", MARK).brief(), deadline)
+            .await?
+            .pop())
     }
 
     /// The highest mark that the reader has.
@@ -35,7 +40,7 @@ impl Store<Observe> {
     /// # Errors
     /// [`EndpointError`] when the reader did not answer.
     pub async fn seen_mark(&self, deadline: Instant) -> Result<Option<i64>, EndpointError> {
-        Ok(self.endpoint.reader.fetch(Statement::read("seen_mark", SEEN_MARK), deadline).await?.pop())
+        Ok(self.endpoint.reader.fetch(Statement::read("seen_mark", SEEN_MARK).brief(), deadline).await?.pop())
     }
 
     /// Counts everything, as the reader has it.

@@ -54,7 +54,7 @@ impl Store<Status> {
 }
 
 fn status_statement(path: &RepositoryPath) -> Statement<Read> {
-    Statement::read("status", STATUS).bind("path", path)
+    Statement::read("status", STATUS).brief().bind("path", path)
 }
 
 impl Store<List> {

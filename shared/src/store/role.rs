@@ -15,7 +15,7 @@ const STANDING: &str = concat!(
 /// # Errors
 /// [`EndpointError`] when it did not answer.
 pub async fn seen(reader: &Reader, deadline: Instant) -> Result<Option<Seen>, EndpointError> {
-    Ok(reader.fetch(Statement::read("seen", SEEN), deadline).await?.pop())
+    Ok(reader.fetch(Statement::read("seen", SEEN).brief(), deadline).await?.pop())
 }
 
 /// Which server the writer is, and when the reader may be asked. None: the database has no settings.
@@ -23,5 +23,5 @@ pub async fn seen(reader: &Reader, deadline: Instant) -> Result<Option<Seen>, En
 /// # Errors
 /// [`EndpointError`] when it did not answer.
 pub async fn standing(writer: &ReadOnlyWriter, deadline: Instant) -> Result<Option<Standing>, EndpointError> {
-    Ok(writer.fetch(Statement::read("standing", STANDING), deadline).await?.pop())
+    Ok(writer.fetch(Statement::read("standing", STANDING).brief(), deadline).await?.pop())
 }

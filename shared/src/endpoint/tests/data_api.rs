@@ -3,11 +3,13 @@ use std::time::Duration;
 use aws_config::{Region, SdkConfig};
 use aws_sdk_rdsdata::config::{Credentials, SharedCredentialsProvider};
 use serde_json::{Value as Json, json};
-use tokio::time::Instant;
+use tokio::{net::TcpListener, time::Instant};
 use uuid::Uuid;
 
+use crate::connections::TO_CONNECT;
 use crate::endpoint::{
-    DataApi, EndpointConfig, EndpointError, ErrorClass, Outcome, ReadOnlyWriter, Reader, Statement, Writer,
+    Call, DataApi, EndpointConfig, EndpointError, ErrorClass, ONE_SENDING, Outcome, ReadOnlyWriter, Reader,
+    Statement, Transport, Writer,
     scripted_server::{Reply, ScriptedServer, refusing_url, within},
 };
 
@@ -100,10 +102,81 @@ async fn each_endpoint_calls_its_own_address() {
 
 #[tokio::test]
 async fn a_statement_without_rows_gives_none() {
-    for body in [r#"{"numberOfRecordsUpdated":3}"#, r#"{"records":[]}"#] {
-        let server = ScriptedServer::start([Reply::answer(200, body)]).await;
-        assert_eq!(fetch(&server).await.unwrap(), Vec::<Json>::new());
+    let server = ScriptedServer::start([Reply::answer(200, r#"{"records":[]}"#)]).await;
+    assert_eq!(fetch(&server).await.unwrap(), Vec::<Json>::new());
+}
+
+#[tokio::test]
+async fn takes_no_answer_without_records_for_an_answer() {
+    for body in ["", "{}", "[]", "null", r#"{"numberOfRecordsUpdated":3}"#, "<html>Welcome</html>"] {
+        let server = ScriptedServer::start([Reply::answer(200, body), rows(&["1"])]).await;
+        let error = fetch(&server).await.unwrap_err();
+        assert_eq!((error.outcome(), error.class()), (Outcome::Unknown, ErrorClass::Unavailable), "{body}");
+        let server = ScriptedServer::start([Reply::answer(200, body), rows(&["1"])]).await;
+        let reader = Reader::new(data_api(&server.url()));
+        let found = within(LONG, reader.fetch::<u8>(Statement::read("one", "SELECT 1"), deadline())).await;
+        assert_eq!(found.unwrap(), [1], "{body}: what may be sent again is");
     }
+}
+
+/// A kept connection goes silent under a statement, as when a zone is lost: nobody says so.
+#[tokio::test]
+async fn leaves_a_silent_connection_after_three_seconds() {
+    let server = ScriptedServer::start([rows(&["1"]), Reply::Hang, rows(&["2"])]).await;
+    let writer = Writer::new(data_api(&server.url()));
+    let brief = || Statement::read("brief", "SELECT 1").brief();
+    assert_eq!(writer.fetch::<u8, _>(brief(), deadline()).await.unwrap(), [1]);
+    // The clock is set forward once the statement has been sent, so that the test does not wait.
+    let later = async {
+        while server.received().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::pause();
+        tokio::time::advance(ONE_SENDING).await;
+        tokio::time::resume();
+    };
+    let (found, ()) =
+        within(LONG, async { tokio::join!(writer.fetch::<u8, _>(brief(), deadline()), later) }).await;
+    assert_eq!(found.unwrap(), [2]);
+    let connections: Vec<usize> = server.received().iter().map(|request| request.connection).collect();
+    assert_eq!(connections, [0, 0, 1], "the silent one is not used again");
+}
+
+#[tokio::test]
+async fn uses_no_kept_connection_once_one_was_silent() {
+    let server = ScriptedServer::start([rows(&["1"])]).await;
+    let transport = data_api(&server.url());
+    let call = || Call { name: "one", sql: "SELECT 1", parameters: &[] };
+    for _ in 0..2 {
+        transport.execute(call(), deadline()).await.unwrap();
+    }
+    transport.forget_connections();
+    transport.execute(call(), deadline()).await.unwrap();
+    let connections: Vec<usize> = server.received().iter().map(|request| request.connection).collect();
+    assert_eq!(connections, [0, 0, 1]);
+}
+
+/// The SDK signs with the time of each sending: one that came too late is not sent again as it was.
+#[tokio::test]
+async fn signs_each_sending_anew() {
+    let late =
+        super::errors::error(403, "InvalidSignatureException", "Signature expired: 20261126T02Z is earlier");
+    let server = ScriptedServer::start([late.clone(), rows(&["1"])]).await;
+    let writer = Writer::new(data_api(&server.url()));
+    let statement = Statement::write("change", "UPDATE x");
+    // Signatures of the same second are equal.
+    let sent = async {
+        let transport = data_api(&server.url());
+        let call = Call { name: "change", sql: "UPDATE x", parameters: &[] };
+        let refused = transport.execute(call, deadline()).await.unwrap_err();
+        assert_eq!((refused.outcome, refused.class), (Outcome::DidNotRun, ErrorClass::Unavailable));
+        tokio::time::sleep(Duration::from_millis(1001)).await;
+        writer.fetch::<u8, _>(statement, deadline()).await
+    };
+    assert_eq!(within(LONG, sent).await.unwrap(), [1]);
+    let [first, second] = server.received().try_into().unwrap();
+    assert_ne!(first.headers["authorization"], second.headers["authorization"]);
+    assert_ne!(first.headers["x-amz-date"], second.headers["x-amz-date"]);
 }
 
 #[tokio::test]
@@ -149,6 +222,26 @@ async fn a_refused_connection_surely_did_not_run() {
     assert_eq!((error.class(), error.outcome()), (ErrorClass::Unavailable, Outcome::DidNotRun));
     assert!(error.attempts > 1, "a write that surely did not run is sent again: {error}");
     assert!(error.is_unavailable());
+}
+
+#[tokio::test]
+async fn a_connection_that_is_never_made_surely_did_not_run() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", silent.local_addr().unwrap());
+    let transport = data_api(&url);
+    let call = Call { name: "change", sql: "UPDATE x", parameters: &[] };
+    // TLS is never answered. The clock is set forward once it is waited for.
+    let later = async {
+        let (connection, _) = silent.accept().await.unwrap();
+        connection.readable().await.unwrap();
+        tokio::time::pause();
+        tokio::time::advance(TO_CONNECT).await;
+        tokio::time::resume();
+        connection
+    };
+    let (refused, _) = within(LONG, async { tokio::join!(transport.execute(call, deadline()), later) }).await;
+    let refused = refused.unwrap_err();
+    assert_eq!((refused.outcome, refused.class), (Outcome::DidNotRun, ErrorClass::Unavailable), "{refused}");
 }
 
 #[tokio::test]

@@ -42,7 +42,22 @@ async fn every_error_of_the_data_api_has_its_class_and_outcome() {
         (404, "DatabaseNotFoundException", DidNotRun, Misconfigured),
         (400, "HttpEndpointNotEnabledException", DidNotRun, Misconfigured),
         (400, "InvalidSecretException", DidNotRun, Misconfigured),
-        (400, "SecretsErrorException", DidNotRun, Misconfigured),
+        (400, "SecretsErrorException", DidNotRun, Unavailable),
+        (400, "InvalidSignatureException", DidNotRun, Misconfigured),
+        (403, "SignatureDoesNotMatch", DidNotRun, Misconfigured),
+        (403, "RequestTimeTooSkewed", DidNotRun, Unavailable),
+        (400, "RequestExpired", DidNotRun, Unavailable),
+        (400, "RequestInTheFuture", DidNotRun, Unavailable),
+        (400, "ThrottledException", DidNotRun, Throttled),
+        (400, "RequestThrottled", DidNotRun, Throttled),
+        (400, "RequestThrottledException", DidNotRun, Throttled),
+        (400, "RequestLimitExceeded", DidNotRun, Throttled),
+        (400, "TooManyRequestsException", DidNotRun, Throttled),
+        (400, "LimitExceededException", DidNotRun, Throttled),
+        (400, "PriorRequestNotComplete", DidNotRun, Throttled),
+        (503, "SlowDown", DidNotRun, Throttled),
+        (400, "RequestTimeout", Unknown, Timeout),
+        (400, "RequestTimeoutException", Unknown, Timeout),
         (403, "AccessDeniedException", DidNotRun, Misconfigured),
         (403, "ForbiddenException", DidNotRun, Misconfigured),
         (403, "UnrecognizedClientException", DidNotRun, Misconfigured),
@@ -79,6 +94,15 @@ async fn a_database_error_is_classed_by_its_sqlstate() {
         ("55P03", RanAndFailed, Conflict),
         ("25006", RanAndFailed, ReadOnly),
         ("57014", RanAndFailed, Timeout),
+        ("25P03", RanAndFailed, ConnectionLost),
+        ("25P04", RanAndFailed, ConnectionLost),
+        ("25P02", RanAndFailed, Defect),
+        ("58000", Unknown, Unavailable),
+        ("58030", Unknown, Unavailable),
+        ("XX000", Unknown, Unavailable),
+        ("XX002", Unknown, Unavailable),
+        ("57P05", Unknown, ConnectionLost),
+        ("40003", Unknown, ConnectionLost),
         ("57P01", Unknown, ConnectionLost),
         ("57P02", Unknown, ConnectionLost),
         ("57P03", DidNotRun, ConnectionLost),
@@ -105,6 +129,20 @@ async fn a_database_error_is_classed_by_its_sqlstate() {
     }
     let unnamed = failure(error(400, "DatabaseErrorException", "Transaction is still running a query")).await;
     assert_eq!((unnamed.outcome, unnamed.class, unnamed.sql_state), (RanAndFailed, Defect, None));
+}
+
+#[tokio::test]
+async fn tells_a_signature_that_came_too_late_from_a_wrong_one() {
+    for (message, class) in [
+        ("Signature expired: 20261126T020000Z is now earlier than 20261126T020500Z", Unavailable),
+        ("Signature not yet current: 20261126T021000Z is still later than 20261126T020500Z", Unavailable),
+        ("The request signature we calculated does not match the signature you provided.", Misconfigured),
+    ] {
+        for code in ["InvalidSignatureException", "SignatureDoesNotMatch"] {
+            let failure = failure(error(403, code, message)).await;
+            assert_eq!((failure.outcome, failure.class), (DidNotRun, class), "{code}: {message}");
+        }
+    }
 }
 
 #[tokio::test]

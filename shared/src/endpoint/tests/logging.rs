@@ -36,13 +36,13 @@ async fn every_statement_leaves_one_line_that_shows_no_value() {
 #[tokio::test]
 async fn a_statement_that_fails_says_why_in_its_line() {
     let log = Capture::begin("registry-notification", "debug".parse().unwrap());
-    let read_only = "ERROR: cannot execute UPDATE in a read-only transaction; SQLState: 25006";
-    let server = ScriptedServer::start([error(400, "DatabaseErrorException", read_only)]).await;
+    let denied = "ERROR: permission denied for table x; SQLState: 42501";
+    let server = ScriptedServer::start([error(400, "DatabaseErrorException", denied)]).await;
     let writer = Writer::new(data_api(&server.url()));
     let deadline = Instant::now() + Duration::from_secs(10);
     writer.fetch::<String, _>(Statement::write("apply", "UPDATE"), deadline).await.unwrap_err();
 
     let line = log.line("statement sent");
     assert_eq!((&line["outcome"], &line["attempts"]), (&"ran and failed".into(), &1.into()));
-    assert!(line["error"].as_str().unwrap().contains("SQLSTATE 25006"), "{line}");
+    assert!(line["error"].as_str().unwrap().contains("SQLSTATE 42501"), "{line}");
 }

@@ -9,7 +9,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{data_api::data_api, errors::error};
 use crate::endpoint::{
-    Call, Effect, EndpointError, ErrorClass, Failure, Outcome, Reader, Statement, Transport, Writer,
+    Call, Effect, EndpointError, ErrorClass, Failure, Outcome, Reader, SqlState, Statement, Transport,
+    Writer,
     scripted_server::{Reply, ScriptedServer, within},
 };
 
@@ -18,7 +19,6 @@ const CONFLICT: Failure = Failure::new(Outcome::RanAndFailed, ErrorClass::Confli
 const CUT: Failure = Failure::new(Outcome::Unknown, ErrorClass::Unavailable);
 const MISCONFIGURED: Failure = Failure::new(Outcome::DidNotRun, ErrorClass::Misconfigured);
 const CONSTRAINT: Failure = Failure::new(Outcome::RanAndFailed, ErrorClass::Constraint);
-const READ_ONLY: Failure = Failure::new(Outcome::RanAndFailed, ErrorClass::ReadOnly);
 const UNDECODABLE: Failure = Failure::new(Outcome::Unknown, ErrorClass::Undecodable);
 
 /// Fails by a script, then gives one row; keeps when it was called.
@@ -52,6 +52,22 @@ impl Transport for Scripted {
             Some(failure) => Err(failure),
             None => Ok(vec!["1".to_owned()]),
         }
+    }
+}
+
+/// Says nothing. Counts the sendings, and how often its connections were forgotten.
+#[derive(Clone, Default)]
+struct Silent(Arc<Mutex<(usize, usize)>>);
+
+#[async_trait]
+impl Transport for Silent {
+    async fn execute(&self, _: Call<'_>, _: Instant) -> Result<Vec<String>, Failure> {
+        self.0.lock().unwrap().0 += 1;
+        std::future::pending().await
+    }
+
+    fn forget_connections(&self) {
+        self.0.lock().unwrap().1 += 1;
     }
 }
 
@@ -100,7 +116,7 @@ async fn reads_and_repeatable_writes_are_sent_again_after_an_unknown_outcome() {
 
 #[tokio::test(start_paused = true)]
 async fn what_will_not_get_better_is_not_tried_again() {
-    for failure in [&MISCONFIGURED, &CONSTRAINT, &READ_ONLY, &UNDECODABLE] {
+    for failure in [&MISCONFIGURED, &CONSTRAINT, &UNDECODABLE] {
         let transport = Scripted::failing(&[failure]);
         let error = fetch(&transport, repeatable()).await.unwrap_err();
         assert_eq!(error.failure, *failure);
@@ -124,12 +140,132 @@ async fn a_resuming_cluster_is_waited_for_until_the_deadline_with_growing_pauses
 
     let calls = transport.calls();
     assert!(started.elapsed() <= Duration::from_secs(8), "{:?}", started.elapsed());
-    assert!(started.elapsed() >= Duration::from_secs(5), "gave up early: {:?}", started.elapsed());
+    assert!(started.elapsed() >= Duration::from_millis(7500), "gave up early: {:?}", started.elapsed());
     let pauses: Vec<Duration> = calls.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(pauses[0] <= Duration::from_millis(41), "{pauses:?}");
     assert!(pauses.iter().all(|pause| *pause <= Duration::from_millis(2001)), "{pauses:?}");
-    assert!(pauses.last() >= Some(&Duration::from_secs(1)), "{pauses:?}");
+    assert!(pauses.iter().max() >= Some(&Duration::from_secs(1)), "{pauses:?}");
     assert_eq!(u32::try_from(calls.len()).unwrap(), error.attempts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shortens_the_last_pause_for_one_more_sending() {
+    // Chance makes the pauses: many times.
+    for _ in 0..200 {
+        let transport = Scripted::always(RESUMING);
+        let started = Instant::now();
+        fetch(&transport, plain()).await.unwrap_err();
+        let last = *transport.calls().last().unwrap() - started;
+        let expected = Duration::from_millis(7499)..=Duration::from_millis(7501);
+        assert!(expected.contains(&last), "the last sending was at {last:?} of 8 s");
+    }
+    // Where there is little time from the beginning, all of it is used.
+    let transport = Scripted::always(RESUMING);
+    let deadline = Instant::now() + Duration::from_millis(400);
+    Writer::new(transport.clone()).fetch::<u8, _>(plain(), deadline).await.unwrap_err();
+    assert!(transport.calls().len() > 2 && Instant::now() < deadline);
+}
+
+/// How long one sending may take, and what is sent again: a server that says nothing, for 8 s.
+#[tokio::test(start_paused = true)]
+async fn gives_up_a_sending_in_time_for_others_only_where_it_is_brief() {
+    async fn sent<E: Effect>(statement: Statement<E>, reader: bool) -> (usize, usize) {
+        let silent = Silent::default();
+        let deadline = Instant::now() + Duration::from_secs(8);
+        let statement = statement.bind("a", 1);
+        let name = statement.name();
+        let result = if reader {
+            Reader::new(silent.clone()).fetch::<u8>(read_like(&statement), deadline).await
+        } else {
+            Writer::new(silent.clone()).fetch::<u8, _>(statement, deadline).await
+        };
+        let error = result.unwrap_err();
+        assert_eq!((error.outcome(), error.class()), (Outcome::Unknown, ErrorClass::Timeout), "{name}");
+        assert_eq!(Instant::now(), deadline, "{name}: the deadline is used, and kept");
+        *silent.0.lock().unwrap()
+    }
+    fn read_like<E: Effect>(statement: &Statement<E>) -> Statement<crate::endpoint::Read> {
+        let read = read();
+        if statement.limit().is_some() { read.brief() } else { read }
+    }
+    for (statement, sendings) in [(read().brief(), 3), (read(), 1)] {
+        assert_eq!(sent(statement.clone(), false).await, (sendings, sendings), "read at the writer");
+        assert_eq!(sent(statement, true).await, (sendings, sendings), "read at the reader");
+    }
+    for (what, statement, sendings) in [
+        ("brief and repeatable", repeatable().brief(), 3),
+        ("repeatable", repeatable(), 1),
+        ("plain", plain(), 1),
+        // Nobody may promise this; it is not given up, since it cannot be sent again.
+        ("brief and plain", plain().brief(), 1),
+    ] {
+        assert_eq!(sent(statement, false).await, (sendings, sendings), "{what}");
+    }
+}
+
+/// What is sent again: each class, with each outcome, of each kind of statement, at both kinds of endpoint.
+#[tokio::test(start_paused = true)]
+async fn sends_again_what_passes_and_is_safe() {
+    use ErrorClass::{
+        Conflict, ConnectionLost, Constraint, Defect, Misconfigured, ReadOnly, Resuming, Throttled, Timeout,
+        Unavailable, Undecodable,
+    };
+    for (class, at_the_writer, at_the_reader) in [
+        (Resuming, true, true),
+        (Throttled, true, true),
+        (Unavailable, true, true),
+        (Timeout, true, true),
+        (ConnectionLost, true, true),
+        (Conflict, true, true),
+        // A failover. A reader stays what it is.
+        (ReadOnly, true, false),
+        (Misconfigured, false, false),
+        (Constraint, false, false),
+        (Defect, false, false),
+        (Undecodable, false, false),
+    ] {
+        for outcome in [Outcome::DidNotRun, Outcome::RanAndFailed, Outcome::Unknown] {
+            let failure = Failure::new(outcome, class);
+            let transport = || Scripted::failing(&[&failure]);
+            let deadline = Instant::now() + Duration::from_secs(8);
+            let what = format!("{class}, {outcome}");
+            let known = outcome != Outcome::Unknown;
+            assert_eq!(fetch(&transport(), plain()).await.is_ok(), at_the_writer && known, "plain: {what}");
+            assert_eq!(fetch(&transport(), repeatable()).await.is_ok(), at_the_writer, "repeatable: {what}");
+            assert_eq!(fetch(&transport(), read()).await.is_ok(), at_the_writer, "read: {what}");
+            let reader = Reader::new(transport());
+            assert_eq!(reader.fetch::<u8>(read(), deadline).await.is_ok(), at_the_reader, "reader: {what}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_for_its_own_first_sending_that_is_still_at_work() {
+    let of = |constraint: &str| {
+        let message = format!("ERROR: duplicate key value violates unique constraint \"{constraint}\"");
+        Failure::of_postgres(SqlState::parse("23505").unwrap(), &message)
+    };
+    let own = of("container_repositories_change_key");
+    for (failure, statement, sendings) in [
+        (&own, repeatable(), 4),
+        (&own, plain(), 1),
+        (&of("container_repositories_path_key"), repeatable(), 2),
+    ] {
+        let transport = if statement.name() == "plain" {
+            Scripted::failing(&[failure])
+        } else {
+            Scripted::failing(&[&CUT, failure, failure])
+        };
+        let result = fetch(&transport, statement).await;
+        assert_eq!(transport.calls().len(), sendings, "{failure}");
+        match result {
+            Ok(rows) => assert_eq!((rows, failure), (vec![1], &own)),
+            Err(error) => assert_eq!(error.class(), ErrorClass::Constraint),
+        }
+    }
+    // One that never ends is not a defect of ours: 503.
+    let error = fetch(&Scripted::always(own), repeatable()).await.unwrap_err();
+    assert!(error.is_unavailable(), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,7 +54,11 @@ impl Store<Manage> {
         path: &RepositoryPath,
         deadline: Instant,
     ) -> Result<Option<ContainerRepository>, EndpointError> {
-        Ok(self.endpoint.fetch(Statement::read("find", FIND).bind("path", path), deadline).await?.pop())
+        Ok(self
+            .endpoint
+            .fetch(Statement::read("find", FIND).brief().bind("path", path), deadline)
+            .await?
+            .pop())
     }
 
     /// The row with all that decides on what happens to it next. None: no such repository.
@@ -84,6 +88,7 @@ impl Store<Manage> {
         deadline: Instant,
     ) -> Result<Option<Changed>, EndpointError> {
         let statement = Statement::repeatable_write("operate", CHANGE)
+            .brief()
             .bind("guard", "attempt")
             .bind("cause", "operator")
             .bind("event", "operator")

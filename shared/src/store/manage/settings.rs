@@ -40,7 +40,7 @@ impl Store<Manage> {
     /// # Errors
     /// [`EndpointError`] when the writer did not answer.
     pub async fn settings(&self, deadline: Instant) -> Result<Option<Settings>, EndpointError> {
-        Ok(self.endpoint.fetch(Statement::read("settings", SETTINGS), deadline).await?.pop())
+        Ok(self.endpoint.fetch(Statement::read("settings", SETTINGS).brief(), deadline).await?.pop())
     }
 
     /// Changes the settings, if they still are at the version that `change` names, and keeps the change, in one

@@ -160,6 +160,13 @@ async fn a_connection_that_was_lost_while_nobody_looked_is_replaced() {
     let (third, took) = pid().await;
     assert_ne!(third, second);
     assert!(took < Duration::from_secs(2), "{took:?}");
+    // Silent under a statement that answers within milliseconds: it is sent again on another connection.
+    let at_once: Vec<i64> = reader.fetch(Statement::read("pid", BACKEND).brief(), soon()).await.unwrap();
+    proxy.forget();
+    let (again, began) = (Statement::read("pid", BACKEND).brief(), Instant::now());
+    let late: Vec<i64> = reader.fetch(again, soon()).await.unwrap();
+    assert_ne!(late, at_once);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     // Refused once, and there again.
     proxy.go(Way::Down).await.unwrap();
     let deadline = Instant::now() + Duration::from_millis(300);

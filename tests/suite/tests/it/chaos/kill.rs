@@ -125,7 +125,8 @@ impl Case<'_> {
         let rules = stack.registry().unwrap().rules();
         let data_api = |part, when| {
             let effect = local_data_api::Effect::Hang { when };
-            stack.data_api().inject(Fault::new(effect).on(WRITER_ARN).sql_contains(part).times(1));
+            // A statement that is given up is sent again, into the same fault.
+            stack.data_api().inject(Fault::new(effect).on(WRITER_ARN).sql_contains(part));
         };
         let call = |operation, step: Option<Step>, when| {
             let effect = local_registry::Effect::Hang { milliseconds: FOR_EVER, when };

@@ -119,6 +119,10 @@ impl Twin {
             ("08006", Unknown, ConnectionLost),
             ("28P01", DidNotRun, Misconfigured),
             ("53300", DidNotRun, Unavailable),
+            ("25P03", RanAndFailed, ConnectionLost),
+            ("25P04", RanAndFailed, ConnectionLost),
+            ("58030", Unknown, Unavailable),
+            ("XX000", Unknown, Unavailable),
             ("42P01", RanAndFailed, ErrorClass::Defect),
         ] {
             let call =

@@ -43,13 +43,14 @@ async fn worked_off(stack: &Stack) {
 async fn a_fault_of_the_data_api_that_passes_is_not_noticed_by_any_caller_and_applies_nothing_twice() {
     use ErrorCode::{
         DatabaseResumingException, DatabaseUnavailableException, InternalServerErrorException,
-        InvalidResourceStateException, ServiceUnavailableError, StatementTimeoutException,
-        ThrottlingException,
+        InvalidResourceStateException, SecretsErrorException, ServiceUnavailableError,
+        StatementTimeoutException, ThrottlingException,
     };
     let stack = stack(1).await;
     for (name, times, effect) in [
         ("resuming", 2, error(DatabaseResumingException, When::Before)),
         ("throttled", 2, error(ThrottlingException, When::Before)),
+        ("secret unread", 2, error(SecretsErrorException, When::Before)),
         ("not ready", 1, error(InvalidResourceStateException, When::Before)),
         ("500 before", 1, error(InternalServerErrorException, When::Before)),
         ("500 after", 1, error(InternalServerErrorException, When::After)),

@@ -4,21 +4,21 @@ use std::{sync::Arc, time::Instant};
 
 use futures::future::join_all;
 use local::{
-    Stack,
+    Stack, WRITER_ARN,
     local_data_api::{Effect, ErrorCode, Fault, When},
 };
-use suite::{repositories, row, sql, until, until_state};
+use suite::{repositories, row, sql, until};
 
 use super::{
     BEGUN_AGAIN, BUDGET, Call, INVOCATION, MARGIN, WHOLE, attempt, is_migrated_by, nothing_is_left,
     schedules_run, stack, transitions,
 };
 
-/// Two sweeps whose claims hang, one before and one after it ran: both end, in their own time.
+/// Two sweeps whose claims hang, one before and one after it ran. They are sent again until the fault is gone.
 async fn hanging_sweeps(stack: Arc<Stack>) {
     let began = Instant::now();
     let sweeps = join_all([Call::Sweep; 2].map(|call| call.make(&stack, "", None))).await;
-    assert!(sweeps.iter().all(|answer| answer.status == 500), "{sweeps:?}");
+    assert!(sweeps.iter().all(|answer| answer.status == 200), "{sweeps:?}");
     assert!(began.elapsed() < INVOCATION + MARGIN, "{sweeps:?}");
 }
 
@@ -35,14 +35,16 @@ async fn a_fault_of_the_data_api_that_lasts_is_answered_in_time_and_what_it_stop
     let stack = Arc::new(stack(2).await);
     let swept = ["sweep/one", "sweep/other"];
     repositories(&stack, &swept).await.unwrap();
-    for when in [When::Before, When::After] {
-        stack.data_api().inject(Call::Sweep.aims(Fault::new(Effect::Hang { when }).times(1)));
-    }
+    // Of the claim alone: a start takes a slot in the same way.
+    let claim =
+        |when| Fault::new(Effect::Hang { when }).on(WRITER_ARN).sql_contains("shortlist AS MATERIALIZED");
+    stack.data_api().inject(claim(When::After).times(1));
+    stack.data_api().inject(claim(When::Before));
     let sweeps = tokio::spawn(hanging_sweeps(Arc::clone(&stack)));
     let hanging = || async {
         let journal = stack.data_api().journal();
         Ok(journal.iter().filter(|call| call.outcome.as_ref().is_some_and(|outcome| outcome.fault)).count()
-            == 2)
+            >= 2)
     };
     until("both claims hang", hanging).await.unwrap();
     assert_eq!(in_state(&stack, &swept, "pre_importing").await, 1, "one claim ran, the other did not");
@@ -97,16 +99,8 @@ async fn a_fault_of_the_data_api_that_lasts_is_answered_in_time_and_what_it_stop
         let begun_again = *call == Call::Start && *ran;
         is_migrated_by(&stack, path, if begun_again { &BEGUN_AGAIN } else { &WHOLE }).await;
     }
-    let mut histories = Vec::new();
     for path in swept {
-        until_state(&stack, path, "import_done").await.unwrap();
-        histories.push(transitions(&stack, path).await.len());
+        is_migrated_by(&stack, path, &WHOLE).await;
     }
-    histories.sort_unstable();
-    assert_eq!(
-        histories,
-        [WHOLE.len(), BEGUN_AGAIN.len()],
-        "the guard began again what nobody had asked for"
-    );
     nothing_is_left(Arc::into_inner(stack).unwrap()).await;
 }
