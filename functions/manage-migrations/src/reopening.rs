@@ -3,18 +3,25 @@
 use lambda_http::{Body, Response};
 use serde::{Deserialize, Serialize};
 use shared::{
-    migration::{PathPrefix, Plan, RepositoryPath, SkipReason, State},
+    migration::{PathPrefix, Plan, RepositoryPath, SkipReason, State, foreign::read_name},
     store::{ReopenFilter, Reopened, Verdict},
-    web::{Problem, json_body, no_body},
+    web::{Problem, json_body, optional_json_body},
 };
 
 use crate::handler::Call;
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct One {
+    reason: Option<String>,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Many {
     state: String,
     reason: Option<String>,
+    because: Option<String>,
     #[serde(default)]
     prefix: String,
     #[serde(default = "yes")]
@@ -35,12 +42,14 @@ struct ManyAnswer {
     sample: Vec<RepositoryPath>,
 }
 
-/// Lets one repository begin anew that was given up or stopped.
+/// Lets one repository begin anew that was given up or stopped; with a reason also one that is done.
 pub async fn one(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<Body>, Problem> {
-    no_body(call.request)?;
+    let One { reason } = optional_json_body(call.request)?;
+    let reason = reason.as_deref().map(|reason| checked("reason", reason)).transpose()?;
+    let plan = if reason.is_some() { Plan::reopen_with_reason() } else { Plan::reopen() };
     let (store, deadline) = (&call.deps.store, call.budget.deadline());
     let row = store.find(path, deadline).await?.ok_or_else(Problem::unknown_repository)?;
-    let changed = store.operate(path, row.attempt, &Plan::reopen(), deadline).await?;
+    let changed = store.operate(path, row.attempt, &plan, reason.as_deref(), deadline).await?;
     let changed = changed.ok_or_else(Problem::unknown_repository)?;
     match changed.verdict {
         Verdict::Applied | Verdict::Repeat => Ok(call.ok(changed.row)),
@@ -48,8 +57,15 @@ pub async fn one(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<Body
         | Verdict::Superseded
         | Verdict::Nothing
         | Verdict::EarlierAttempt
-        | Verdict::AlreadyOver => {
-            let text = format!("a migration that is {} cannot be reopened", changed.row.migration_state);
+        | Verdict::AlreadyOver
+        | Verdict::Unverified => {
+            let state = changed.row.migration_state;
+            let text = if state == State::ImportDone && reason.is_none() {
+                r#"a migration that is import_done is reopened only with a reason: {"reason": "…"}"#
+                    .to_owned()
+            } else {
+                format!("a migration that is {state} cannot be reopened")
+            };
             Err(Problem::conflict(text).of_kind("wrong-migration-state").about(&changed.row))
         }
     }
@@ -63,7 +79,7 @@ pub async fn many(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     let reopened = if body.dry_run {
         store.preview_reopen(&filter, deadline).await?
     } else {
-        store.reopen_many(&filter, deadline).await?
+        store.reopen_many(&filter, body.because.as_deref(), deadline).await?
     };
     let Reopened { matching, reopened, sample } = reopened.ok_or_else(Problem::defect)?;
     tracing::info!(
@@ -75,20 +91,35 @@ pub async fn many(call: &Call<'_>) -> Result<Response<Body>, Problem> {
 }
 
 fn filter(body: &Many) -> Result<ReopenFilter, Problem> {
-    let wrong = |field: &str, error: &dyn std::fmt::Display| {
-        Problem::bad_request(format!("the body's field {field} is wrong: {error}"))
-    };
     let state = State::parse(&body.state).map_err(|error| wrong("state", &error))?;
-    if !matches!(state, State::ImportSkipped | State::ImportAborted) {
-        return Err(wrong("state", &"only import_skipped and import_aborted can be reopened"));
+    match state {
+        State::ImportSkipped | State::ImportAborted => {}
+        State::ImportDone if body.because.is_some() => {}
+        State::ImportDone => {
+            return Err(wrong("because", &"what is import_done is reopened only with a reason in words"));
+        }
+        State::Default | State::PreImporting | State::PreImportDone | State::Importing => {
+            let states = "only import_skipped, import_aborted and import_done can be reopened";
+            return Err(wrong("state", &states));
+        }
     }
+    body.because.as_deref().map(|because| checked("because", because)).transpose()?;
     let reason = body.reason.as_deref().map(SkipReason::parse).transpose();
     let reason = reason.map_err(|error| wrong("reason", &error))?;
-    if reason.is_some() && state != State::ImportSkipped {
-        return Err(wrong("reason", &"only what is skipped has a reason"));
+    if reason.is_some() && state == State::ImportAborted {
+        return Err(wrong("reason", &"only what is skipped or done has a reason"));
     }
     let prefix: PathPrefix = body.prefix.parse().map_err(|_| wrong("prefix", &"no path begins so"))?;
     Ok(ReopenFilter { state, reason, prefix })
+}
+
+fn wrong(field: &str, error: &dyn std::fmt::Display) -> Problem {
+    Problem::bad_request(format!("the body's field {field} is wrong: {error}"))
+}
+
+/// An operator's words, as the history keeps them.
+fn checked(field: &str, words: &str) -> Result<String, Problem> {
+    read_name(words).map_err(|error| wrong(field, &error))
 }
 
 #[cfg(test)]
@@ -119,6 +150,10 @@ mod tests {
         .unwrap();
         assert!(!dry_run);
         assert_eq!((filter.reason, filter.prefix.as_str()), (Some(SkipReason::TooManyTags), "group/"));
+        let done = json!({"state": "import_done", "reason": "native_import", "because": "a proxy answered"});
+        let (filter, dry_run) = read(done).unwrap();
+        assert_eq!((filter.state, filter.reason), (State::ImportDone, Some(SkipReason::NativeImport)));
+        assert!(dry_run);
     }
 
     #[test]
@@ -126,7 +161,11 @@ mod tests {
         for (body, says) in [
             (json!({}), "state"),
             (json!({"state": "done"}), "state"),
-            (json!({"state": "import_done"}), "state"),
+            (json!({"state": "importing", "because": "why not"}), "state"),
+            (json!({"state": "import_done"}), "because"),
+            (json!({"state": "import_done", "because": " "}), "because"),
+            (json!({"state": "import_done", "because": "x".repeat(256)}), "because"),
+            (json!({"state": "import_skipped", "because": "a\0"}), "because"),
             (json!({"state": "import_skipped", "reason": "why"}), "reason"),
             (json!({"state": "import_aborted", "reason": "not_found"}), "reason"),
             (json!({"state": "import_skipped", "prefix": "a\0"}), "prefix"),

@@ -10,7 +10,7 @@ use serde::Serialize;
 use shared::{
     config::secrets::SharedSecret,
     driver::{FollowUp, Notified, follow_up, notified},
-    endpoint::{Claim, Notification},
+    endpoint::{Claim, Guard, Notification},
     migration::{RepositoryPath, State},
     registry::RegistryClient,
     runtime::{Budget, after_response},
@@ -27,6 +27,8 @@ pub struct Deps {
     pub notifications: Store<Notification>,
     /// The writer, for what follows it.
     pub claims: Store<Claim>,
+    /// The writer, for what a notification has cast doubt on.
+    pub guard: Store<Guard>,
     /// The registry.
     pub registry: RegistryClient,
 }
@@ -80,7 +82,8 @@ async fn answer(
         | Verdict::Repeat
         | Verdict::EarlierAttempt
         | Verdict::AlreadyOver
-        | Verdict::Nothing => {
+        | Verdict::Nothing
+        | Verdict::Unverified => {
             defer(deps, follow_up, budget);
             let row = changed.row;
             let body = Answer { path, migration_state: row.migration_state, version: row.version, verdict };
@@ -97,7 +100,7 @@ fn defer(deps: &Arc<Deps>, due: FollowUp, budget: Budget) {
     let deps = Arc::clone(deps);
     let deadline = budget.after_response().deadline();
     after_response::defer(async move {
-        if let Err(error) = follow_up(due, &deps.claims, &deps.registry, deadline).await {
+        if let Err(error) = follow_up(due, &deps.claims, &deps.guard, &deps.registry, deadline).await {
             // The guard and the schedules find the row as it stands and go on from there.
             tracing::error!(%error, "what was left to do after a notification was not done");
         }

@@ -25,7 +25,8 @@ async fn run() -> Result<(), Error> {
     let writer = config.writer.connect(&sdk);
     let deps = Arc::new(Deps {
         notifications: Store::new(writer.clone()),
-        claims: Store::new(writer),
+        claims: Store::new(writer.clone()),
+        guard: Store::new(writer),
         // A notification is recorded without the key that the registry is called with.
         registry: config.registry.connect_later(&secrets)?,
         secret: config.notification.load(secrets).await?,

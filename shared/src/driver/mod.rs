@@ -27,7 +27,7 @@ pub use ask::{Asked, Patience, ask_registry};
 pub use begin::begin;
 pub use decision::Standing;
 pub use fill::{Filled, Why, fill_slot};
-pub use guard::{GuardSummary, Guardian, TagsSummary};
+pub use guard::{GuardSummary, Guardian, TagsSummary, reconcile};
 pub use manage::{
     CatalogueEnd, CatalogueRegistered, Explained, GaveUp, GiveUp, explain, give_up, register_catalogue, retry,
 };

@@ -1,8 +1,8 @@
 use tokio::time::Instant;
 
-use super::{Patience, Standing, ask_registry, compare_tags, fill_slot, new_change};
+use super::{Patience, Standing, ask_registry, compare_tags, fill_slot, new_change, reconcile};
 use crate::{
-    endpoint::{Claim, EndpointError, Notification},
+    endpoint::{Claim, EndpointError, Guard, Notification},
     migration::{AttemptId, ContainerRepository, NotificationStatus, RepositoryPath, State, TagsCheck},
     registry::RegistryClient,
     store::{Changed, Store, Verdict},
@@ -30,6 +30,8 @@ pub enum FollowUp {
     FillSlot,
     /// The same, and the tags of the repository that is done are to be compared.
     CompareTags(Box<ContainerRepository>),
+    /// Ask the registry how this repository stands: what it notified proves nothing by itself.
+    Reconcile(RepositoryPath),
 }
 
 /// Applies a notification in one call to the writer. None: no such repository.
@@ -53,7 +55,9 @@ pub async fn notified(
 fn due(changed: &Changed, change: AttemptId) -> FollowUp {
     let made = matches!(changed.verdict, Verdict::Applied | Verdict::Repeat);
     let row = &changed.row;
-    if made && row.migration_state == State::Importing && row.attempt == Some(change) {
+    if changed.verdict == Verdict::Unverified {
+        FollowUp::Reconcile(row.path.clone())
+    } else if made && row.migration_state == State::Importing && row.attempt == Some(change) {
         FollowUp::StartFinal(Box::new(row.clone()))
     } else if made
         && row.migration_state == State::ImportDone
@@ -75,6 +79,7 @@ fn due(changed: &Changed, change: AttemptId) -> FollowUp {
 pub async fn follow_up(
     follow_up: FollowUp,
     store: &Store<Claim>,
+    guard: &Store<Guard>,
     registry: &RegistryClient,
     deadline: Instant,
 ) -> Result<(), EndpointError> {
@@ -86,6 +91,10 @@ pub async fn follow_up(
         FollowUp::CompareTags(row) => {
             done = Some(row);
             true
+        }
+        FollowUp::Reconcile(path) => {
+            reconcile(guard, store, registry, &path, deadline).await?;
+            false
         }
         FollowUp::StartFinal(row) => {
             let asked = ask_registry(store, registry, *row, patience, deadline).await?;

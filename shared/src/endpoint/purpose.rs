@@ -130,8 +130,8 @@ purposes! {
     /// Filling free slots: the schedule, and the chain after a repository has ended.
     Claim ["enqueue-migrations", "registry-notification", "manage-migrations", "guard-migrations"]
         => Writer, Latest;
-    /// Deciding on what seems stuck.
-    Guard ["guard-migrations"] => Writer, Latest;
+    /// Deciding on what seems stuck, and on what a notification has cast doubt on.
+    Guard ["guard-migrations", "registry-notification"] => Writer, Latest;
     /// Showing one repository.
     Status ["migration-status"] => Reader, AtLeastSeen;
     /// Showing many repositories.

@@ -31,7 +31,7 @@ pub enum Event {
     StartRefused,
     /// The registry already runs this step, started by an attempt whose answer was lost.
     Adopt(Step),
-    /// An operator lets a repository that was given up begin anew.
+    /// An operator lets a repository that was given up begin anew, or, with a reason, one that is done.
     Reopen,
 }
 

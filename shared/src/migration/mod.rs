@@ -33,7 +33,7 @@ pub use guard::{
 };
 pub use manage::{Explanation, InvalidSetting, Next, SettingsChange, Surroundings, explanation};
 pub use path::{InvalidPath, RepositoryPath};
-pub use plan::{AFTER_CANCEL, Limits, Outcome, Plan, PlannedStep, TimestampChange};
+pub use plan::{AFTER_CANCEL, Limits, Made, Outcome, Plan, PlannedStep, TimestampChange};
 pub use prefix::PathPrefix;
 pub use repository::ContainerRepository;
 pub use resumption::{Resumption, resumption};

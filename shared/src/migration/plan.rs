@@ -1,3 +1,4 @@
+mod made;
 mod observed;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -5,13 +6,19 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 
 use super::{
-    AttemptChange, AttemptId, ContainerRepository, Event, NotificationStatus, Refused, Retries, SkipReason,
-    State, Step, TagsChange, Timestamp, Told, Transition, event::Situation,
+    AttemptChange, ContainerRepository, Event, NotificationStatus, Refused, Retries, SkipReason, State, Step,
+    TagsChange, Timestamp, Told, Transition, event::Situation,
 };
+
+pub use made::Made;
 
 /// A canceled step may be asked for again only this long after its cancellation: sooner the registry answers
 /// 429 `IMPORT_REPOSITORY_NOT_READY`.
 pub const AFTER_CANCEL: Duration = Duration::from_secs(5);
+
+/// The pauses before the first, the second and every further retry of what failed by itself, as multiples of the
+/// setting `retry_backoff_seconds`.
+pub const RETRY_FACTORS: [u32; 3] = [1, 10, 60];
 
 /// What a plan's outcome may depend on besides the row: settings, and what the guard has noted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +76,20 @@ pub struct Outcome {
     /// What it tells of the registry as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tells: Option<Told>,
+    /// What was said of the row before is forgotten: it is over, or begins anew.
+    #[serde(skip_serializing_if = "is_false")]
+    pub forgets_detail: bool,
+    /// By what the setting `retry_backoff_seconds` is multiplied, by how many retries were counted before: the row is not
+    /// started again before. None: it does not wait for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_factors: Option<[u32; 3]>,
+    /// Nothing is done before the registry itself has said the same.
+    #[serde(skip_serializing_if = "is_false")]
+    pub needs_proof: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// One line of the history that a change writes.
@@ -108,6 +129,9 @@ impl Outcome {
             not_before_ms: None,
             tags: TagsChange::Keep,
             tells: None,
+            forgets_detail: false,
+            retry_factors: None,
+            needs_proof: false,
         };
         let mut situation = situation;
         for &event in events {
@@ -143,6 +167,9 @@ impl Outcome {
         self.aborted_in_state = transition.aborted_in_state;
         self.resume_state = transition.resume_state;
         self.tells = Told::by(transition.event).or(self.tells);
+        self.retry_factors = (transition.retries == Retries::Count).then_some(RETRY_FACTORS);
+        self.forgets_detail |= matches!(transition.to, State::ImportDone | State::Default)
+            && transition.event != Event::StartRefused;
     }
 
     /// The state after the change; none where there is nothing to do.
@@ -153,17 +180,9 @@ impl Outcome {
 
     /// The row after this change: what the statement in the store does, said without a database, where tags are not
     /// compared.
-    ///
-    /// `adopted` is the attempt that an adoption finds in the history, `slot` the one that a claim took.
     #[must_use]
-    pub fn apply(
-        &self,
-        row: &ContainerRepository,
-        now: jiff::Timestamp,
-        change: AttemptId,
-        adopted: Option<AttemptId>,
-        slot: Option<i32>,
-    ) -> ContainerRepository {
+    pub fn apply(&self, row: &ContainerRepository, made: &Made<'_>) -> ContainerRepository {
+        let Made { now, change, adopted, slot, detail, .. } = *made;
         let Some(to) = self.to() else { return row.clone() };
         let mut after = row.clone();
         after.migration_state = to;
@@ -197,8 +216,20 @@ impl Outcome {
         if self.tags == TagsChange::Clear {
             after.missing_tags = None;
         }
-        after.not_before = self.not_before_ms.map(|ms| now + Duration::from_millis(ms));
+        let kept = row.detail.as_deref().filter(|_| !self.forgets_detail);
+        after.detail = detail.or(kept).map(str::to_owned);
+        after.not_before = self.waits_ms(row, made).map(|ms| now + Duration::from_millis(ms));
         after
+    }
+
+    /// How long the row is not started again, in milliseconds.
+    fn waits_ms(&self, row: &ContainerRepository, made: &Made<'_>) -> Option<u64> {
+        let factor = self.retry_factors.map(|factors| {
+            let counted = usize::try_from(row.retries_count).unwrap_or(0).min(factors.len() - 1);
+            u64::from(factors[counted])
+        });
+        let backoff = factor.map(|factor| made.retry_backoff.as_secs() * factor * made.change.permille());
+        self.not_before_ms.max(backoff.filter(|&ms| ms > 0))
     }
 }
 
@@ -230,7 +261,17 @@ impl Plan {
                 plan.stop_at_pre_import_done_when_disabled();
                 plan
             }
-            NotificationStatus::ImportComplete => Self::in_situations(active, |_| vec![Event::FinishImport]),
+            NotificationStatus::ImportComplete => {
+                // The final step was not asked for: the pre step must not be taken for it.
+                let mut plan = Self::in_situations(active, |situation| match situation.state {
+                    State::Importing => vec![Event::FinishImport],
+                    _ => vec![],
+                });
+                plan.change_entries(|situation, entry| {
+                    entry.otherwise.needs_proof = situation.state == State::PreImporting;
+                });
+                plan
+            }
             NotificationStatus::PreImportFailed | NotificationStatus::ImportFailed => {
                 Self::in_situations(active, |_| vec![Event::AbortImport { counted: true }])
             }
@@ -317,7 +358,10 @@ impl Plan {
         Some(disabled.or(limit).unwrap_or(&entry.otherwise))
     }
 
-    fn in_situations(applies: impl Fn(Situation) -> bool, events: impl Fn(Situation) -> Vec<Event>) -> Self {
+    pub(super) fn in_situations(
+        applies: impl Fn(Situation) -> bool,
+        events: impl Fn(Situation) -> Vec<Event>,
+    ) -> Self {
         let entry = |situation: Situation| {
             let events = events(situation);
             let otherwise = Outcome::of(situation, &events).ok()?;

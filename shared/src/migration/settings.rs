@@ -28,6 +28,9 @@ pub struct Settings {
     pub max_retries: i32,
     /// So many different repositories that fail in a row, within a minute, open the circuit breaker; 0: none do.
     pub circuit_breaker_failures: i32,
+    /// How long a repository that failed by itself waits for its first retry; for the second ten times and for any
+    /// further one sixty times as long. 0: not at all.
+    pub retry_backoff_seconds: i32,
     /// How long steps may take.
     #[serde(flatten)]
     pub steps: StepTimes,

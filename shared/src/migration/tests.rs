@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    AFTER_CANCEL, AttemptId, ContainerRepository, Event, Limits, NotificationStatus, Outcome, Plan,
+    AFTER_CANCEL, AttemptId, ContainerRepository, Event, Limits, Made, NotificationStatus, Outcome, Plan,
     RepositoryPath, Situation, SkipReason, State, Transition,
 };
 use uuid::Uuid;
@@ -40,7 +40,8 @@ fn row(state: State) -> ContainerRepository {
 
 fn apply(outcome: &Outcome, before: &ContainerRepository) -> ContainerRepository {
     let now = jiff::Timestamp::from_second(1_000).unwrap();
-    outcome.apply(before, now, AttemptId::new(Uuid::from_u128(1)), None, Some(9))
+    let change = AttemptId::new(Uuid::from_u128(1));
+    outcome.apply(before, &Made { slot: Some(9), ..Made::new(now, change) })
 }
 
 #[test]
@@ -191,6 +192,77 @@ fn a_refusal_names_the_state_the_event_and_what_would_have_been_allowed() {
     let done = Situation { state: State::ImportSkipped, origin: None };
     let refused = Transition::of(done, Event::StartImport).unwrap_err();
     assert_eq!(refused.to_string(), "start_import is refused in import_skipped; allowed there: reopen");
+}
+
+#[test]
+fn believes_no_final_step_that_was_not_asked_for() {
+    let plan = Plan::notification(NotificationStatus::ImportComplete);
+    for situation in Situation::all().into_iter().filter(|situation| situation.state.is_active()) {
+        let entry = &plan.to_json()[situation.key()]["otherwise"];
+        let doubted = entry["needs_proof"] == true && entry["steps"].as_array().unwrap().is_empty();
+        let done = entry["steps"][0]["to"] == "import_done" && entry["needs_proof"].is_null();
+        let expected = (situation.state == State::PreImporting, situation.state == State::Importing);
+        assert_eq!((doubted, done), expected, "{}", situation.key());
+    }
+}
+
+#[test]
+fn waits_longer_from_failure_to_failure_and_not_for_what_is_not_counted() {
+    let now = jiff::Timestamp::from_second(1_000).unwrap();
+    let ids = (0..2_000_u32).map(|random| AttemptId::new(Uuid::from_fields(random * 7919, 0, 0, &[0; 8])));
+    let spread: BTreeSet<u64> = ids.map(AttemptId::permille).collect();
+    assert_eq!((spread.first(), spread.last()), (Some(&800), Some(&1200)));
+    let change = AttemptId::new(Uuid::from_u128(1));
+    assert_eq!(change.permille(), 800);
+    let cancel = Plan::canceled_in(State::Importing, AFTER_CANCEL);
+    let failed = Plan::notification(NotificationStatus::ImportFailed);
+    let canceled = Plan::notification(NotificationStatus::ImportCanceled);
+    let refused = Plan::event(Event::AbortImport { counted: true });
+    for (plan, retries, backoff, waited_ms) in [
+        (&failed, 0, 30, Some(24_000)),
+        (&failed, 1, 30, Some(240_000)),
+        (&failed, 2, 30, Some(1_440_000)),
+        (&failed, 7, 30, Some(1_440_000)),
+        (&failed, 0, 3600, Some(2_880_000)),
+        (&failed, 0, 0, None),
+        (&refused, 1, 1, Some(8_000)),
+        // The longer of the two waits.
+        (&cancel, 0, 0, Some(5_000)),
+        (&cancel, 0, 5, Some(5_000)),
+        (&cancel, 0, 30, Some(24_000)),
+        (&canceled, 1, 3600, Some(5_000)),
+    ] {
+        let before = ContainerRepository { retries_count: retries, ..row(State::Importing) };
+        let limits = Limits { max_retries: 100, ..ON };
+        let outcome = plan.outcome(&before, limits).unwrap();
+        let retry_backoff = std::time::Duration::from_secs(backoff);
+        let after = outcome.apply(&before, &Made { retry_backoff, ..Made::new(now, change) });
+        let waited = after.not_before.map(|until| until.duration_since(now).as_millis());
+        assert_eq!(waited, waited_ms, "after {retries}, of {backoff} s");
+    }
+    let last =
+        failed.outcome(&ContainerRepository { retries_count: 2, ..row(State::Importing) }, ON).unwrap();
+    assert_eq!(last.retry_factors, None, "what is given up does not wait");
+}
+
+#[test]
+fn forgets_what_was_said_before_once_it_is_over_or_begins_anew() {
+    for situation in Situation::all() {
+        for event in Event::ALL {
+            let Ok(outcome) = Outcome::of(situation, &[event]) else { continue };
+            let over = outcome.to() == Some(State::ImportDone) || event == Event::Reopen;
+            let before = ContainerRepository {
+                detail: Some("blob unknown".to_owned()),
+                aborted_in_state: situation.origin,
+                ..row(situation.state)
+            };
+            let kept = apply(&outcome, &before).detail;
+            assert_eq!(kept.is_none(), over, "{event} in {}", situation.key());
+            let made = Made::new(jiff::Timestamp::UNIX_EPOCH, AttemptId::new(Uuid::from_u128(1)));
+            let said = outcome.apply(&before, &Made { detail: Some("as it is"), ..made }).detail;
+            assert_eq!(said.as_deref(), Some("as it is"));
+        }
+    }
 }
 
 #[test]

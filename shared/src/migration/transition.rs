@@ -225,8 +225,8 @@ fn target(situation: Situation, event: Event) -> Option<State> {
             Default | ImportDone | ImportAborted | ImportSkipped => None,
         },
         Event::Reopen => match situation.state {
-            ImportAborted | ImportSkipped => Some(Default),
-            Default | PreImporting | PreImportDone | Importing | ImportDone => None,
+            ImportDone | ImportAborted | ImportSkipped => Some(Default),
+            Default | PreImporting | PreImportDone | Importing => None,
         },
     }
 }

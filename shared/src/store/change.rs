@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::Store;
+use super::{Store, check_path};
 use crate::{
     endpoint::{EndpointError, Notification, Purpose, Statement, Write, Writer},
     migration::{AttemptId, ContainerRepository, NotificationStatus, Plan, RepositoryPath, State, foreign},
@@ -28,6 +28,9 @@ pub enum Verdict {
     AlreadyOver,
     /// The notification tells what the row says already: recorded.
     Nothing,
+    /// The notification proves nothing by itself: it contradicts what was asked for, or names an attempt that never
+    /// was this row's. Recorded; the registry is to be asked.
+    Unverified,
     /// The row's state does not allow it: nothing recorded.
     Refused,
     /// The row has moved on since the attempt this follows up: nothing recorded.
@@ -148,6 +151,79 @@ pub(super) async fn changed(
     change: AttemptId,
     deadline: Instant,
 ) -> Result<Option<Changed>, EndpointError> {
-    let statement = statement.bind("path", path).bind("plan", &plan.to_json()).bind("change", change);
-    Ok(writer.fetch::<Changed, _>(statement, deadline).await?.pop())
+    let permille = i64::try_from(change.permille()).unwrap_or_default();
+    let statement = statement
+        .bind("path", path)
+        .bind("plan", &plan.to_json())
+        .bind("change", change)
+        .bind("permille", permille);
+    let name = statement.name();
+    let changed = writer.fetch::<Changed, _>(statement, deadline).await?.pop();
+    if let Some(changed) = &changed {
+        check_path(&changed.row, path, Writer::NAME, name)?;
+    }
+    Ok(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::{CHANGE, Changed};
+    use crate::{
+        endpoint::{Call, EndpointError, ErrorClass, Failure, Notification, Transport, Writer},
+        migration::{AttemptId, NotificationStatus, RepositoryPath},
+        store::Store,
+    };
+
+    /// What an update takes from the row as the statement's snapshot has it.
+    fn taken_from_the_snapshot(sql: &str) -> Vec<&str> {
+        let (_, update) = sql.split_once("UPDATE container_repositories AS c SET").unwrap();
+        let (set, _) = update.split_once("FROM decided").unwrap();
+        set.lines()
+            .filter(|line| {
+                line.split(|c: char| !c.is_alphanumeric() && c != '.').any(|word| word.starts_with("c."))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn keeps_only_what_the_locked_row_holds() {
+        for sql in [CHANGE, include_str!("sql/started.sql"), include_str!("sql/bulk.sql")] {
+            assert!(taken_from_the_snapshot(sql).is_empty(), "{:?}", taken_from_the_snapshot(sql));
+        }
+    }
+
+    /// Answers with a row of `group/other`, whatever it is asked.
+    struct Confused;
+
+    #[async_trait::async_trait]
+    impl Transport for Confused {
+        async fn execute(&self, _call: Call<'_>, _deadline: Instant) -> Result<Vec<String>, Failure> {
+            let row = serde_json::json!({
+                "path": "group/other", "migration_state": "importing", "version": 4, "retries_count": 0,
+                "priority": 0, "created_at": "2026-01-01T00:00:00Z", "state_since": "2026-01-01T00:00:00Z",
+            });
+            let answer = serde_json::json!({ "verdict": "applied", "before": "pre_importing", "row": row });
+            Ok(vec![answer.to_string()])
+        }
+    }
+
+    async fn notify(path: &str) -> Result<Option<Changed>, EndpointError> {
+        let store: Store<Notification> = Store::new(Writer::new(Confused));
+        let path = RepositoryPath::parse(path).unwrap();
+        let change = AttemptId::new(uuid::Uuid::from_u128(1));
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let status = NotificationStatus::PreImportComplete;
+        store.apply_notification(&path, status, None, None, change, deadline).await
+    }
+
+    #[tokio::test]
+    async fn takes_no_row_of_another_path() {
+        assert!(notify("group/other").await.unwrap().is_some());
+        let error = notify("group/image").await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Undecodable, "{error}");
+    }
 }

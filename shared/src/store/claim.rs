@@ -1,7 +1,7 @@
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::Store;
+use super::{Store, check_path};
 use crate::{
     endpoint::{Claim, EndpointError, Manage, Start, Statement, Write, Writer},
     migration::{AttemptId, ContainerRepository, Held, Plan, RepositoryPath, SkipReason, State},
@@ -141,6 +141,7 @@ impl Store<Claim> {
         let plan = Plan::skip_seen_in(State::Default, SkipReason::TooManyTags);
         let statement = Statement::repeatable_write("skip_many_tags", MANY_TAGS)
             .bind("plan", &plan.to_json())
+            .bind("detail", None::<&str>)
             .bind("cause", "sweep");
         Ok(self.endpoint.fetch::<u32, _>(statement, deadline).await?.pop().unwrap_or_default())
     }
@@ -194,7 +195,11 @@ async fn start_named(
         .bind("plan", &plan.to_json())
         .bind("cause", "operator")
         .bind("change", change);
-    Ok(match fetch_report(writer, statement, deadline).await? {
+    let report = fetch_report(writer, statement, deadline).await?;
+    if let Some(Report { row: Some(row), .. }) = &report {
+        check_path(row, path, Writer::NAME, "start")?;
+    }
+    Ok(match report {
         Some(Report {
             verdict: ReportedVerdict::Started | ReportedVerdict::Repeat, row: Some(row), ..
         }) => Started::Started(row),

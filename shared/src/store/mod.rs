@@ -42,7 +42,10 @@ pub mod schema;
 mod sending_tests;
 mod tags;
 
-use crate::endpoint::Purpose;
+use crate::{
+    endpoint::{EndpointError, ErrorClass, Failure, Outcome, Purpose},
+    migration::{ContainerRepository, RepositoryPath},
+};
 
 pub use census::{BrakeNow, Census, Count, Retries, Slots, TagsFound};
 pub use change::{Answered, Changed, Verdict};
@@ -55,6 +58,21 @@ pub use page::Page;
 pub use read::ListFilter;
 pub use role::{seen, standing};
 pub use tags::{Compared, KeptTags};
+
+/// Checks that a row is the one that `statement` asked for: one of another path must never be taken for it.
+fn check_path(
+    row: &ContainerRepository,
+    path: &RepositoryPath,
+    endpoint: &'static str,
+    statement: &'static str,
+) -> Result<(), EndpointError> {
+    if row.path == *path {
+        return Ok(());
+    }
+    let failure = Failure::new(Outcome::Unknown, ErrorClass::Undecodable)
+        .with_detail("the answer is about another repository".to_owned());
+    Err(EndpointError { endpoint, statement, attempts: 1, failure })
+}
 
 /// The database, for one purpose.
 pub struct Store<P: Purpose> {

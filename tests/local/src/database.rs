@@ -74,11 +74,19 @@ pub(crate) async fn deploy_replica(pair: &Pair, data_api_url: &str) -> anyhow::R
     Ok(())
 }
 
-/// Sets the kill switch and the capacity.
-pub(crate) async fn set(pair: &Pair, enabled: bool, capacity: i32) -> anyhow::Result<()> {
+/// Sets the kill switch, the capacity, and how long a retry waits.
+pub(crate) async fn set(
+    pair: &Pair,
+    enabled: bool,
+    capacity: i32,
+    retry_backoff_seconds: i32,
+) -> anyhow::Result<()> {
     let client = pair.writer().connect().await?;
     client
-        .execute("UPDATE migration_settings SET enabled = $1, capacity = $2", &[&enabled, &capacity])
+        .execute(
+            "UPDATE migration_settings SET enabled = $1, capacity = $2, retry_backoff_seconds = $3",
+            &[&enabled, &capacity, &retry_backoff_seconds],
+        )
         .await?;
     Ok(())
 }

@@ -36,6 +36,8 @@ pub struct StackOptions {
     pub enabled: bool,
     /// The setting `capacity`.
     pub capacity: i32,
+    /// The setting `retry_backoff_seconds`.
+    pub retry_backoff_seconds: i32,
     /// How much later than the writer the reader shows a commit.
     pub lag: Duration,
     /// For how long a scheduled function repeats its round; see [`AS_DEPLOYED`]. Zero: one round.
@@ -96,6 +98,7 @@ impl Default for StackOptions {
             log_level: "info".to_owned(),
             enabled: true,
             capacity: 8,
+            retry_backoff_seconds: 0,
             lag: Duration::ZERO,
             repeat: Duration::ZERO,
         }

@@ -116,7 +116,9 @@ impl Stack {
             database::deploy_replica(&pair, &data_api.url()).await.context("the logical replica")?;
             data_api.clear_journal();
         }
-        database::set(&pair, options.enabled, options.capacity).await.context("the settings")?;
+        database::set(&pair, options.enabled, options.capacity, options.retry_backoff_seconds)
+            .await
+            .context("the settings")?;
         pair.wait_until_replayed().await?;
         pair.set_lag(options.lag).await?;
         let keys = tokio::task::spawn_blocking(signing_keys).await??;

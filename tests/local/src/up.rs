@@ -60,6 +60,7 @@ impl Up {
             },
         };
         let mut options = StackOptions {
+            retry_backoff_seconds: 5,
             topology: self.topology,
             registry,
             notification_host: self.notification_host.clone(),

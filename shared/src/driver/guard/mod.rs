@@ -5,17 +5,23 @@ mod row;
 mod summary;
 mod tags;
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    slice,
+    sync::{Mutex, PoisonError},
+};
 
 use futures::future::join_all;
 use tokio::time::Instant;
 
+use row::Caretaker;
 pub use summary::GuardSummary;
 pub use tags::TagsSummary;
 
-use self::queue::Queue;
+use self::queue::{Queue, next_look};
+use super::Patience;
 use crate::{
     endpoint::{Claim, EndpointError, Guard, Purpose, ReaderRule, Resort, StaleScan, resort},
+    migration::RepositoryPath,
     registry::RegistryClient,
     store::{Lease, Store},
 };
@@ -76,12 +82,14 @@ impl Guardian {
         };
         let queue = tokio::sync::Mutex::new(Queue::new(self, &hints, now + time * 2 / 3, deadline));
         let summary = Mutex::new(GuardSummary::default());
+        let (store, claims, registry) = (&self.store, &self.claims, &self.registry);
+        let caretaker = Caretaker { store, claims, registry, patience: Patience::None };
         let lane = async || {
             loop {
                 // Let go of the queue before looking.
                 let next = queue.lock().await.next().await;
                 let Some(stuck) = next else { return };
-                let looked = self.look_after(&stuck, deadline).await;
+                let looked = caretaker.look_after(&stuck, deadline).await;
                 queue.lock().await.looked_at(&stuck, looked.found);
                 summary.lock().unwrap_or_else(PoisonError::into_inner).add(&looked);
             }
@@ -105,4 +113,27 @@ impl Guardian {
             );
         }
     }
+}
+
+/// Looks after a row that a notification has cast doubt on, as a round would. The notification has been answered, and
+/// the registry may be about to release the slot of its import.
+///
+/// # Errors
+/// [`EndpointError`] when the row could not be leased on the writer: then it is the next round's.
+pub async fn reconcile(
+    store: &Store<Guard>,
+    claims: &Store<Claim>,
+    registry: &RegistryClient,
+    path: &RepositoryPath,
+    deadline: Instant,
+) -> Result<(), EndpointError> {
+    let lease = Lease::random();
+    let leased = store.lease_stuck(slice::from_ref(path), lease, deadline).await?;
+    let Some(stuck) = leased.into_iter().find(|stuck| stuck.row.path == *path) else { return Ok(()) };
+    let caretaker = Caretaker { store, claims, registry, patience: Patience::AfterNotification };
+    let looked = caretaker.look_after(&stuck, deadline).await;
+    if let Some(look) = next_look(&stuck, looked.found) {
+        store.release_stuck(&[look], lease, deadline).await?;
+    }
+    Ok(())
 }

@@ -61,16 +61,7 @@ impl<'a> Queue<'a> {
 
     /// For a row that was looked at. Where that changed nothing its lease is still to be ended.
     pub(super) fn looked_at(&mut self, stuck: &Stuck, found: Found) {
-        let next_check_at = match found {
-            Found::Finding(finding) => match stuck.next_look(finding) {
-                Some(at) => Some(at),
-                None => return,
-            },
-            Found::OutOfTime | Found::MovedOn => None,
-            // The writer does not answer. The lease ends by itself.
-            Found::Failed => return,
-        };
-        self.looks.push(NextLook { path: stuck.row.path.clone(), next_check_at });
+        self.looks.extend(next_look(stuck, found));
     }
 
     /// The round's summary, or why it could not go on.
@@ -94,4 +85,15 @@ impl<'a> Queue<'a> {
         let released = self.guardian.store.release_stuck(&looks, self.guardian.lease, deadline).await;
         released.inspect_err(|error| tracing::warn!(%error, "rows could not be released")).ok();
     }
+}
+
+/// When a leased row is looked at next. None: its lease needs no end.
+pub(super) fn next_look(stuck: &Stuck, found: Found) -> Option<NextLook> {
+    let next_check_at = match found {
+        Found::Finding(finding) => Some(stuck.next_look(finding)?),
+        Found::OutOfTime | Found::MovedOn => None,
+        // The writer does not answer. The lease ends by itself.
+        Found::Failed => return None,
+    };
+    Some(NextLook { path: stuck.row.path.clone(), next_check_at })
 }

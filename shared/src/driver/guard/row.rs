@@ -2,20 +2,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Guardian, summary::Found};
+use super::summary::Found;
 use crate::{
     driver::{
         Filled, Patience, Standing,
         ask::{TO_RECORD, ask_registry, ask_registry_again},
         fill_slot, new_change,
     },
-    endpoint::EndpointError,
+    endpoint::{Claim, EndpointError, Guard},
     migration::{
         Cancelation, ContainerRepository, Finding, GuardDecision, Plan, RegistryView, Remedy, Stuck,
         canceled_decision, guard_decision,
     },
-    registry::{CancelAnswer, StatusAnswer},
-    store::{AskingAgain, Noted, Verdict},
+    registry::{CancelAnswer, RegistryClient, StatusAnswer},
+    store::{AskingAgain, Noted, Store, Verdict},
     telemetry::as_text,
 };
 
@@ -43,7 +43,18 @@ impl Applied {
     }
 }
 
-impl Guardian {
+/// Looks after one row that was leased.
+pub(super) struct Caretaker<'a> {
+    /// The writer, for decisions.
+    pub store: &'a Store<Guard>,
+    /// The writer, for filling the slots that are freed.
+    pub claims: &'a Store<Claim>,
+    pub registry: &'a RegistryClient,
+    /// How a registry at its limit is met.
+    pub patience: Patience,
+}
+
+impl Caretaker<'_> {
     /// Asks the registry about one row and acts on what it says. Whatever goes wrong concerns this row only.
     pub(super) async fn look_after(&self, stuck: &Stuck, deadline: Instant) -> Looked {
         let path = &stuck.row.path;
@@ -160,7 +171,7 @@ impl Guardian {
         let row = changed.row;
         let mut applied = Applied::found(finding);
         if row.migration_state.is_active() && row.attempt == Some(change) {
-            let asked = ask_registry(&self.store, &self.registry, row, Patience::None, deadline).await?;
+            let asked = ask_registry(self.store, self.registry, row, self.patience, deadline).await?;
             applied.frees_slot = frees_slot(asked.standing);
         } else {
             applied.frees_slot = !row.migration_state.is_in_progress();
@@ -181,7 +192,7 @@ impl Guardian {
                 return Ok(Applied { found: Found::MovedOn, frees_slot: false });
             }
         }
-        let asked = ask_registry_again(&self.store, &self.registry, row.clone(), deadline).await?;
+        let asked = ask_registry_again(self.store, self.registry, row.clone(), deadline).await?;
         if asked.standing == Standing::Running && asked.row.version == row.version {
             self.store.note_asking_again(row, AskingAgain::Accepted, deadline).await?;
         }
@@ -200,7 +211,7 @@ impl Guardian {
     }
 
     async fn fill(&self, deadline: Instant) -> bool {
-        match fill_slot(&self.claims, &self.registry, Patience::None, deadline).await {
+        match fill_slot(self.claims, self.registry, self.patience, deadline).await {
             Ok(filled) => {
                 tracing::info!(filled = as_text(&filled), "a slot was freed");
                 filled == Filled::Running

@@ -149,7 +149,7 @@ pub async fn give_up(
             return Ok(GaveUp::WrongState(row));
         }
         let plan = Plan::skip_seen_in(state, how.reason());
-        let changed = store.operate(path, seen, &plan, deadline).await?;
+        let changed = store.operate(path, seen, &plan, None, deadline).await?;
         let Some(changed) = changed else { return Ok(GaveUp::NotFound) };
         if matches!(changed.verdict, Verdict::Applied | Verdict::Repeat) {
             return Ok(GaveUp::Skipped { row: Box::new(changed.row), freed_slot: state.is_in_progress() });

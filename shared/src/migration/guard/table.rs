@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use uuid::Uuid;
 
 use super::{Cancelation, GuardDecision, RegistryView, Remedy, Stuck, canceled_decision, guard_decision};
-use crate::migration::{AttemptId, Limits, Plan, RegistryStatus, Situation, State};
+use crate::migration::{AttemptId, Limits, Made, Plan, RegistryStatus, Situation, State};
 
 /// The time of every decision here: an hour after 1970 began.
 pub(super) const NOW: i64 = 3_600;
@@ -77,7 +77,8 @@ fn effect(plan: &Plan, stuck: &Stuck) -> String {
         write!(text, " {} -> {},", step.event, step.to).unwrap();
     }
     let change = AttemptId::new(Uuid::from_u128(2));
-    let after = outcome.apply(&stuck.row, stuck.now, change, Some(AttemptId::new(Uuid::from_u128(3))), None);
+    let adopted = Some(AttemptId::new(Uuid::from_u128(3)));
+    let after = outcome.apply(&stuck.row, &Made { adopted, ..Made::new(stuck.now, change) });
     let attempt = match after.attempt {
         Some(attempt) if attempt == change => "new attempt",
         Some(attempt) if attempt.uuid() == Uuid::from_u128(3) => "adopted attempt",

@@ -7,8 +7,8 @@ use super::{
     table::{NOW, situations, stuck, views},
 };
 use crate::migration::{
-    AttemptChange, AttemptId, ContainerRepository, Limits, Outcome, RegistryStatus, Situation, SkipReason,
-    State,
+    AttemptChange, AttemptId, ContainerRepository, Limits, Made, Outcome, RegistryStatus, Situation,
+    SkipReason, State,
 };
 
 fn from(state: State, origin: Option<State>) -> Stuck {
@@ -16,7 +16,7 @@ fn from(state: State, origin: Option<State>) -> Stuck {
 }
 
 fn apply(stuck: &Stuck, outcome: &Outcome) -> ContainerRepository {
-    outcome.apply(&stuck.row, stuck.now, AttemptId::new(Uuid::from_u128(2)), None, None)
+    outcome.apply(&stuck.row, &Made::new(stuck.now, AttemptId::new(Uuid::from_u128(2))))
 }
 
 fn limits(stuck: &Stuck) -> Limits {

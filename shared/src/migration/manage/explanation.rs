@@ -243,7 +243,7 @@ mod tests {
             "settings": {
                 "version": 1, "enabled": true, "reader_enabled": true, "reader_lag_bound_seconds": 60, "verify_tags": true,
                 "capacity": 2, "waiting_time_seconds": 0, "max_tags_count": 0,
-                "max_retries": 3, "circuit_breaker_failures": 10, "max_step_duration_seconds": 300, "pre_import_timeout_seconds": 1800,
+                "max_retries": 3, "retry_backoff_seconds": 30, "circuit_breaker_failures": 10, "max_step_duration_seconds": 300, "pre_import_timeout_seconds": 1800,
                 "import_timeout_seconds": 600, "pre_import_seconds_per_tag": 0.5, "created_before": null,
                 "target_plans": [], "denied_root_namespaces": [],
             },

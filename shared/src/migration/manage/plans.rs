@@ -12,6 +12,12 @@ impl Plan {
     /// Lets a row that was given up or stopped begin anew.
     #[must_use]
     pub fn reopen() -> Self {
+        Self::in_situations(|situation| situation.state != State::ImportDone, |_| vec![Event::Reopen])
+    }
+
+    /// The same, and also one that is done: the operator has said why it is not.
+    #[must_use]
+    pub fn reopen_with_reason() -> Self {
         Self::event(Event::Reopen)
     }
 }
@@ -19,6 +25,18 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use crate::migration::{Plan, SkipReason, State};
+
+    #[test]
+    fn reopens_what_is_done_only_with_a_reason() {
+        for (plan, states) in [
+            (Plan::reopen(), vec!["import_aborted", "import_skipped"]),
+            (Plan::reopen_with_reason(), vec!["import_aborted", "import_done", "import_skipped"]),
+        ] {
+            let json = plan.to_json();
+            let keys = json.as_object().unwrap().keys().map(|key| key.split('/').next().unwrap());
+            assert_eq!(keys.collect::<std::collections::BTreeSet<_>>(), states.into_iter().collect());
+        }
+    }
 
     #[test]
     fn a_skip_holds_for_the_state_that_was_seen_and_no_other() {

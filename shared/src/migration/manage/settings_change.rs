@@ -15,6 +15,8 @@ const MAX_CAPACITY: i32 = 1000;
 const MAX_SECONDS: i32 = 7 * 24 * 3600;
 const MAX_RETRIES: i32 = 1000;
 const MAX_FAILURES: i32 = 1000;
+/// An hour; the third retry then waits for sixty.
+const MAX_RETRY_BACKOFF: i32 = 3600;
 /// Marks are written each minute, and how old they are is kept for an hour.
 const LAG_BOUNDS: RangeInclusive<i32> = 60..=3600;
 const MAX_SECONDS_PER_TAG: f64 = 3600.0;
@@ -62,6 +64,9 @@ pub struct SettingsChange {
     /// From 1 to 1000, or 0: no circuit breaker.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub circuit_breaker_failures: Option<i32>,
+    /// 0 to 3600.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_backoff_seconds: Option<i32>,
     /// From 1.
     #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     pub max_step_duration_seconds: Option<i32>,
@@ -118,6 +123,7 @@ impl SettingsChange {
         within("max_tags_count", self.max_tags_count, 0, i32::MAX)?;
         within("max_retries", self.max_retries, 1, MAX_RETRIES)?;
         within("circuit_breaker_failures", self.circuit_breaker_failures, 0, MAX_FAILURES)?;
+        within("retry_backoff_seconds", self.retry_backoff_seconds, 0, MAX_RETRY_BACKOFF)?;
         within("max_step_duration_seconds", self.max_step_duration_seconds, 1, MAX_SECONDS)?;
         within("pre_import_timeout_seconds", self.pre_import_timeout_seconds, 1, MAX_SECONDS)?;
         within("import_timeout_seconds", self.import_timeout_seconds, 1, MAX_SECONDS)?;
@@ -229,6 +235,8 @@ mod tests {
             ),
             (json!({"target_plans": []}), json!({"target_plans": []})),
             (json!({"verify_tags": false}), json!({"verify_tags": false})),
+            (json!({"retry_backoff_seconds": 0}), json!({"retry_backoff_seconds": 0})),
+            (json!({"retry_backoff_seconds": 3600}), json!({"retry_backoff_seconds": 3600})),
             (json!({"reader_lag_bound_seconds": 0}), json!({"reader_lag_bound_seconds": 0})),
             (json!({"reader_lag_bound_seconds": 60}), json!({"reader_lag_bound_seconds": 60})),
         ] {
@@ -258,6 +266,8 @@ mod tests {
             ("max_retries", json!(0)),
             ("circuit_breaker_failures", json!(-1)),
             ("circuit_breaker_failures", json!(1001)),
+            ("retry_backoff_seconds", json!(-1)),
+            ("retry_backoff_seconds", json!(3601)),
             ("max_step_duration_seconds", json!(0)),
             ("pre_import_timeout_seconds", json!(0)),
             ("import_timeout_seconds", json!(604_801)),

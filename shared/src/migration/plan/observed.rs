@@ -42,7 +42,7 @@ impl Plan {
         self
     }
 
-    fn change_entries(&mut self, change: impl Fn(Situation, &mut Entry)) {
+    pub(super) fn change_entries(&mut self, change: impl Fn(Situation, &mut Entry)) {
         for situation in Situation::all() {
             if let Some(entry) = self.0.get_mut(&situation.key()) {
                 change(situation, entry);

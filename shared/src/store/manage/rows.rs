@@ -3,13 +3,14 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    endpoint::{EndpointError, Manage, Statement},
+    endpoint::{EndpointError, Manage, Statement, Writer},
     migration::{
         AttemptId, ContainerRepository, PathPrefix, Plan, RepositoryPath, SkipReason, State, Surroundings,
     },
     store::{
         Changed, Store,
         change::{CHANGE, changed},
+        check_path,
     },
 };
 
@@ -27,7 +28,7 @@ const REOPEN: &str = concat!(
 pub struct ReopenFilter {
     /// Those in this state.
     pub state: State,
-    /// Of these, those skipped for this reason.
+    /// Of these, those skipped, or done, for this reason.
     pub reason: Option<SkipReason>,
     /// Of these, those whose path begins so; an empty one is every path's beginning.
     pub prefix: PathPrefix,
@@ -54,11 +55,15 @@ impl Store<Manage> {
         path: &RepositoryPath,
         deadline: Instant,
     ) -> Result<Option<ContainerRepository>, EndpointError> {
-        Ok(self
+        let found = self
             .endpoint
             .fetch(Statement::read("find", FIND).brief().bind("path", path), deadline)
             .await?
-            .pop())
+            .pop();
+        if let Some(row) = &found {
+            check_path(row, path, Writer::NAME, "find")?;
+        }
+        Ok(found)
     }
 
     /// The row with all that decides on what happens to it next. None: no such repository.
@@ -74,7 +79,8 @@ impl Store<Manage> {
         Ok(self.endpoint.fetch(statement, deadline).await?.pop())
     }
 
-    /// Makes an operator's change, where the row's attempt still is `seen` and the plan allows its state.
+    /// Makes an operator's change, where the row's attempt still is `seen` and the plan allows its state. `detail` is what
+    /// the operator says about it.
     ///
     /// None: no such repository.
     ///
@@ -85,6 +91,7 @@ impl Store<Manage> {
         path: &RepositoryPath,
         seen: Option<AttemptId>,
         plan: &Plan,
+        detail: Option<&str>,
         deadline: Instant,
     ) -> Result<Option<Changed>, EndpointError> {
         let statement = Statement::repeatable_write("operate", CHANGE)
@@ -93,7 +100,7 @@ impl Store<Manage> {
             .bind("cause", "operator")
             .bind("event", "operator")
             .bind("attempt", seen)
-            .bind("detail", None::<&str>);
+            .bind("detail", detail);
         changed(&self.endpoint, statement, path, plan, AttemptId::new(Uuid::new_v4()), deadline).await
     }
 
@@ -113,21 +120,24 @@ impl Store<Manage> {
         Ok(self.endpoint.fetch(statement, deadline).await?.pop())
     }
 
-    /// Reopens at most 1000 rows that match, each with its history. It is not sent again when nobody knows
-    /// whether it ran.
+    /// Reopens at most 1000 rows that match, each with its history, which keeps the operator's `reason`; without one
+    /// none that is done. It is not sent again when nobody knows whether it ran.
     ///
     /// # Errors
     /// [`EndpointError`] when the writer did not answer.
     pub async fn reopen_many(
         &self,
         filter: &ReopenFilter,
+        reason: Option<&str>,
         deadline: Instant,
     ) -> Result<Option<Reopened>, EndpointError> {
+        let plan = if reason.is_some() { Plan::reopen_with_reason() } else { Plan::reopen() };
         let statement = Statement::write("reopen_many", REOPEN)
             .bind("state", filter.state.name())
             .bind("reason", filter.reason.map(SkipReason::number))
             .bind("prefix", filter.prefix.as_str())
-            .bind("plan", &Plan::reopen().to_json())
+            .bind("plan", &plan.to_json())
+            .bind("detail", reason)
             .bind("cause", "operator");
         Ok(self.endpoint.fetch(statement, deadline).await?.pop())
     }

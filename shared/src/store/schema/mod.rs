@@ -39,4 +39,5 @@ pub const SCRIPTS: &[(&str, &str)] = &[
     ("0007_leases", include_str!("0007_leases.sql")),
     ("0008_tags", include_str!("0008_tags.sql")),
     ("0009_brake", include_str!("0009_brake.sql")),
+    ("0010_retry_backoff", include_str!("0010_retry_backoff.sql")),
 ];

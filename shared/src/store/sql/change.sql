@@ -4,13 +4,16 @@
 -- What the plan says of the row's situation is all that is known of the transitions here. `before` locks the
 -- row by its path alone, so an unknown path and a wrong state stay two answers, and a session that waited for
 -- the lock sees what the other one did. The update needs no comparison of versions beyond that lock: it would
--- compare with the statement's snapshot, and a change that had waited would be decided and then not made.
+-- compare with the statement's snapshot, and a change that had waited would be decided and then not made. For the
+-- same reason what a row keeps is taken from the locked row: the row that is updated is checked against the
+-- constraints first as it stands in the snapshot.
 before AS MATERIALIZED (
     SELECT * FROM container_repositories WHERE path = :path FOR UPDATE
 ),
 planned AS MATERIALIZED (
     SELECT
         before.*,
+        settings.retry_backoff_seconds,
         coalesce(
             CASE WHEN NOT settings.enabled OR held.is_held THEN entries.entry -> 'when_disabled' END,
             CASE WHEN before.retries_count + 1 >= settings.max_retries THEN entries.entry -> 'at_retry_limit' END,
@@ -63,6 +66,10 @@ decided AS MATERIALIZED (
             WHEN :guard = 'notification' AND planned.attempt = :attempt::uuid
                 AND planned.migration_state NOT IN ('pre_importing', 'importing') THEN 'already_over'
             WHEN planned.outcome IS NULL THEN 'refused'
+            -- What contradicts the row, or names an attempt that never was the row's, proves nothing by itself.
+            WHEN :guard = 'notification' AND (
+                planned.outcome ->> 'needs_proof' = 'true' OR planned.attempt <> :attempt::uuid
+            ) THEN 'unverified'
             WHEN planned.outcome -> 'steps' = '[]'::jsonb THEN 'nothing'
             ELSE 'applied'
         END AS verdict
@@ -83,49 +90,58 @@ steps AS (
 changed AS (
     UPDATE container_repositories AS c SET
         migration_state = d.outcome -> 'steps' -> -1 ->> 'to',
-        state_since = CASE c.migration_state
-            WHEN d.outcome -> 'steps' -> -1 ->> 'to' THEN c.state_since ELSE now() END,
-        version = c.version + jsonb_array_length(d.outcome -> 'steps'),
+        state_since = CASE d.migration_state
+            WHEN d.outcome -> 'steps' -> -1 ->> 'to' THEN d.state_since ELSE now() END,
+        version = d.version + jsonb_array_length(d.outcome -> 'steps'),
         change = :change::uuid,
         attempt = CASE d.outcome ->> 'attempt'
             WHEN 'new' THEN :change::uuid
             WHEN 'clear' THEN NULL
             WHEN 'adopt' THEN (
-                -- Whoever asked for this step last, other than the attempt that was told it runs already, and
-                -- other than attempts that were surely refused.
+                -- Whoever asked for this step last, other than the attempt that was told it runs already. What the
+                -- registry answered otherwise than with 202 never ran, and what has reported its end runs no more.
                 SELECT t.attempt FROM migration_transitions AS t
-                WHERE t.repository_id = c.id AND t.applied AND t.attempt IS DISTINCT FROM c.attempt
-                    AND t.to_state = d.outcome -> 'steps' -> -1 ->> 'to' AND t.from_state <> t.to_state
+                WHERE t.repository_id = d.id AND t.applied AND t.attempt IS DISTINCT FROM d.attempt
+                    AND t.to_state = d.outcome -> 'steps' -> -1 ->> 'to' AND t.event NOT LIKE 'adopt%'
                     AND NOT EXISTS (
                         SELECT FROM migration_transitions AS r
-                        WHERE r.repository_id = c.id AND r.attempt = t.attempt AND r.event = 'start_refused'
+                        WHERE r.repository_id = d.id AND r.applied AND (
+                            r.version = t.version + 1 AND r.cause = 'registry_answer'
+                            OR r.attempt = t.attempt AND r.event = 'start_refused'
+                            OR r.reported_attempt = t.attempt
+                        )
                     )
                 ORDER BY t.id DESC LIMIT 1
             )
-            ELSE c.attempt
+            ELSE d.attempt
         END,
-        slot = CASE WHEN (d.outcome ->> 'holds_slot')::boolean THEN c.slot END,
+        slot = CASE WHEN (d.outcome ->> 'holds_slot')::boolean THEN d.slot END,
         retries_count = CASE d.outcome ->> 'retries'
-            WHEN 'count' THEN c.retries_count + 1
+            WHEN 'count' THEN d.retries_count + 1
             WHEN 'reset' THEN 0
-            ELSE c.retries_count
+            ELSE d.retries_count
         END,
         skipped_reason = (d.outcome ->> 'skipped_reason')::smallint,
         aborted_in_state = d.outcome ->> 'aborted_in_state',
         resume_state = d.outcome ->> 'resume_state',
         pre_import_started_at = CASE d.outcome -> 'timestamps' ->> 'pre_import_started_at'
-            WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE c.pre_import_started_at END,
+            WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE d.pre_import_started_at END,
         pre_import_done_at = CASE d.outcome -> 'timestamps' ->> 'pre_import_done_at'
-            WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE c.pre_import_done_at END,
+            WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE d.pre_import_done_at END,
         import_started_at = CASE d.outcome -> 'timestamps' ->> 'import_started_at'
-            WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE c.import_started_at END,
+            WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE d.import_started_at END,
         import_done_at = CASE d.outcome -> 'timestamps' ->> 'import_done_at'
-            WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE c.import_done_at END,
+            WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE d.import_done_at END,
         aborted_at = CASE d.outcome -> 'timestamps' ->> 'aborted_at'
-            WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE c.aborted_at END,
+            WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE d.aborted_at END,
         skipped_at = CASE d.outcome -> 'timestamps' ->> 'skipped_at'
-            WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE c.skipped_at END,
-        not_before = now() + (d.outcome ->> 'not_before_ms')::bigint * interval '1 millisecond',
+            WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE d.skipped_at END,
+        not_before = now() + greatest(
+            (d.outcome ->> 'not_before_ms')::bigint,
+            -- Seconds by thousandths are milliseconds.
+            nullif(d.retry_backoff_seconds, 0)::bigint * :permille::bigint
+                * (d.outcome -> 'retry_factors' ->> least(d.retries_count, 2))::bigint
+        ) * interval '1 millisecond',
         -- A step that is asked for may never be answered: the guard looks soon. What is parked is due when it may go on.
         next_check_at = now() + CASE
             WHEN d.outcome -> 'steps' -> -1 ->> 'to' IN ('pre_importing', 'importing') THEN
@@ -137,16 +153,19 @@ changed AS (
         leased_until = NULL,
         -- The list that was kept, if any, is compared; without one the row says so.
         tags_check = CASE d.outcome ->> 'tags'
-            WHEN 'keep' THEN c.tags_check
+            WHEN 'keep' THEN d.tags_check
             WHEN 'due' THEN CASE WHEN (SELECT verify_tags FROM settings) THEN 'tags_due' END
             WHEN 'clear' THEN NULL
             ELSE CASE
-                WHEN c.tags_check IN ('tags_listed', 'tags_counted') THEN c.tags_check
+                WHEN d.tags_check IN ('tags_listed', 'tags_counted') THEN d.tags_check
                 WHEN d.outcome ->> 'tags' = 'finish' AND (SELECT verify_tags FROM settings) THEN 'tags_unverified'
             END
         END,
-        missing_tags = CASE d.outcome ->> 'tags' WHEN 'keep' THEN c.missing_tags END,
-        detail = coalesce(:detail::text, c.detail)
+        missing_tags = CASE d.outcome ->> 'tags' WHEN 'keep' THEN d.missing_tags END,
+        detail = CASE
+            WHEN d.outcome ->> 'forgets_detail' = 'true' THEN :detail::text
+            ELSE coalesce(:detail::text, d.detail)
+        END
     FROM decided AS d
     WHERE c.id = d.id AND d.verdict = 'applied'
     RETURNING c.*
@@ -184,5 +203,13 @@ ignored AS (
         decided.id, decided.version, :event, decided.migration_state, decided.migration_state, :cause, false,
         decided.verdict, decided.attempt, :attempt::uuid, decided.slot, :detail::text
     FROM decided
-    WHERE :guard = 'notification' AND decided.verdict IN ('earlier_attempt', 'already_over', 'nothing')
+    WHERE :guard = 'notification'
+        AND decided.verdict IN ('earlier_attempt', 'already_over', 'nothing', 'unverified')
+),
+doubted AS (
+    -- The registry is asked once the notification is answered; where that does not happen, the guard asks it next.
+    -- A guard that has leased the row may have asked before, and does not say then when it looks next.
+    UPDATE container_repositories AS c SET next_check_at = now(), lease = NULL, leased_until = NULL
+    FROM decided
+    WHERE c.id = decided.id AND decided.verdict = 'unverified'
 ),

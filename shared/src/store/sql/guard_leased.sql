@@ -24,6 +24,11 @@ SELECT jsonb_build_object(
                 SELECT FROM migration_transitions AS r
                 WHERE r.repository_id = leased.id AND r.attempt = t.attempt AND r.event = 'start_refused'
             )
+    ) OR EXISTS (
+        -- Or one of a former row with the same path, whose end was reported to this one.
+        SELECT FROM migration_transitions AS t
+        WHERE t.repository_id = leased.id AND t.attempt = leased.attempt AND t.verdict = 'unverified'
+            AND t.reported_attempt <> leased.attempt
     )
 )::text
 FROM leased

@@ -5,7 +5,7 @@ started AS (
         migration_state = d.outcome -> 'steps' -> -1 ->> 'to',
         -- Every start is from a state that is not active.
         state_since = now(),
-        version = c.version + jsonb_array_length(d.outcome -> 'steps'),
+        version = d.version + jsonb_array_length(d.outcome -> 'steps'),
         change = :change::uuid,
         attempt = :change::uuid,
         slot = d.free_slot,
@@ -13,13 +13,13 @@ started AS (
         aborted_in_state = NULL,
         resume_state = d.outcome ->> 'resume_state',
         pre_import_started_at = CASE d.outcome -> 'timestamps' ->> 'pre_import_started_at'
-            WHEN 'now' THEN now() ELSE c.pre_import_started_at END,
+            WHEN 'now' THEN now() ELSE d.pre_import_started_at END,
         pre_import_done_at = CASE d.outcome -> 'timestamps' ->> 'pre_import_done_at'
-            WHEN 'clear' THEN NULL ELSE c.pre_import_done_at END,
+            WHEN 'clear' THEN NULL ELSE d.pre_import_done_at END,
         import_started_at = CASE d.outcome -> 'timestamps' ->> 'import_started_at'
-            WHEN 'now' THEN now() ELSE c.import_started_at END,
+            WHEN 'now' THEN now() ELSE d.import_started_at END,
         import_done_at = CASE d.outcome -> 'timestamps' ->> 'import_done_at'
-            WHEN 'clear' THEN NULL ELSE c.import_done_at END,
+            WHEN 'clear' THEN NULL ELSE d.import_done_at END,
         aborted_at = NULL,
         not_before = NULL,
         -- Its answer may never be recorded: the guard looks soon.
@@ -27,7 +27,7 @@ started AS (
         lease = NULL,
         leased_until = NULL,
         tags_check = CASE
-            WHEN d.outcome ->> 'tags' <> 'due' THEN c.tags_check
+            WHEN d.outcome ->> 'tags' <> 'due' THEN d.tags_check
             WHEN (SELECT verify_tags FROM settings) THEN 'tags_due'
         END
     FROM decided AS d

@@ -97,6 +97,7 @@ impl Demo {
             witness: true,
             enabled: false,
             capacity: CAPACITY.into(),
+            retry_backoff_seconds: 1,
             lag: Duration::from_millis(self.lag),
             ..StackOptions::default()
         }

@@ -9,6 +9,7 @@ mod chaos;
 mod claims;
 mod conformance;
 mod direct;
+mod evidence;
 mod explained;
 mod faults;
 mod fleet;

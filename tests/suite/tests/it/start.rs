@@ -129,6 +129,12 @@ async fn each_answer_of_the_registry_to_a_pre_step_is_told_apart() {
         let path = format!("group/image{number}");
         repositories(&stack, &[&path]).await.unwrap();
         answers(&stack, &path, case.answer, case.proof);
+        sql(
+            &stack,
+            &format!("UPDATE container_repositories SET detail = 'blob unknown' WHERE path = '{path}'"),
+        )
+        .await
+        .unwrap();
         stack.registry().unwrap().journal().clear();
 
         let answer = stack.client().start(&path).await.unwrap();
@@ -143,6 +149,11 @@ async fn each_answer_of_the_registry_to_a_pre_step_is_told_apart() {
         assert_eq!(row["version"], body["version"], "{name}: {body}");
         assert_eq!(row["skipped_reason"].as_i64(), case.reason, "{name}");
         assert_eq!(row["retries_count"], case.retries, "{name}");
+        assert_eq!(
+            row["detail"].is_null(),
+            case.state == "import_done",
+            "{name}: what failed before is over"
+        );
         assert_eq!(history(&stack, &path).await.unwrap().last().unwrap(), case.last, "{name}");
         let asked = stack.registry().unwrap().journal().requests();
         let starts = asked.iter().filter(|request| request.operation == Operation::Start);
@@ -305,5 +316,27 @@ async fn a_running_import_whose_202_was_lost_is_adopted_with_the_attempt_that_st
     rules.remove(hold);
     suite::until_state(&stack, "group/image", "import_done").await.unwrap();
     assert_eq!(row(&stack, "group/image").await.unwrap()["retries_count"], 0);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn adopts_no_attempt_that_was_never_accepted() {
+    let stack = stack().await.unwrap();
+    repositories(&stack, &["group/image"]).await.unwrap();
+    let refusals = [(404, "MANIFEST_UNKNOWN"), (429, "IMPORT_RATE_LIMIT"), (403, "DENIED")];
+    for (status, code) in refusals {
+        answers(&stack, "group/image", (status, Some(code)), None);
+        let refused = stack.client().start("group/image").await.unwrap();
+        assert!(refused.status().is_client_error() || refused.status().is_server_error(), "{code}");
+    }
+    answers(&stack, "group/image", (425, Some("PRE_IMPORT_IN_PROGRESS")), None);
+
+    let adopted: Value = stack.client().start("group/image").await.unwrap().json().await.unwrap();
+
+    assert_eq!((&adopted["standing"], &adopted["attempt"]), (&json!("running"), &Value::Null), "{adopted}");
+    let somebody = Some("00000000-0000-4000-8000-000000000001");
+    let answer = stack.client().notify("group/image", "pre_import_failed", somebody).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(state(&stack, "group/image").await.unwrap(), "import_aborted", "it takes any attempt's end");
     stack.stop().await.unwrap();
 }

@@ -38,6 +38,7 @@ changed AS (
         max_retries = coalesce((d.changes ->> 'max_retries')::integer, s.max_retries),
         circuit_breaker_failures
             = coalesce((d.changes ->> 'circuit_breaker_failures')::integer, s.circuit_breaker_failures),
+        retry_backoff_seconds = coalesce((d.changes ->> 'retry_backoff_seconds')::integer, s.retry_backoff_seconds),
         max_step_duration_seconds
             = coalesce((d.changes ->> 'max_step_duration_seconds')::integer, s.max_step_duration_seconds),
         pre_import_timeout_seconds

@@ -200,7 +200,8 @@ async fn fill(stack: &Stack, twin: &Twin, manage: &Store<Manage>) {
 async fn operate(manage: &Store<Manage>) {
     let plan = Plan::skip_seen_in(State::Default, SkipReason::NotInPlan);
     let unstarted = manage.find(&path("a/two"), soon()).await.unwrap().unwrap();
-    let skipped = manage.operate(&path("a/two"), unstarted.attempt, &plan, soon()).await.unwrap().unwrap();
+    let skipped =
+        manage.operate(&path("a/two"), unstarted.attempt, &plan, None, soon()).await.unwrap().unwrap();
     assert_eq!(skipped.verdict, Verdict::Applied);
     let filter = ReopenFilter {
         state: State::ImportSkipped,
@@ -208,7 +209,7 @@ async fn operate(manage: &Store<Manage>) {
         prefix: "a/".parse().unwrap(),
     };
     assert_eq!(manage.preview_reopen(&filter, soon()).await.unwrap().unwrap().matching, 1);
-    assert_eq!(manage.reopen_many(&filter, soon()).await.unwrap().unwrap().reopened, 1);
+    assert_eq!(manage.reopen_many(&filter, None, soon()).await.unwrap().unwrap().reopened, 1);
     let removed = manage.remove(&path("a/two"), soon()).await.unwrap().unwrap();
     assert!(removed.removed);
 }

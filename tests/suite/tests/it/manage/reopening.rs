@@ -40,6 +40,21 @@ async fn what_was_given_up_or_stopped_begins_anew_and_keeps_its_history() {
         given(&stack, &path, state, None).await.unwrap();
         let (status, problem) = post(&stack, &format!("/migrations/reopen/{path}"), Value::Null).await;
         assert_eq!((status, &problem["migration_state"]), (409, &json!(state)));
+        let asks_for_a_reason = problem["detail"].as_str().unwrap().contains("only with a reason");
+        assert_eq!(asks_for_a_reason, state == "import_done", "{problem}");
+    }
+    let reason = json!({"reason": "a proxy answered for the registry"});
+    sql(&stack, "UPDATE container_repositories SET skipped_reason = 6 WHERE path = 'other/import_done'")
+        .await
+        .unwrap();
+    let (status, told) = post(&stack, "/migrations/reopen/other/import_done", reason).await;
+    assert_eq!((status, &told["migration_state"]), (200, &json!("default")), "{told}");
+    let line = "SELECT event, detail FROM migration_transitions ORDER BY id DESC LIMIT 1";
+    let line = primary(&stack).await.unwrap().query_one(line, &[]).await.unwrap();
+    let line: (String, String) = (line.get(0), line.get(1));
+    assert_eq!(line, ("reopen".to_owned(), "a proxy answered for the registry".to_owned()));
+    for wrong in [json!({"reason": " "}), json!({"because": "x"}), json!({"reason": "a\0b"})] {
+        assert_eq!(post(&stack, "/migrations/reopen/other/default", wrong).await.0, 400);
     }
     assert_eq!(post(&stack, "/migrations/reopen/group/none", Value::Null).await.0, 404);
     stack.stop().await.unwrap();

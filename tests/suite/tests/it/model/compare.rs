@@ -20,7 +20,7 @@ const ROWS: &str = "SELECT to_jsonb(c), c.slot IS NOT DISTINCT FROM s.slot FROM 
     LEFT JOIN migration_slots AS s ON s.repository_id = c.id ORDER BY c.id";
 
 const LINES: &str = "SELECT c.path, t.version, t.event, t.from_state, t.to_state, t.applied, t.verdict,
-        t.attempt::text, t.slot
+        t.attempt::text, t.slot, t.cause, t.reported_attempt::text
     FROM migration_transitions AS t JOIN container_repositories AS c ON c.id = t.repository_id
     ORDER BY c.path, t.id";
 
@@ -88,6 +88,8 @@ impl Play {
             verdict: row.get(6),
             attempt: row.get::<_, Option<String>>(7).map(|text| text.parse().unwrap()),
             slot: row.get(8),
+            cause: row.get(9),
+            reported: row.get::<_, Option<String>>(10).map(|text| text.parse().unwrap()),
         };
         Ok(rows.iter().map(line).collect())
     }
@@ -121,7 +123,7 @@ impl Play {
         };
         ensure!(fits, "{told:?}, with {slot:?} free");
         let started = matches!(told, Started::Started(_));
-        Ok(started.then(|| world.started(one, plan, slot, change)).into_iter().collect())
+        Ok(started.then(|| world.started(one, plan, slot, change, "operator")).into_iter().collect())
     }
 
     /// A start of whatever is next; `nothing` where there is none.
@@ -147,7 +149,7 @@ impl Play {
             return Ok(vec![]);
         }
         let slot = world.free_slot();
-        Ok(vec![world.started(one, plan, slot, change)])
+        Ok(vec![world.started(one, plan, slot, change, "claim")])
     }
 
     /// A row as the guard leases it.
@@ -180,14 +182,14 @@ impl Play {
             Remedy::Record { plan, .. } => {
                 let detail = Some("as the guard found");
                 let told = self.guard.record_decision(row, plan, detail, change, until).await?;
-                changed(world, one, plan, Guard::Attempt(row.attempt), Some(change), detail, told)
+                changed(world, one, plan, Guard::Attempt(row.attempt, "guard"), Some(change), detail, told)
             }
             Remedy::AskAgain => {
                 let noted = self.guard.note_asking_again(row, AskingAgain::Asking, until).await?;
                 let expected = if world.enabled { Noted::Noted } else { Noted::Disabled };
                 ensure!(noted == expected, "{noted:?}");
                 if noted == Noted::Noted {
-                    world.note(one, "ask_again", "asking");
+                    world.note(one, "ask_again", "asking", ("guard", None));
                 }
                 Ok(vec![])
             }

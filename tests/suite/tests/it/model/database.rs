@@ -7,7 +7,8 @@ use local::Stack;
 use shared::{
     endpoint::{self, Claim, Manage, Notification, Start},
     migration::{
-        AttemptId, GuardDecision, Plan, Resumption, Settings, canceled_decision, guard_decision, resumption,
+        AttemptId, GuardDecision, Plan, Resumption, Settings, State, canceled_decision, guard_decision,
+        resumption,
     },
     store::{Claimed, Noted, ReopenFilter, Store},
 };
@@ -28,7 +29,7 @@ const BEGINNING: &str = "
     DELETE FROM migration_brake;
     DELETE FROM container_repositories;
     UPDATE migration_settings SET enabled = true, capacity = 2, max_tags_count = 0, max_retries = 3,
-        verify_tags = false;
+        verify_tags = false, retry_backoff_seconds = 0;
     INSERT INTO container_repositories (path, tags_count, priority, created_at) VALUES
         ('group/plain', NULL, 0, now() - interval '3 days'),
         ('group/urgent', 5, 1, now() - interval '2 days'),
@@ -71,6 +72,7 @@ impl Play {
             capacity: 2,
             max_tags: 0,
             max_retries: 3,
+            retry_backoff: 0,
             lines: vec![],
         };
         ensure!(world.rows.len() == REPOSITORIES);
@@ -173,7 +175,7 @@ impl Play {
             Happening::Answer(one, answer, id) => {
                 let (path, _) = row(*one);
                 let attempt = named(world, *one, *id).unwrap_or_else(made_up);
-                let (plan, guard) = (answer.plan(), Guard::Attempt(Some(attempt)));
+                let (plan, guard) = (answer.plan(), Guard::Attempt(Some(attempt), "registry_answer"));
                 let told = self.guard.record_answer(&path, attempt, &plan, None, change, until).await?;
                 changed(world, *one, &plan, guard, Some(change), None, told)
             }
@@ -183,7 +185,8 @@ impl Play {
                 let Resumption::Record(plan) = resumption(*step, *view) else { return Ok(vec![]) };
                 let detail = Some("as the registry says");
                 let told = self.claim.record_answer(&path, attempt, &plan, detail, change, until).await?;
-                changed(world, *one, &plan, Guard::Attempt(Some(attempt)), Some(change), detail, told)
+                let guard = Guard::Attempt(Some(attempt), "registry_answer");
+                changed(world, *one, &plan, guard, Some(change), detail, told)
             }
             Happening::Guard(one, view, cancelation, doubts) => {
                 let (_, before) = row(*one);
@@ -196,7 +199,7 @@ impl Play {
                     GuardDecision::Cancel => {
                         let noted = self.guard.note_canceling(&stuck.row, until).await?;
                         ensure!(noted == Noted::Noted, "{noted:?}");
-                        world.note(*one, "cancel", "canceling");
+                        world.note(*one, "cancel", "canceling", ("guard", None));
                         canceled_decision(&stuck, *cancelation)
                     }
                 };
@@ -205,18 +208,22 @@ impl Play {
             Happening::Skip(one, reason) => {
                 let (path, before) = row(*one);
                 let plan = Plan::skip_seen_in(before.migration_state, *reason);
-                let told = self.manage.operate(&path, before.attempt, &plan, until).await?;
-                changed(world, *one, &plan, Guard::Attempt(before.attempt), None, None, told)
+                let told = self.manage.operate(&path, before.attempt, &plan, None, until).await?;
+                let guard = Guard::Attempt(before.attempt, "operator");
+                changed(world, *one, &plan, guard, None, None, told)
             }
-            Happening::Reopen(one) => {
+            Happening::Reopen(one, reason) => {
                 let (path, before) = row(*one);
-                let told = self.manage.operate(&path, before.attempt, &Plan::reopen(), until).await?;
-                changed(world, *one, &Plan::reopen(), Guard::Attempt(before.attempt), None, None, told)
+                let (plan, reason) = reopening(*reason);
+                let told = self.manage.operate(&path, before.attempt, &plan, reason, until).await?;
+                let guard = Guard::Attempt(before.attempt, "operator");
+                changed(world, *one, &plan, guard, None, reason, told)
             }
             Happening::ReopenAll(state) => {
                 let filter = ReopenFilter { state: *state, reason: None, prefix: "group/".parse()? };
-                let told = self.manage.reopen_many(&filter, until).await?.context("an answer")?;
-                let due = world.reopen_all(*state);
+                let (_, reason) = reopening(*state == State::ImportDone);
+                let told = self.manage.reopen_many(&filter, reason, until).await?.context("an answer")?;
+                let due = world.reopen_all(*state, reason);
                 ensure!(told.reopened as usize == due.len(), "{told:?}");
                 Ok(due)
             }
@@ -241,10 +248,19 @@ impl Play {
                 world.capacity = *capacity;
                 self.set("capacity", &capacity.to_string()).await
             }
+            Happening::RetryBackoff(seconds) => {
+                world.retry_backoff = *seconds;
+                self.set("retry_backoff_seconds", &seconds.to_string()).await
+            }
             Happening::MaxTags(tags) => {
                 world.max_tags = *tags;
                 self.set("max_tags_count", &tags.to_string()).await
             }
         }
     }
+}
+
+/// The plan, and the words for the history.
+fn reopening(with_reason: bool) -> (Plan, Option<&'static str>) {
+    if with_reason { (Plan::reopen_with_reason(), Some("it is not")) } else { (Plan::reopen(), None) }
 }

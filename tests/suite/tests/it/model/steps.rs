@@ -32,8 +32,8 @@ pub enum Happening {
     Guard(usize, RegistryView, Cancelation, Doubts),
     /// An operator gives it up.
     Skip(usize, SkipReason),
-    /// An operator reopens it.
-    Reopen(usize),
+    /// An operator reopens it, with a reason or without.
+    Reopen(usize, bool),
     /// An operator reopens all in this state.
     ReopenAll(State),
     /// A sweep skips what has too many tags.
@@ -48,6 +48,8 @@ pub enum Happening {
     Enabled(bool),
     /// The capacity.
     Capacity(i32),
+    /// How long a first retry waits.
+    RetryBackoff(u64),
     /// The limit of tags.
     MaxTags(i32),
 }
@@ -157,8 +159,9 @@ pub fn sequence() -> impl Strategy<Value = Vec<Happening>> {
         12 => (one(), view(), cancelation(), doubts())
             .prop_map(|(one, view, canceled, doubts)| Happening::Guard(one, view, canceled, doubts)),
         3 => (one(), select(reasons)).prop_map(|(one, reason)| Happening::Skip(one, reason)),
-        4 => one().prop_map(Happening::Reopen),
-        1 => select(vec![State::ImportAborted, State::ImportSkipped]).prop_map(Happening::ReopenAll),
+        4 => (one(), any::<bool>()).prop_map(|(one, reason)| Happening::Reopen(one, reason)),
+        1 => select(vec![State::ImportAborted, State::ImportSkipped, State::ImportDone])
+            .prop_map(Happening::ReopenAll),
         1 => Just(Happening::SkipManyTags),
         6 => Just(Happening::Again),
         5 => one().prop_map(Happening::Anew),
@@ -166,6 +169,7 @@ pub fn sequence() -> impl Strategy<Value = Vec<Happening>> {
         4 => prop_oneof![2 => Just(true), 1 => Just(false)].prop_map(Happening::Enabled),
         1 => (0..4).prop_map(Happening::Capacity),
         1 => select(vec![0, 10]).prop_map(Happening::MaxTags),
+        2 => select(vec![0, 30, 3600]).prop_map(Happening::RetryBackoff),
     ];
     proptest::collection::vec(happening, 40..80)
 }

@@ -1,7 +1,9 @@
 //! What the database must hold by the pure core alone.
 
+use std::time::Duration;
+
 use shared::{
-    migration::{AttemptId, ContainerRepository, Limits, Outcome, Plan, SkipReason, State},
+    migration::{AttemptId, ContainerRepository, Limits, Made, Outcome, Plan, SkipReason, State},
     store::Verdict,
 };
 use uuid::Uuid;
@@ -18,6 +20,8 @@ pub struct Line {
     pub verdict: Option<String>,
     pub attempt: Option<Uuid>,
     pub slot: Option<i32>,
+    pub cause: String,
+    pub reported: Option<Uuid>,
 }
 
 /// A row, the change that last made it what it is, and whether it has to wait.
@@ -41,11 +45,21 @@ pub struct Due {
     detail: Option<String>,
 }
 
-/// What a change of one row compares besides the state.
+/// What a change of one row compares besides the state, and what it is made for.
 #[derive(Clone, Copy, Debug)]
 pub enum Guard {
-    Attempt(Option<AttemptId>),
+    Attempt(Option<AttemptId>, &'static str),
     Notification(Option<AttemptId>, &'static str),
+}
+
+impl Guard {
+    /// The cause, and the attempt that was reported, as the history has them.
+    fn in_history(self) -> (&'static str, Option<Uuid>) {
+        match self {
+            Self::Attempt(_, cause) => (cause, None),
+            Self::Notification(reported, _) => ("notification", reported.map(AttemptId::uuid)),
+        }
+    }
 }
 
 /// All rows, in the order of their registration, the settings, and the history.
@@ -56,6 +70,8 @@ pub struct World {
     pub capacity: i32,
     pub max_tags: i32,
     pub max_retries: i32,
+    /// In seconds.
+    pub retry_backoff: u64,
     pub lines: Vec<Line>,
 }
 
@@ -114,11 +130,18 @@ impl World {
     }
 
     /// A start of any kind, in `slot` where the row has none.
-    pub fn started(&mut self, row: usize, plan: &Plan, slot: Option<i32>, change: AttemptId) -> Due {
+    pub fn started(
+        &mut self,
+        row: usize,
+        plan: &Plan,
+        slot: Option<i32>,
+        change: AttemptId,
+        cause: &str,
+    ) -> Due {
         let outcome =
             plan.outcome(&self.rows[row].repository, self.limits()).expect("it can be started").clone();
         let slot = self.rows[row].repository.slot.or(slot);
-        self.note_steps(row, &outcome, Some(change), slot);
+        self.note_steps(row, &outcome, Some(change), slot, (cause, None));
         Due { row, outcome, change, known_as: Some(change), adopted: None, slot, detail: None }
     }
 
@@ -137,18 +160,19 @@ impl World {
         let verdict = self.verdict(row, outcome.as_ref(), guard, change);
         if let (
             Guard::Notification(_, event),
-            Verdict::EarlierAttempt | Verdict::AlreadyOver | Verdict::Nothing,
+            Verdict::EarlierAttempt | Verdict::AlreadyOver | Verdict::Nothing | Verdict::Unverified,
         ) = (guard, verdict)
         {
             let name = serde_json::to_value(verdict).unwrap().as_str().unwrap().to_owned();
-            self.note(row, event, &name);
+            self.note(row, event, &name, guard.in_history());
         }
         let (Verdict::Applied, Some(outcome)) = (verdict, outcome) else { return (verdict, None) };
         let made_by = change.unwrap_or_else(|| AttemptId::new(Uuid::nil()));
         let adopted = outcome.to().and_then(|to| self.adopted(row, to));
         let slot = before.slot;
-        let after = outcome.apply(&before, jiff::Timestamp::UNIX_EPOCH, made_by, adopted, None);
-        self.note_steps(row, &outcome, after.attempt, slot);
+        let after =
+            outcome.apply(&before, &Made { adopted, ..Made::new(jiff::Timestamp::UNIX_EPOCH, made_by) });
+        self.note_steps(row, &outcome, after.attempt, slot, guard.in_history());
         let detail = detail.map(str::to_owned);
         (verdict, Some(Due { row, outcome, change: made_by, known_as: change, adopted, slot, detail }))
     }
@@ -165,7 +189,7 @@ impl World {
             return Verdict::Repeat;
         }
         match guard {
-            Guard::Attempt(seen) if seen != repository.attempt => return Verdict::Superseded,
+            Guard::Attempt(seen, _) if seen != repository.attempt => return Verdict::Superseded,
             Guard::Notification(Some(reported), _) if repository.attempt != Some(reported) => {
                 let of_it = |line: &&Line| line.path == repository.path.as_str();
                 if self.lines.iter().filter(of_it).any(|line| line.attempt == Some(reported.uuid())) {
@@ -175,27 +199,37 @@ impl World {
             Guard::Notification(Some(_), _) if !repository.migration_state.is_active() => {
                 return Verdict::AlreadyOver;
             }
-            Guard::Attempt(_) | Guard::Notification(..) => {}
+            Guard::Attempt(..) | Guard::Notification(..) => {}
         }
+        let foreign = match guard {
+            Guard::Notification(Some(reported), _) => repository.attempt.is_some_and(|own| own != reported),
+            Guard::Notification(None, _) | Guard::Attempt(..) => false,
+        };
         match outcome {
             None => Verdict::Refused,
+            Some(outcome) if outcome.needs_proof || foreign => Verdict::Unverified,
             Some(outcome) if outcome.steps.is_empty() => Verdict::Nothing,
             Some(_) => Verdict::Applied,
         }
     }
 
-    /// The last attempt but the row's own that went over to this state and was not surely refused.
+    /// The last attempt but the row's own that asked for this step, was not answered otherwise than with 202, and has
+    /// not reported its end.
     fn adopted(&self, row: usize, to: State) -> Option<AttemptId> {
         let Row { repository, .. } = &self.rows[row];
         let own = repository.attempt.map(AttemptId::uuid);
         let of_it = || self.lines.iter().filter(|line| line.path == repository.path.as_str());
-        let refused = |attempt| {
-            of_it().any(|line| {
-                line.attempt.is_some() && line.attempt == attempt && line.event == "start_refused"
+        let is_over = |asked: &Line| {
+            of_it().filter(|line| line.applied).any(|line| {
+                line.version == asked.version + 1 && line.cause == "registry_answer"
+                    || asked.attempt.is_some()
+                        && (line.attempt == asked.attempt && line.event == "start_refused"
+                            || line.reported == asked.attempt)
             })
         };
-        let mut asked = of_it().filter(|line| line.applied && line.attempt != own && line.from != line.to);
-        let last = asked.rfind(|line| line.to == to.name() && !refused(line.attempt));
+        let mut asked =
+            of_it().filter(|line| line.applied && line.attempt != own && !line.event.starts_with("adopt"));
+        let last = asked.rfind(|line| line.to == to.name() && !is_over(line));
         last.and_then(|line| line.attempt).map(AttemptId::new)
     }
 
@@ -208,27 +242,28 @@ impl World {
         };
         let rows: Vec<usize> =
             (0..self.rows.len()).filter(|row| self.enabled && many(&self.rows[*row])).collect();
-        self.all(&rows, &plan)
+        self.all(&rows, &plan, "sweep", None)
     }
 
     /// Every row in this state is reopened.
-    pub fn reopen_all(&mut self, state: State) -> Vec<Due> {
+    pub fn reopen_all(&mut self, state: State, reason: Option<&str>) -> Vec<Due> {
         let rows = 0..self.rows.len();
         let rows: Vec<usize> =
             rows.filter(|row| self.rows[*row].repository.migration_state == state).collect();
-        self.all(&rows, &Plan::reopen())
+        let plan = if reason.is_some() { Plan::reopen_with_reason() } else { Plan::reopen() };
+        self.all(&rows, &plan, "operator", reason)
     }
 
-    fn all(&mut self, rows: &[usize], plan: &Plan) -> Vec<Due> {
+    fn all(&mut self, rows: &[usize], plan: &Plan, cause: &'static str, detail: Option<&str>) -> Vec<Due> {
         let changed = rows.iter().map(|&row| {
-            let guard = Guard::Attempt(self.rows[row].repository.attempt);
-            self.change(row, plan, guard, None, None).1.expect("it holds for this state")
+            let guard = Guard::Attempt(self.rows[row].repository.attempt, cause);
+            self.change(row, plan, guard, None, detail).1.expect("it holds for this state")
         });
         changed.collect()
     }
 
     /// A line about what changed nothing.
-    pub fn note(&mut self, row: usize, event: &str, verdict: &str) {
+    pub fn note(&mut self, row: usize, event: &str, verdict: &str, (cause, reported): (&str, Option<Uuid>)) {
         let repository = &self.rows[row].repository;
         let state = repository.migration_state.to_string();
         self.lines.push(Line {
@@ -241,10 +276,19 @@ impl World {
             verdict: Some(verdict.to_owned()),
             attempt: repository.attempt.map(AttemptId::uuid),
             slot: repository.slot,
+            cause: cause.to_owned(),
+            reported,
         });
     }
 
-    fn note_steps(&mut self, row: usize, outcome: &Outcome, attempt: Option<AttemptId>, slot: Option<i32>) {
+    fn note_steps(
+        &mut self,
+        row: usize,
+        outcome: &Outcome,
+        attempt: Option<AttemptId>,
+        slot: Option<i32>,
+        (cause, reported): (&str, Option<Uuid>),
+    ) {
         let repository = &self.rows[row].repository;
         let (path, mut version) = (repository.path.to_string(), repository.version);
         let mut from = repository.migration_state.to_string();
@@ -261,6 +305,8 @@ impl World {
                 verdict: None,
                 attempt: attempt.map(AttemptId::uuid),
                 slot,
+                cause: cause.to_owned(),
+                reported,
             });
         }
     }
@@ -270,8 +316,10 @@ impl World {
         let Due { row, outcome, change, known_as, adopted, slot, detail } = due;
         let row = &mut self.rows[row];
         let now = now_of(&outcome, row.repository.migration_state, found);
-        let mut after = outcome.apply(&row.repository, now, change, adopted, slot);
-        after.detail = detail.or_else(|| row.repository.detail.clone());
+        let retry_backoff = Duration::from_secs(self.retry_backoff);
+        let detail = detail.as_deref();
+        let after =
+            outcome.apply(&row.repository, &Made { now, change, adopted, slot, detail, retry_backoff });
         row.waits = after.not_before.is_some();
         row.change = known_as;
         row.repository = after;
