@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use aws_config::{Region, SdkConfig};
 use aws_sdk_rdsdata::config::{Credentials, SharedCredentialsProvider};
 use local::{
-    Environment, Function, Stack,
+    AS_DEPLOYED, Environment, Function, Stack, StackOptions,
     local_data_api::Fault,
     local_registry::{Effect, Operation, Rule, Step, When},
 };
@@ -15,7 +15,7 @@ use shared::{
     endpoint::behavior_version,
     store::{Lease, Store},
 };
-use suite::{given, push_image, reader, row, state, until, until_state, writer};
+use suite::{given, options, push_image, reader, row, sql, state, until, until_state, writer};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -139,6 +139,27 @@ async fn guards_at_once_look_at_each_row_once() {
         until_state(&stack, path, "import_done").await.unwrap();
         assert_eq!(starts(&stack, path, Step::Pre).len(), 1);
     }
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repeats_its_round_until_nothing_is_in_progress() {
+    let functions = vec![Function::GuardMigrations, Function::EnqueueMigrations];
+    let stack = Stack::start(StackOptions { functions, repeat: AS_DEPLOYED.1, ..options() }).await.unwrap();
+    let asks = |sql: &Option<String>| sql.as_ref().is_some_and(|sql| sql.contains("min(repository_id)"));
+    let asked = || stack.data_api().journal().iter().filter(|call| asks(&call.sql)).count();
+    for (function, times) in [(Function::GuardMigrations, 1), (Function::EnqueueMigrations, 2)] {
+        stack.functions().invoke_on_schedule(function).await.unwrap();
+        assert_eq!(asked(), times, "{} ends where there is nothing to do", function.name());
+    }
+
+    given(&stack, "group/image", "importing", Some(Uuid::new_v4())).await.unwrap();
+    let ends = async {
+        until("two rounds are over", || async { Ok(asked() == 4) }).await.unwrap();
+        sql(&stack, "DELETE FROM container_repositories").await.unwrap();
+    };
+    let (summary, ()) = tokio::join!(guard(&stack), ends);
+    assert_eq!((&summary["hinted"], asked()), (&0.into(), 5), "the third was the last");
     stack.stop().await.unwrap();
 }
 
