@@ -144,12 +144,12 @@ async fn a_poisoned_repository_holds_up_none_of_199_others_neither_in_the_sweep_
 
     // A chain ends where nothing is due any more. One slot is the silent one's for good.
     until("the other chains have come to their ends", || async {
-        Ok(dealt_with(&stack, "Empty(").len() == SLOTS - 1)
+        Ok(dealt_with(&stack, "empty").len() == SLOTS - 1)
     })
     .await
     .unwrap();
-    let ends = dealt_with(&stack, "Empty(");
-    assert!(ends.iter().all(|end| end.contains("Empty(NoneDue)")), "and not before: {ends:#?}");
+    let ends = dealt_with(&stack, "empty");
+    assert!(ends.iter().all(|end| end.contains("none_due")), "and not before: {ends:#?}");
     assert_eq!(in_state(&stack, "import_done").await, 199);
     assert_eq!(most_at_once(&stack).await, SLOTS);
     for path in [first, refused] {

@@ -260,6 +260,8 @@ async fn the_kill_switch_stops_every_start_of_the_guard_and_what_was_held_back_g
         let requests = stack.registry().unwrap().journal().requests().into_iter();
         requests.filter(|request| request.operation == Operation::Start).count()
     };
+    // Three pre steps and the final one, which is asked for only after the notification's answer.
+    suite::until("the final step is asked for", || async { Ok(asked(&stack) == 4) }).await.unwrap();
     let before = asked(&stack);
 
     let summary = guard(&stack).await;
