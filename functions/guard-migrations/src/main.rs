@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use direct_endpoint::connect_reader;
+use direct_endpoint::connect_reads;
 use guard_migrations::{config::Config, handler::handle};
 use lambda_http::Error;
 use shared::{
@@ -23,7 +23,7 @@ async fn run() -> Result<(), Error> {
     let secrets = SecretReader::new(&sdk);
     let writer = config.writer.connect(&sdk);
     let guardian = Arc::new(Guardian {
-        scan: Store::new(connect_reader(&config.reader, &sdk, &secrets)?),
+        scan: Store::new(connect_reads(&config.reader, &config.writer.address(), &sdk, &secrets)?),
         store: Store::new(writer.clone()),
         claims: Store::new(writer),
         registry: config.registry.connect(&secrets).await?,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use lambda_http::{Body, Request, RequestExt, Response, http::Method};
 use shared::{
     config::secrets::SharedSecret,
-    driver::Reading,
     endpoint::{History, List, Status, Summary},
     runtime::Budget,
     store::Store,
@@ -18,17 +17,14 @@ use crate::{list, one, summary};
 pub struct Deps {
     /// The token that operators present.
     pub token: SharedSecret,
-    /// The reader, for one repository.
+    /// One repository.
     pub statuses: Store<Status>,
-    /// The reader, for one repository's transitions.
+    /// One repository's transitions.
     pub histories: Store<History>,
-    /// The reader, for many.
+    /// Many repositories.
     pub lists: Store<List>,
-    /// The reader, for the whole.
+    /// The whole.
     pub summaries: Store<Summary>,
-    /// Who is asked: the reader, or the writer where the reader is behind its caller or cannot serve. On the writer
-    /// too this function can only select.
-    pub reading: Reading,
 }
 
 /// What every route answers within.

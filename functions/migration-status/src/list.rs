@@ -5,22 +5,21 @@ use std::time::Duration;
 use lambda_http::{Body, Response, http::StatusCode};
 use serde::Serialize;
 use shared::{
-    driver::Served,
-    endpoint::List,
+    endpoint::{Served, ServedBy},
     migration::{ContainerRepository, RepositoryPath, State},
-    store::{self, ListFilter, Store},
+    store::{self, ListFilter},
     telemetry::as_text,
     web::{Problem, Query, json, number},
 };
 
-use crate::handler::{Call, Deps};
+use crate::handler::Call;
 
 pub(crate) const DEFAULT_LIMIT: u32 = 100;
 const MAX_LIMIT: u32 = 500;
 
 #[derive(Serialize)]
 struct Page {
-    served_by: Served,
+    served_by: ServedBy,
     repositories: Vec<ContainerRepository>,
     /// Where the next page begins: to be sent as `after`. None on the last page.
     next: Option<RepositoryPath>,
@@ -37,11 +36,8 @@ pub(crate) async fn page(call: &Call<'_>) -> Result<Response<Body>, Problem> {
         after: query.get("after", RepositoryPath::parse)?,
         limit,
     };
-    let Deps { lists, reading, .. } = call.deps;
-    let read = |deadline| lists.list(&filter, deadline);
-    let latest = |deadline| Store::latest_list(reading.writer(), &filter, deadline);
-    let (page, served_by) = reading.serve::<List, _, _, _>(read, latest, call.budget.deadline()).await?;
-    let store::Page { rows: repositories, more } = page;
+    let Served { found, by: served_by } = call.deps.lists.list(&filter, call.budget.deadline()).await?;
+    let store::Page { rows: repositories, more } = found;
     let next = repositories.last().filter(|_| more).map(|row| row.path.clone());
     tracing::info!(rows = repositories.len(), served_by = as_text(&served_by), "list");
     Ok(json(StatusCode::OK, &Page { served_by, repositories, next }, call.id))

@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use direct_endpoint::connect_reader;
+use direct_endpoint::connect_reads;
 use lambda_http::Error;
 use migration_status::{
     config::Config,
@@ -10,7 +10,6 @@ use migration_status::{
 };
 use shared::{
     config::{aws::sdk_config, from_process, secrets::SecretReader},
-    driver::Reading,
     runtime::{process, run_http},
     store::Store,
 };
@@ -24,13 +23,12 @@ async fn run() -> Result<(), Error> {
     let config: Config = from_process()?;
     let sdk = sdk_config().await;
     let secrets = SecretReader::new(&sdk);
-    let reader = connect_reader(&config.reader, &sdk, &secrets)?;
+    let reads = connect_reads(&config.reader, &config.writer, &sdk, &secrets)?;
     let deps = Arc::new(Deps {
-        statuses: Store::new(reader.clone()),
-        histories: Store::new(reader.clone()),
-        lists: Store::new(reader.clone()),
-        summaries: Store::new(reader.clone()),
-        reading: Reading::new(reader, config.writer.connect_with_the_role_of(&config.reader, &sdk)),
+        statuses: Store::new(Arc::clone(&reads)),
+        histories: Store::new(Arc::clone(&reads)),
+        lists: Store::new(Arc::clone(&reads)),
+        summaries: Store::new(reads),
         token: config.operator.load(secrets).await?,
     });
     run_http(move |request, budget| handle(Arc::clone(&deps), request, budget)).await

@@ -3,29 +3,25 @@
 use lambda_http::{Body, Response, http::StatusCode};
 use serde::Serialize;
 use shared::{
-    driver::Served,
-    endpoint::Summary,
-    store::{Census, Store},
+    endpoint::{Served, ServedBy},
+    store::Census,
     telemetry::as_text,
     web::{Problem, Query, json},
 };
 
-use crate::handler::{Call, Deps};
+use crate::handler::Call;
 
 #[derive(Serialize)]
 struct Whole {
-    served_by: Served,
+    served_by: ServedBy,
     #[serde(flatten)]
     census: Census,
 }
 
 pub(crate) async fn summary(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     Query::of(call.request, &[])?;
-    let Deps { summaries, reading, .. } = call.deps;
-    let read = |deadline| summaries.census(deadline);
-    let latest = |deadline| Store::latest_census(reading.writer(), deadline);
-    let (census, served_by) = reading.serve::<Summary, _, _, _>(read, latest, call.budget.deadline()).await?;
-    let census = census.ok_or_else(|| {
+    let Served { found, by: served_by } = call.deps.summaries.census(call.budget.deadline()).await?;
+    let census = found.ok_or_else(|| {
         tracing::error!("the database has no settings");
         Problem::defect()
     })?;

@@ -8,7 +8,7 @@ use shared::{
 shared::settings! {
     /// What this function is told.
     pub struct Config {
-        /// Where a mark is written.
+        /// Where a heartbeat is written.
         pub writer: WriterConfig = all,
         /// Where it is looked for, and where is counted.
         pub reader: ReaderConfig = all,

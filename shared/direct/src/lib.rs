@@ -8,7 +8,8 @@
 //!
 //! * TLS always, with the server's name verified against the certificates of a file. There is no way to switch
 //!   it off.
-//! * One connection per process. One that was not used for a while is asked first whether it still is one: a
+//! * One connection per [`Direct`], and a process that reads has two: a slow statement holds up nobody who asks how
+//!   the reader stands. One that was not used for a while is asked first whether it still is one: a
 //!   frozen process does not notice that its connection was closed.
 //! * No state outlives a statement, because RDS Proxy ties a connection that has any to one client ("pinning"):
 //!   no named prepared statements, no session settings, no startup options (the proxy refuses those). Each
@@ -26,6 +27,6 @@ mod token;
 mod transport;
 
 pub use login::Login;
-pub use server::{ReaderError, Server, connect_reader};
+pub use server::{ReaderError, Server, connect_reader, connect_reads};
 pub use shared::tls::TlsError as CertificatesError;
 pub use transport::{Access, Direct};

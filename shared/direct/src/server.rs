@@ -1,9 +1,10 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use aws_config::SdkConfig;
 use shared::{
-    config::{ReaderAuth, ReaderConfig, ReaderPlace, ReaderServer, secrets::SecretReader},
-    endpoint::{DataApi, Failure, Reader},
+    config::{ReaderAuth, ReaderConfig, ReaderPlace, ReaderServer, WriterAddress, secrets::SecretReader},
+    endpoint::{DataApi, Failure, Reader, ReaderConnections, ReplicaReads},
+    store::HEALTH_PROBE,
 };
 
 use crate::{Access, CertificatesError, Direct, Login, login::Proof};
@@ -52,16 +53,34 @@ pub fn connect_reader(
     config: &ReaderConfig,
     sdk: &SdkConfig,
     secrets: &SecretReader,
-) -> Result<Reader, ReaderError> {
+) -> Result<ReaderConnections, ReaderError> {
     match &config.place {
         ReaderPlace::Server(server) => {
-            let server = of_config(config, server, sdk, secrets)?;
-            Ok(Reader::new(Direct::new(server, Access::ReadOnly)?))
+            let reads = Direct::new(of_config(config, server, sdk, secrets)?, Access::ReadOnly)?;
+            let probes = reads.another();
+            Ok(ReaderConnections { reads: Reader::new(reads), probes: Reader::new(probes) })
         }
         ReaderPlace::Cluster { arn, endpoint_url } => {
-            Ok(Reader::new(DataApi::new(sdk, config.behind_the_data_api(arn, endpoint_url.as_ref()))))
+            let endpoint = config.behind_the_data_api(arn, endpoint_url.as_ref());
+            Ok(ReaderConnections::shared(Reader::new(DataApi::new(sdk, endpoint))))
         }
     }
+}
+
+/// The reader, and the writer with the reader's role for when the reader cannot serve or may not. Nothing is
+/// connected to yet.
+///
+/// # Errors
+/// [`ReaderError`] when the reader could never be reached.
+pub fn connect_reads(
+    config: &ReaderConfig,
+    writer: &WriterAddress,
+    sdk: &SdkConfig,
+    secrets: &SecretReader,
+) -> Result<Arc<ReplicaReads>, ReaderError> {
+    let reader = connect_reader(config, sdk, secrets)?;
+    let writer = writer.connect_with_the_role_of(config, sdk);
+    Ok(Arc::new(ReplicaReads::new(reader, writer, HEALTH_PROBE)))
 }
 
 fn of_config(

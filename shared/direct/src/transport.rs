@@ -64,6 +64,13 @@ impl Direct {
         Ok(Self { server, access, tls, session: Mutex::new(None) })
     }
 
+    /// A further one to the same server, with a connection of its own.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        let (server, tls) = (self.server.clone(), self.tls.clone());
+        Self { server, access: self.access, tls, session: Mutex::new(None) }
+    }
+
     async fn connect(&self, deadline: Instant) -> Result<Session, Failure> {
         let proof = self.server.proof().await?;
         match Session::open(&self.server, self.tls.clone(), &proof, deadline).await {

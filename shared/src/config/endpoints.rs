@@ -14,6 +14,12 @@ impl WriterConfig {
             endpoint_url: text(self.endpoint_url.as_ref()),
         }
     }
+
+    /// Where it is, for reading there with another role.
+    #[must_use]
+    pub fn address(&self) -> WriterAddress {
+        WriterAddress { arn: self.arn.clone(), endpoint_url: self.endpoint_url.clone() }
+    }
 }
 
 impl ReaderConfig {

@@ -11,11 +11,9 @@ mod guard;
 mod manage;
 mod notify;
 mod observe;
-mod reading;
 #[cfg(test)]
 mod scripted;
 mod start;
-mod status;
 mod sweep;
 mod tags;
 
@@ -33,9 +31,7 @@ pub use manage::{
 };
 pub use notify::{FollowUp, Notified, follow_up, notified};
 pub use observe::{Counted, Lag, Observation, Observer};
-pub use reading::{KNOWN_FOR, Reading, Served};
 pub use start::{StartOutcome, start};
-pub use status::{Answer, history, status};
 pub use sweep::{Sweep, sweep};
 pub use tags::{TagsCompared, compare_tags};
 

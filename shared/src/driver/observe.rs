@@ -5,13 +5,13 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     endpoint::{EndpointError, Observe},
-    store::{Census, Marked, Store},
+    store::{Census, Heartbeat, Store},
 };
 
-/// How long a mark is looked for. What lags for longer is told to lag for at least as long.
+/// How long a heartbeat is looked for. What lags for longer is told to lag for at least as long.
 const LOOK: Duration = Duration::from_secs(10);
-/// How long an endpoint may take to write a mark, or to say which it has.
-const MARK: Duration = Duration::from_secs(4);
+/// How long an endpoint may take to write a heartbeat, or to say which it has.
+const HEARTBEAT: Duration = Duration::from_secs(4);
 /// How long an endpoint may take to count.
 const COUNT: Duration = Duration::from_secs(6);
 /// The pauses between two looks: each twice the one before.
@@ -31,7 +31,7 @@ pub struct Observation {
     pub counted: Option<Counted>,
     /// How far the reader is behind the writer.
     pub lag: Lag,
-    /// The reader lacks a mark that is older than the operators' bound. None: an endpoint did not answer.
+    /// The reader lacks a heartbeat that is older than the operators' bound. None: an endpoint did not answer.
     pub past_bound: Option<bool>,
     /// The reader did not answer to something.
     pub reader_failed: bool,
@@ -49,12 +49,12 @@ pub struct Counted {
     pub census: Census,
 }
 
-/// How far the reader is behind the writer, measured by a mark that is written on the one and looked for on the
+/// How far the reader is behind the writer, measured by a heartbeat that is written on the one and looked for on the
 /// other: the times that a replica tells say nothing while nothing arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "measured", rename_all = "snake_case")]
 pub enum Lag {
-    /// The mark was seen so many milliseconds after its commit was known, the time of the call that saw it
+    /// The heartbeat was seen so many milliseconds after its commit was known, the time of the call that saw it
     /// included.
     Seen {
         /// How many.
@@ -97,8 +97,9 @@ impl Observer {
 
     async fn measure_lag(&self, deadline: Instant) -> (Lag, Option<bool>, Failed) {
         let mut failed = Failed::default();
-        let in_time = || deadline.min(Instant::now() + MARK);
-        let Some(Marked { mark, due_mark }) = failed.writer(self.store.mark(in_time()).await) else {
+        let in_time = || deadline.min(Instant::now() + HEARTBEAT);
+        let written = failed.writer(self.store.write_heartbeat(in_time()).await);
+        let Some(Heartbeat { heartbeat, overdue_heartbeat }) = written else {
             return (Lag::Unknown, None, failed);
         };
         let committed = Instant::now();
@@ -106,12 +107,12 @@ impl Observer {
         let mut pause = FIRST_PAUSE;
         loop {
             // The last look has its time too: a reader that answers has not failed.
-            let Some(seen) = failed.reader(self.store.seen_mark(in_time()).await) else {
+            let Some(replayed) = failed.reader(self.store.replayed_heartbeat(in_time()).await) else {
                 return (Lag::Unknown, None, failed);
             };
-            let past_bound = Some(due_mark.is_some_and(|due| seen < due));
+            let past_bound = Some(overdue_heartbeat.is_some_and(|overdue| replayed < overdue));
             let milliseconds = u64::try_from(committed.elapsed().as_millis()).unwrap_or(u64::MAX);
-            if seen >= mark {
+            if replayed >= heartbeat {
                 return (Lag::Seen { milliseconds }, past_bound, failed);
             }
             if Instant::now() + pause >= until {
@@ -155,5 +156,36 @@ fn answer<T>(result: Result<Option<T>, EndpointError>) -> Option<T> {
             tracing::warn!(%error, counter = "observe_failed", "an endpoint cannot be observed");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::{Lag, Observer};
+    use crate::{
+        endpoint::{
+            Endpoints, Reader, ReaderConnections, Writer,
+            scripted_transport::{Does, ScriptedTransport},
+        },
+        store::Store,
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_count_is_not_measured_as_lag() {
+        let (writer, reads, probes) =
+            (ScriptedTransport::default(), ScriptedTransport::default(), ScriptedTransport::default());
+        let written = r#"{"heartbeat": 7, "overdue_heartbeat": 6}"#;
+        writer.set("write_heartbeat", Does::Answers(written.to_owned()));
+        probes.set("replayed_heartbeat", Does::Answers("7".to_owned()));
+        reads.set("census", Does::Hangs);
+        let reader = ReaderConnections { reads: Reader::new(reads), probes: Reader::new(probes) };
+        let observer = Observer { store: Store::new(Endpoints { writer: Writer::new(writer), reader }) };
+        let seen = observer.observe(Instant::now() + Duration::from_secs(20)).await;
+        assert_eq!((seen.lag, seen.past_bound), (Lag::Seen { milliseconds: 0 }, Some(false)));
+        assert!(seen.reader_failed && seen.counted.is_none(), "{seen:?}");
     }
 }

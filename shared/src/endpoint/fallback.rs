@@ -11,11 +11,7 @@ pub enum Resort {
     Unavailable,
     /// 500, or the run fails: somebody has to repair something.
     Error,
-    /// The round does without, and counts it.
-    Skip,
-    /// It is used all the same, and counted.
-    Hint,
-    /// It is what was to be found out.
+    /// The failure itself is the measurement.
     Report,
 }
 
@@ -26,11 +22,10 @@ pub const fn resort(rule: &PurposeRule, class: ErrorClass) -> Resort {
     match rule.consistency {
         Consistency::Compared => Resort::Report,
         Consistency::Latest if class.is_unavailable() => Resort::Unavailable,
-        Consistency::AtLeastSeen | Consistency::Any if class.is_transient() => Resort::Writer,
-        Consistency::Hint if class.is_transient() => Resort::Skip,
-        Consistency::Latest | Consistency::AtLeastSeen | Consistency::Any | Consistency::Hint => {
-            Resort::Error
+        Consistency::MinVersion | Consistency::Any | Consistency::Hint if class.is_transient() => {
+            Resort::Writer
         }
+        Consistency::Latest | Consistency::MinVersion | Consistency::Any | Consistency::Hint => Resort::Error,
     }
 }
 
@@ -45,14 +40,13 @@ pub const fn is_sent_again(rule: &PurposeRule, class: ErrorClass) -> bool {
 /// What is done for a purpose where the reader lags past the operators' bound. None: it cannot be.
 ///
 /// The bound holds for a caller that names a version too, even one that the reader has: who always sends back what
-/// was last shown would be shown the same for as long as the reader hangs.
+/// was last shown would be shown the same for as long as the reader hangs. And it holds for hints: they would name
+/// nothing of what became stuck since.
 #[must_use]
 pub const fn resort_past_bound(rule: &PurposeRule) -> Option<Resort> {
     match rule.consistency {
         Consistency::Latest => None,
-        Consistency::AtLeastSeen | Consistency::Any => Some(Resort::Writer),
-        // A round that does without would leave what is stuck as it is for as long as the reader lags.
-        Consistency::Hint => Some(Resort::Hint),
+        Consistency::MinVersion | Consistency::Any | Consistency::Hint => Some(Resort::Writer),
         Consistency::Compared => Some(Resort::Report),
     }
 }
@@ -60,7 +54,7 @@ pub const fn resort_past_bound(rule: &PurposeRule) -> Option<Resort> {
 /// What is done where the reader is behind the version that its caller names.
 const fn behind(consistency: Consistency) -> &'static str {
     match consistency {
-        Consistency::AtLeastSeen => "writer",
+        Consistency::MinVersion => "writer",
         Consistency::Any => "shown as it is",
         Consistency::Hint => "decided on the writer",
         Consistency::Latest => "cannot be",
@@ -74,8 +68,6 @@ impl fmt::Display for Resort {
             Self::Writer => "writer",
             Self::Unavailable => "503",
             Self::Error => "error",
-            Self::Skip => "skip",
-            Self::Hint => "a hint all the same",
             Self::Report => "reported",
         })
     }
@@ -122,7 +114,7 @@ mod tests {
     use crate::endpoint::{EndpointKind, ErrorClass, PURPOSES};
 
     #[test]
-    fn every_purpose_meets_every_failure_as_the_snapshot_says() {
+    fn resorts_are_as_the_snapshot_says() {
         insta::assert_snapshot!(fallback_table());
     }
 

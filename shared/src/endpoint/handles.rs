@@ -155,11 +155,29 @@ impl ReadOnlyWriter {
     }
 }
 
+/// The reader, over two connections. A connection over TCP runs one statement at a time: a slow one would hold up the
+/// question how the reader stands, and nobody would see its lag.
+#[derive(Clone, Debug)]
+pub struct ReaderConnections {
+    /// For the rows that are asked for.
+    pub reads: Reader,
+    /// For asking the reader how it stands, at the same time.
+    pub probes: Reader,
+}
+
+impl ReaderConnections {
+    /// Those of a reader that runs any number of statements at once, as one behind the Data API does.
+    #[must_use]
+    pub fn shared(reader: Reader) -> Self {
+        Self { probes: reader.clone(), reads: reader }
+    }
+}
+
 /// Both endpoints, for the purpose that compares them.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
     /// The primary.
     pub writer: Writer,
     /// The replica.
-    pub reader: Reader,
+    pub reader: ReaderConnections,
 }

@@ -4,7 +4,6 @@
 //! statements are sent through, so a notification's code can only be given a [`Writer`], and a statement that
 //! writes can only be given to a [`Writer`]. [`PURPOSES`] is the same table as data.
 
-mod bucket;
 mod data_api;
 mod data_api_error;
 mod error;
@@ -12,27 +11,35 @@ mod failure;
 mod fallback;
 mod fetch;
 mod handles;
+mod health;
 mod purpose;
+mod reads;
 mod role;
 #[cfg(test)]
 pub(crate) mod scripted_server;
+#[cfg(test)]
+pub(crate) mod scripted_transport;
+mod served;
 mod statement;
 #[cfg(test)]
 mod tests;
+mod token_bucket;
 mod transactions;
 mod transport;
 
-pub use bucket::Bucket;
 pub use data_api::{DataApi, EndpointConfig, behavior_version};
 pub use error::EndpointError;
 pub use failure::{ErrorClass, Failure, Outcome, SqlState};
 pub use fallback::{Resort, fallback_table, resort, resort_past_bound};
-pub use handles::{Endpoints, ReadOnlyWriter, Reader, Writer};
+pub use handles::{Endpoints, ReadOnlyWriter, Reader, ReaderConnections, Writer};
+pub use health::HealthProbe;
 pub use purpose::{
-    Claim, Consistency, Dashboard, EndpointKind, Guard, History, List, Manage, Notification, Observe,
-    PURPOSES, Purpose, PurposeRule, Schema, StaleScan, Start, Status, Summary, purposes_table,
+    Claim, Consistency, EndpointKind, Guard, History, List, Manage, Notification, Observe, PURPOSES, Purpose,
+    PurposeRule, Schema, StaleScan, Start, Status, Summary, purposes_table,
 };
-pub use role::{Identity, ReaderRule, Relation, Seen, Standing};
+pub use reads::ReplicaReads;
+pub use role::{Identity, ReaderLag, ReaderRule, ReaderStatus, Relation, WriterStatus};
+pub use served::{Served, ServedBy};
 pub use statement::{Effect, ONE_SENDING, Read, Repeat, Statement, Value, Write};
 pub use transactions::{Transaction, Transactions};
 pub use transport::{Call, Transport};

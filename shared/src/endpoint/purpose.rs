@@ -1,6 +1,9 @@
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    sync::Arc,
+};
 
-use super::{Endpoints, Reader, Transactions, Writer};
+use super::{Endpoints, ReplicaReads, Transactions, Writer};
 
 mod sealed {
     pub trait Sealed {}
@@ -30,6 +33,17 @@ mod sealed {
 ///     store::<Notification>(endpoint);
 /// }
 /// ```
+///
+/// nor can what is shown be read on the writer by whoever likes to:
+///
+/// ```compile_fail,E0308
+/// use shared::endpoint::{Purpose, ReadOnlyWriter, Status};
+///
+/// fn store<P: Purpose>(_endpoint: P::Endpoint) {}
+/// fn wire(endpoint: ReadOnlyWriter) {
+///     store::<Status>(endpoint);
+/// }
+/// ```
 pub trait Purpose: sealed::Sealed + Send + Sync + 'static {
     /// Where statements for this purpose are sent.
     type Endpoint: Clone + Send + Sync + 'static;
@@ -43,7 +57,7 @@ pub trait Purpose: sealed::Sealed + Send + Sync + 'static {
 pub enum EndpointKind {
     /// The primary.
     Writer,
-    /// A replica, which may lag.
+    /// A replica, which may lag; the writer where it cannot serve or may not ([`ReplicaReads`]).
     Reader,
     /// Both, on purpose: to compare them.
     Both,
@@ -55,7 +69,7 @@ pub enum Consistency {
     /// Everything committed before the statement started.
     Latest,
     /// The version the caller has already seen, if it names one; else whatever the reader has.
-    AtLeastSeen,
+    MinVersion,
     /// Whatever the reader has.
     Any,
     /// Whatever the reader has, as a hint only: everything is decided again on the writer.
@@ -86,7 +100,7 @@ macro_rules! endpoint_type {
         Transactions
     };
     (Reader) => {
-        Reader
+        Arc<ReplicaReads>
     };
     (Both) => {
         Endpoints
@@ -133,15 +147,13 @@ purposes! {
     /// Deciding on what seems stuck, and on what a notification has cast doubt on.
     Guard ["guard-migrations", "registry-notification"] => Writer, Latest;
     /// Showing one repository.
-    Status ["migration-status"] => Reader, AtLeastSeen;
+    Status ["migration-status"] => Reader, MinVersion;
     /// Showing many repositories.
     List ["migration-status"] => Reader, Any;
     /// Counting repositories by state.
     Summary ["migration-status"] => Reader, Any;
     /// Showing one repository's transitions.
-    History ["migration-status"] => Reader, AtLeastSeen;
-    /// Everything the dashboard shows at once.
-    Dashboard ["migration-status"] => Reader, Any;
+    History ["migration-status"] => Reader, MinVersion;
     /// Looking for what seems stuck.
     StaleScan ["guard-migrations"] => Reader, Hint;
     /// Measuring the replica against the primary.
@@ -164,7 +176,7 @@ impl fmt::Display for Consistency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Latest => "latest",
-            Self::AtLeastSeen => "at least `min_version` if the caller names one, else any",
+            Self::MinVersion => "at least `min_version` if the caller names one, else any",
             Self::Any => "any",
             Self::Hint => "any: only a hint, decided again on the writer",
             Self::Compared => "compared",

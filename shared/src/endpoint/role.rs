@@ -40,23 +40,16 @@ impl Relation {
 pub struct ReaderRule {
     /// The operators' switch.
     pub reader_enabled: bool,
-    /// The newest mark that is older than the operators' bound, by the writer's clock. None: there is no bound, or
-    /// no mark has come to that age.
-    pub due_mark: Option<i64>,
-}
-
-impl ReaderRule {
-    /// Whether a reader that has `mark` is past the bound. Marks are compared and no clocks: it lacks something that
-    /// was on the writer for longer than the bound.
-    #[must_use]
-    pub fn is_past_bound(&self, mark: i64) -> bool {
-        self.due_mark.is_some_and(|due| mark < due)
-    }
+    /// Operators have set a bound to the reader's lag.
+    pub lag_is_bounded: bool,
+    /// The newest heartbeat that is older than the bound, by the writer's clock. Where operators set none, hints have
+    /// one all the same. None: no heartbeat has come to that age.
+    pub overdue_heartbeat: Option<i64>,
 }
 
 /// How the writer stands.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Standing {
+pub struct WriterStatus {
     /// Which server it is.
     pub identity: Identity,
     /// When the reader may be asked.
@@ -66,16 +59,44 @@ pub struct Standing {
 
 /// How the reader stands.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Seen {
+pub struct ReaderStatus {
     /// Which server it is.
     pub identity: Identity,
-    /// The newest mark that it has.
-    pub mark: i64,
+    /// The newest heartbeat that it has replayed.
+    pub heartbeat: i64,
+    /// It is a second cluster that still copies its tables: what it has is not old, but not all there.
+    pub is_copying: bool,
+}
+
+/// How far the reader is behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReaderLag {
+    /// Not too far, or nobody knows.
+    #[default]
+    Fresh,
+    /// It lacks something that was on the writer for longer than the bound.
+    Overdue,
+    /// It still copies its tables.
+    Copying,
+}
+
+impl ReaderLag {
+    /// The lag of a reader. Heartbeats are compared and no clocks.
+    #[must_use]
+    pub fn of(rule: ReaderRule, reader: &ReaderStatus) -> Self {
+        if reader.is_copying {
+            Self::Copying
+        } else if rule.overdue_heartbeat.is_some_and(|overdue| reader.heartbeat < overdue) {
+            Self::Overdue
+        } else {
+            Self::Fresh
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Identity, ReaderRule, Relation};
+    use super::{Identity, ReaderLag, ReaderRule, ReaderStatus, Relation};
 
     #[test]
     fn two_endpoints_are_distinct_collapsed_or_inverted() {
@@ -89,9 +110,18 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_is_past_the_bound_exactly_when_it_lacks_a_mark_that_is_due() {
-        let past = |due_mark, mark| ReaderRule { reader_enabled: true, due_mark }.is_past_bound(mark);
-        assert_eq!([6, 7, 8].map(|mark| past(Some(7), mark)), [true, false, false]);
-        assert_eq!([0, i64::MAX].map(|mark| past(None, mark)), [false, false], "nothing is known");
+    fn a_reader_lags_exactly_while_it_lacks_an_overdue_heartbeat() {
+        let lag = |overdue_heartbeat, heartbeat, is_copying| {
+            let rule = ReaderRule { reader_enabled: true, lag_is_bounded: true, overdue_heartbeat };
+            let identity = Identity { server: "2".to_owned(), read_only: true };
+            ReaderLag::of(rule, &ReaderStatus { identity, heartbeat, is_copying })
+        };
+        assert_eq!(
+            [6, 7, 8].map(|heartbeat| lag(Some(7), heartbeat, false)),
+            [ReaderLag::Overdue, ReaderLag::Fresh, ReaderLag::Fresh]
+        );
+        assert_eq!([0, i64::MAX].map(|heartbeat| lag(None, heartbeat, false)), [ReaderLag::Fresh; 2]);
+        // What is missing is missing, however new the rest is.
+        assert_eq!([Some(7), None].map(|overdue| lag(overdue, 8, true)), [ReaderLag::Copying; 2]);
     }
 }

@@ -94,8 +94,9 @@ impl<E: Effect> Statement<E> {
 
     /// Promises that it answers within milliseconds, whatever the tables hold: each sending of it is given up after
     /// [`ONE_SENDING`], if it may be sent again.
-    pub fn brief(self) -> Self {
-        Self { brief: true, ..self }
+    pub const fn brief(mut self) -> Self {
+        self.brief = true;
+        self
     }
 
     /// How long one sending may take. None: until the deadline.

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::Store;
 use crate::{
-    endpoint::{EndpointError, Read, ReadOnlyWriter, Statement, Summary},
+    endpoint::{EndpointError, Purpose, Read, Served, Statement, Summary},
     migration::{Brake, RepositoryPath, SkipReason, State},
 };
 
@@ -99,23 +99,13 @@ pub struct TagsFound {
 }
 
 impl Store<Summary> {
-    /// Counts everything, as the reader has it. None: the schema's own rows are not there.
+    /// Counts everything. None: the schema's own rows are not there.
     ///
     /// # Errors
-    /// [`EndpointError`] when the reader did not answer.
-    pub async fn census(&self, deadline: Instant) -> Result<Option<Census>, EndpointError> {
-        Ok(self.endpoint.fetch(census_statement(), deadline).await?.pop())
-    }
-
-    /// The same as the writer has it, where the reader cannot serve.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
-    pub async fn latest_census(
-        writer: &ReadOnlyWriter,
-        deadline: Instant,
-    ) -> Result<Option<Census>, EndpointError> {
-        Ok(writer.fetch(census_statement(), deadline).await?.pop())
+    /// [`EndpointError`] when neither endpoint that may answer did.
+    pub async fn census(&self, deadline: Instant) -> Result<Served<Option<Census>>, EndpointError> {
+        let served = self.endpoint.fetch(&Summary::RULE, census_statement(), deadline).await?;
+        Ok(served.map(|mut rows| rows.pop()))
     }
 }
 

@@ -6,10 +6,9 @@ use uuid::Uuid;
 use super::{
     Changed, Store,
     change::{CHANGE, changed},
-    observe::SEEN_MARK,
 };
 use crate::{
-    endpoint::{EndpointError, Guard, Manage, Read, ReaderRule, StaleScan, Statement, Writer},
+    endpoint::{EndpointError, Guard, Manage, Purpose, Served, StaleScan, Statement, Writer},
     migration::{AttemptId, ContainerRepository, Plan, RepositoryPath, Stuck, foreign},
 };
 
@@ -24,8 +23,6 @@ const LEASE: &str = concat!(
     include_str!("sql/guard_leased.sql")
 );
 const RELEASE: &str = include_str!("sql/guard_release.sql");
-const READER_RULE: &str =
-    concat!("WITH ", include_str!("sql/due_mark.sql"), include_str!("sql/reader_rule.sql"));
 const NOTE: &str = concat!(include_str!("sql/brake.sql"), include_str!("sql/guard_note.sql"));
 
 /// What the history is told about asking once more for the step of a row's attempt.
@@ -86,53 +83,22 @@ pub struct NextLook {
 }
 
 impl Store<StaleScan> {
-    /// The rows that are due to be looked at, as the reader has them, the longest due first; at most `limit`.
-    /// Only a hint: [`Store::lease_stuck`] decides.
+    /// The rows that are due to be looked at, the longest due first; at most `limit`. Only a hint, as the reader has
+    /// it or, where it cannot serve or may not, the writer: [`Store::lease_stuck`] decides.
     ///
     /// # Errors
-    /// [`EndpointError`] when the reader did not answer.
+    /// [`EndpointError`] when neither endpoint that may answer did.
     pub async fn scan_stuck(
         &self,
         limit: u32,
         deadline: Instant,
-    ) -> Result<Vec<RepositoryPath>, EndpointError> {
-        self.endpoint.fetch(scan_statement(limit), deadline).await
+    ) -> Result<Served<Vec<RepositoryPath>>, EndpointError> {
+        let statement = Statement::read("scan_stuck", SCAN).brief().bind("limit", limit);
+        self.endpoint.fetch(&StaleScan::RULE, statement, deadline).await
     }
-
-    /// The mark that the reader has, which says how old its hints may be.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the reader did not answer.
-    pub async fn seen_mark(&self, deadline: Instant) -> Result<Option<i64>, EndpointError> {
-        Ok(self.endpoint.fetch(Statement::read("seen_mark", SEEN_MARK).brief(), deadline).await?.pop())
-    }
-}
-
-fn scan_statement(limit: u32) -> Statement<Read> {
-    Statement::read("scan_stuck", SCAN).brief().bind("limit", limit)
 }
 
 impl Store<Guard> {
-    /// When the reader may be asked. None: the database has no settings.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
-    pub async fn reader_rule(&self, deadline: Instant) -> Result<Option<ReaderRule>, EndpointError> {
-        Ok(self.endpoint.fetch(Statement::read("reader_rule", READER_RULE).brief(), deadline).await?.pop())
-    }
-
-    /// [`Store::scan_stuck`] on the writer, where the reader is taken out.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
-    pub async fn scan_stuck_here(
-        &self,
-        limit: u32,
-        deadline: Instant,
-    ) -> Result<Vec<RepositoryPath>, EndpointError> {
-        self.endpoint.fetch(scan_statement(limit), deadline).await
-    }
-
     /// Leases those of `paths` that really are due: for 15 seconds nobody else is given them. May be repeated
     /// with the same `lease`, which is given them again.
     ///

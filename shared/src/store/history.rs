@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::{Page, Store, page};
 use crate::{
-    endpoint::{self, EndpointError, Read, ReadOnlyWriter, Statement},
+    endpoint::{self, EndpointError, Purpose, Read, Served, Statement},
     migration::{AttemptId, RepositoryPath, State},
 };
 
@@ -72,31 +72,23 @@ struct Line {
 }
 
 impl Store<endpoint::History> {
-    /// The history as the reader has it, which may be older than what a caller has seen. None: the reader has
-    /// no such repository.
+    /// One page of a repository's history. A caller that names the version it has seen is never shown an older one:
+    /// where the reader has not replayed it, the writer is asked. None: there is no such repository.
     ///
     /// # Errors
-    /// [`EndpointError`] when the reader did not answer.
+    /// [`EndpointError`] when neither endpoint that may answer did.
     pub async fn history(
         &self,
         path: &RepositoryPath,
         page: HistoryPage,
+        min_version: Option<i64>,
         deadline: Instant,
-    ) -> Result<Option<History>, EndpointError> {
-        Ok(whole(self.endpoint.fetch(statement(path, page), deadline).await?, page))
-    }
-
-    /// The history as it stands on the writer, for a caller who has seen more than the reader has.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
-    pub async fn latest_history(
-        writer: &ReadOnlyWriter,
-        path: &RepositoryPath,
-        page: HistoryPage,
-        deadline: Instant,
-    ) -> Result<Option<History>, EndpointError> {
-        Ok(whole(writer.fetch(statement(path, page), deadline).await?, page))
+    ) -> Result<Served<Option<History>>, EndpointError> {
+        let version = |lines: &[page::Line<Line>]| lines.first().map(|line| line.row.version);
+        let rule = &endpoint::History::RULE;
+        let served =
+            self.endpoint.fetch_at_least(rule, statement(path, page), min_version, version, deadline).await?;
+        Ok(served.map(|lines| whole(lines, page)))
     }
 }
 

@@ -23,6 +23,28 @@
 //! }
 //! ```
 //!
+//! What is shown is read through [`ReplicaReads`](crate::endpoint::ReplicaReads), which decides between the reader and
+//! the writer:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use shared::{endpoint::{ReplicaReads, Status}, store::Store};
+//!
+//! fn wire(reads: Arc<ReplicaReads>) -> Store<Status> {
+//!     Store::new(reads)
+//! }
+//! ```
+//!
+//! Nobody shows what the writer has past that decision, not even with the role that can only select:
+//!
+//! ```compile_fail,E0271
+//! use shared::{endpoint::{ReadOnlyWriter, Status}, store::Store};
+//!
+//! fn wire(writer: ReadOnlyWriter) -> Store<Status> {
+//!     Store::new(writer)
+//! }
+//! ```
+//!
 //! Statements are one file each beside this one. Every one answers with one JSON document per row, so the
 //! rows of every transport are the same. Casts are explicit: the Data API binds text as `text`.
 
@@ -30,13 +52,13 @@ mod census;
 mod change;
 mod claim;
 mod guard;
+mod health;
 mod history;
 mod idle;
 mod manage;
 mod observe;
 mod page;
 mod read;
-mod role;
 pub mod schema;
 #[cfg(test)]
 mod sending_tests;
@@ -51,12 +73,12 @@ pub use census::{BrakeNow, Census, Count, Retries, Slots, TagsFound};
 pub use change::{Answered, Changed, Verdict};
 pub use claim::{Claimed, Started};
 pub use guard::{AskingAgain, Lease, NextLook, Noted};
+pub use health::HEALTH_PROBE;
 pub use history::{History, HistoryPage, Transition};
 pub use manage::{Registration, Removed, ReopenFilter, Reopened, SettingsChanged};
-pub use observe::Marked;
+pub use observe::Heartbeat;
 pub use page::Page;
 pub use read::ListFilter;
-pub use role::{seen, standing};
 pub use tags::{Compared, KeptTags};
 
 /// Checks that a row is the one that `statement` asked for: one of another path must never be taken for it.

@@ -4,43 +4,42 @@ use tokio::time::Instant;
 use super::{Census, Store, census::census_statement};
 use crate::endpoint::{EndpointError, Observe, Statement};
 
-const MARK: &str = concat!(
-    include_str!("sql/mark.sql"),
-    include_str!("sql/due_mark.sql"),
-    include_str!("sql/mark_report.sql")
+const HEARTBEAT: &str = concat!(
+    include_str!("sql/heartbeat.sql"),
+    include_str!("sql/overdue_heartbeat.sql"),
+    include_str!("sql/heartbeat_report.sql")
 );
-pub(super) const SEEN_MARK: &str = include_str!("sql/seen_mark.sql");
+const REPLAYED_HEARTBEAT: &str = include_str!("sql/replayed_heartbeat.sql");
 
-/// What was written to be looked for on the reader.
+/// A heartbeat that was written to be looked for on the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub struct Marked {
-    /// The mark.
-    pub mark: i64,
-    /// The newest mark before that is older than the bound: a reader without it is past the bound.
-    pub due_mark: Option<i64>,
+pub struct Heartbeat {
+    /// Its number.
+    pub heartbeat: i64,
+    /// The newest one before that is older than the bound: a reader without it is past the bound. None: there is no
+    /// bound, or no heartbeat has come to that age.
+    pub overdue_heartbeat: Option<i64>,
 }
 
 impl Store<Observe> {
-    /// Writes a mark that is higher than any before. None: the schema's own row is not there.
+    /// Writes a heartbeat that is higher than any before. None: the schema's own row is not there.
     ///
     /// # Errors
     /// [`EndpointError`] when the writer did not answer.
-    pub async fn mark(&self, deadline: Instant) -> Result<Option<Marked>, EndpointError> {
+    pub async fn write_heartbeat(&self, deadline: Instant) -> Result<Option<Heartbeat>, EndpointError> {
         // Twice is as good as once: whoever looks for it looks for one at least as high.
-        Ok(self
-            .endpoint
-            .writer
-            .fetch(Statement::repeatable_write("mark", MARK).brief(), deadline)
-            .await?
-            .pop())
+        let statement = Statement::repeatable_write("write_heartbeat", HEARTBEAT).brief();
+        Ok(self.endpoint.writer.fetch(statement, deadline).await?.pop())
     }
 
-    /// The highest mark that the reader has.
+    /// The highest heartbeat that the reader has replayed.
     ///
     /// # Errors
     /// [`EndpointError`] when the reader did not answer.
-    pub async fn seen_mark(&self, deadline: Instant) -> Result<Option<i64>, EndpointError> {
-        Ok(self.endpoint.reader.fetch(Statement::read("seen_mark", SEEN_MARK).brief(), deadline).await?.pop())
+    pub async fn replayed_heartbeat(&self, deadline: Instant) -> Result<Option<i64>, EndpointError> {
+        let statement = Statement::read("replayed_heartbeat", REPLAYED_HEARTBEAT).brief();
+        // Not behind a count that takes its time on the same connection: that would be measured as lag.
+        Ok(self.endpoint.reader.probes.fetch(statement, deadline).await?.pop())
     }
 
     /// Counts everything, as the reader has it.
@@ -48,7 +47,7 @@ impl Store<Observe> {
     /// # Errors
     /// [`EndpointError`] when the reader did not answer.
     pub async fn census_on_reader(&self, deadline: Instant) -> Result<Option<Census>, EndpointError> {
-        Ok(self.endpoint.reader.fetch(census_statement(), deadline).await?.pop())
+        Ok(self.endpoint.reader.reads.fetch(census_statement(), deadline).await?.pop())
     }
 
     /// Counts everything, as the writer has it.

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::{Page, Store, page::Line};
 use crate::{
-    endpoint::{EndpointError, List, Read, ReadOnlyWriter, Statement, Status},
+    endpoint::{EndpointError, List, Purpose, Read, Served, Statement, Status},
     migration::{ContainerRepository, PathPrefix, RepositoryPath, State},
 };
 
@@ -27,61 +27,37 @@ pub struct ListFilter {
 }
 
 impl Store<Status> {
-    /// The row as the reader has it, which may be older than what a caller has seen. None: the reader has no
-    /// such repository.
+    /// The row. A caller that names the version it has seen is never shown an older one: where the reader has not
+    /// replayed it, the writer is asked. None: there is no such repository.
     ///
     /// # Errors
-    /// [`EndpointError`] when the reader did not answer.
+    /// [`EndpointError`] when neither endpoint that may answer did.
     pub async fn status(
         &self,
         path: &RepositoryPath,
+        min_version: Option<i64>,
         deadline: Instant,
-    ) -> Result<Option<ContainerRepository>, EndpointError> {
-        Ok(self.endpoint.fetch(status_statement(path), deadline).await?.pop())
+    ) -> Result<Served<Option<ContainerRepository>>, EndpointError> {
+        let statement = Statement::read("status", STATUS).brief().bind("path", path);
+        let version = |rows: &[ContainerRepository]| rows.first().map(|row| row.version);
+        let served =
+            self.endpoint.fetch_at_least(&Status::RULE, statement, min_version, version, deadline).await?;
+        Ok(served.map(|mut rows| rows.pop()))
     }
-
-    /// The row as it stands on the writer, for a caller who has seen more than the reader has.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
-    pub async fn latest_status(
-        writer: &ReadOnlyWriter,
-        path: &RepositoryPath,
-        deadline: Instant,
-    ) -> Result<Option<ContainerRepository>, EndpointError> {
-        Ok(writer.fetch(status_statement(path), deadline).await?.pop())
-    }
-}
-
-fn status_statement(path: &RepositoryPath) -> Statement<Read> {
-    Statement::read("status", STATUS).brief().bind("path", path)
 }
 
 impl Store<List> {
     /// Rows in the order of their paths, byte by byte.
     ///
     /// # Errors
-    /// [`EndpointError`] when the reader did not answer.
+    /// [`EndpointError`] when neither endpoint that may answer did.
     pub async fn list(
         &self,
         filter: &ListFilter,
         deadline: Instant,
-    ) -> Result<Page<ContainerRepository>, EndpointError> {
-        let lines = self.endpoint.fetch::<Line<_>>(list_statement(filter), deadline).await?;
-        Ok(Page::of(lines, filter.limit))
-    }
-
-    /// The same as they stand on the writer, where the reader cannot serve.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
-    pub async fn latest_list(
-        writer: &ReadOnlyWriter,
-        filter: &ListFilter,
-        deadline: Instant,
-    ) -> Result<Page<ContainerRepository>, EndpointError> {
-        let lines = writer.fetch::<Line<_>>(list_statement(filter), deadline).await?;
-        Ok(Page::of(lines, filter.limit))
+    ) -> Result<Served<Page<ContainerRepository>>, EndpointError> {
+        let served = self.endpoint.fetch::<Line<_>>(&List::RULE, list_statement(filter), deadline).await?;
+        Ok(served.map(|lines| Page::of(lines, filter.limit)))
     }
 }
 

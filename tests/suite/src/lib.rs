@@ -4,6 +4,7 @@ pub mod positions;
 
 use std::{
     future::Future,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -23,9 +24,10 @@ use serde_json::Value;
 use shared::{
     config::secrets::SecretReader,
     endpoint::{
-        DataApi, EndpointConfig, Endpoints, Observe, ReadOnlyWriter, Reader, Writer, behavior_version,
+        DataApi, EndpointConfig, Endpoints, Observe, ReadOnlyWriter, Reader, ReaderConnections, ReplicaReads,
+        Writer, behavior_version,
     },
-    store::Store,
+    store::{HEALTH_PROBE, Store},
 };
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -266,14 +268,15 @@ pub async fn until_freed_slots_are_dealt_with(stack: &Stack, times: usize) -> an
     until("freed slots are dealt with", dealt_with).await
 }
 
-/// Writes a mark as `observe-migrations` does, and lets it be as old as the longest bound there may be. A reader that
-/// has not replayed it when this returns is past its bound.
+/// Writes a heartbeat as `observe-migrations` does, and lets it be as old as the longest bound there may be. A reader
+/// that has not replayed it when this returns is past its bound.
 ///
 /// # Errors
 /// When the writer refuses.
-pub async fn mark_of_an_hour_ago(stack: &Stack) -> anyhow::Result<()> {
-    let store: Store<Observe> = Store::new(Endpoints { writer: writer(stack), reader: reader(stack) });
-    store.mark(tokio::time::Instant::now() + PATIENCE).await?.context("there is no mark")?;
+pub async fn heartbeat_of_an_hour_ago(stack: &Stack) -> anyhow::Result<()> {
+    let store: Store<Observe> = Store::new(endpoints(stack));
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    store.write_heartbeat(deadline).await?.context("there is no heartbeat")?;
     sql(stack, "UPDATE replica_mark_times SET marked_at = marked_at - interval '1 hour'").await
 }
 
@@ -293,6 +296,19 @@ pub fn writer(stack: &Stack) -> Writer {
 #[must_use]
 pub fn reader(stack: &Stack) -> Reader {
     Reader::new(endpoint(stack, READER_ARN, READER_SECRET_ARN))
+}
+
+/// The stack's endpoints, as the function that compares them reaches them.
+#[must_use]
+pub fn endpoints(stack: &Stack) -> Endpoints {
+    Endpoints { writer: writer(stack), reader: ReaderConnections::shared(reader(stack)) }
+}
+
+/// What reads on the stack's reader, and on its writer where the reader cannot serve or may not.
+#[must_use]
+pub fn reads(stack: &Stack) -> Arc<ReplicaReads> {
+    let reader = ReaderConnections::shared(reader(stack));
+    Arc::new(ReplicaReads::new(reader, read_only_writer(stack), HEALTH_PROBE))
 }
 
 /// The stack's writer with the role that can only SELECT, as a function that reads reaches it.

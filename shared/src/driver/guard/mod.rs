@@ -20,7 +20,7 @@ pub use tags::TagsSummary;
 use self::queue::{Queue, next_look};
 use super::Patience;
 use crate::{
-    endpoint::{Claim, EndpointError, Guard, Purpose, ReaderRule, Resort, StaleScan, resort},
+    endpoint::{Claim, EndpointError, Guard, Served, StaleScan},
     migration::RepositoryPath,
     registry::RegistryClient,
     store::{Lease, Store},
@@ -34,7 +34,7 @@ const MOST: u32 = 1000;
 
 /// What the guard works with.
 pub struct Guardian {
-    /// The reader, for the scan.
+    /// The reader, for the scan; the writer where the reader cannot serve or may not.
     pub scan: Store<StaleScan>,
     /// The writer, for decisions.
     pub store: Store<Guard>,
@@ -52,34 +52,12 @@ impl Guardian {
     /// reached is what the next round begins with.
     ///
     /// # Errors
-    /// [`EndpointError`] when rows could not be leased on the writer. Those that had been leased are looked after
-    /// first.
+    /// [`EndpointError`] when neither endpoint that may hint did, or rows could not be leased on the writer. Those
+    /// that had been leased are looked after first.
     pub async fn round(&self, deadline: Instant) -> Result<GuardSummary, EndpointError> {
         let now = Instant::now();
         let time = deadline.saturating_duration_since(now);
-        let rule = self.store.reader_rule(deadline).await?;
-        let scanned = if rule.is_none_or(|rule| rule.reader_enabled) {
-            let until = now + time / 4;
-            let (scanned, ()) =
-                tokio::join!(self.scan.scan_stuck(MOST, until), self.count_lagging(rule, until));
-            scanned
-        } else {
-            tracing::info!(
-                counter = "reader_off",
-                purpose = StaleScan::RULE.name,
-                "operators have taken the reader out"
-            );
-            self.store.scan_stuck_here(MOST, deadline).await
-        };
-        let hints = match scanned {
-            Ok(hints) => hints,
-            // A misconfigured reader is loud: nothing that is stuck would ever be found.
-            Err(error) if resort(&StaleScan::RULE, error.class()) != Resort::Skip => return Err(error),
-            Err(error) => {
-                tracing::warn!(%error, counter = "stale_scan_skipped", "the reader cannot serve: no scan this round");
-                return Ok(GuardSummary { scan_skipped: true, ..GuardSummary::default() });
-            }
-        };
+        let Served { found: hints, by } = self.scan.scan_stuck(MOST, now + time / 2).await?;
         let queue = tokio::sync::Mutex::new(Queue::new(self, &hints, now + time * 2 / 3, deadline));
         let summary = Mutex::new(GuardSummary::default());
         let (store, claims, registry) = (&self.store, &self.claims, &self.registry);
@@ -96,22 +74,8 @@ impl Guardian {
         };
         join_all((0..AT_ONCE).map(|_| lane())).await;
         let summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
-        queue.into_inner().close(summary).await
-    }
-
-    /// Says where the reader lags past the operators' bound. What it hints at is used all the same: without, nothing
-    /// would be repaired for as long as it lags.
-    async fn count_lagging(&self, rule: Option<ReaderRule>, deadline: Instant) {
-        let Some(rule) = rule.filter(|rule| rule.due_mark.is_some()) else { return };
-        // One that does not answer cannot scan either, which is told there.
-        let Ok(Some(mark)) = self.scan.seen_mark(deadline).await else { return };
-        if rule.is_past_bound(mark) {
-            tracing::warn!(
-                counter = "stale_scan_lagging",
-                purpose = StaleScan::RULE.name,
-                "the reader lags past its bound: what is stuck may be found late"
-            );
-        }
+        let summary = queue.into_inner().close(summary).await?;
+        Ok(GuardSummary { hinted_by: Some(by), ..summary })
     }
 }
 

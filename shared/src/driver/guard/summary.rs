@@ -3,14 +3,14 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::row::Looked;
-use crate::{migration::Finding, telemetry::as_text};
+use crate::{endpoint::ServedBy, migration::Finding, telemetry::as_text};
 
 /// What a round of the guard came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct GuardSummary {
-    /// The reader could not serve, so nothing was looked for.
-    pub scan_skipped: bool,
-    /// How many rows the reader named.
+    /// Who named the rows that seem stuck.
+    pub hinted_by: Option<ServedBy>,
+    /// How many rows were named.
     pub hinted: u32,
     /// How many of them were leased and looked at. The others had moved on, another guard has them, or they are
     /// left.

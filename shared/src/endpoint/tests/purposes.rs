@@ -1,8 +1,8 @@
-use std::any::TypeId;
+use std::{any::TypeId, sync::Arc};
 
 use crate::endpoint::{
-    Consistency, EndpointKind, Endpoints, Notification, Observe, PURPOSES, Purpose, Reader, Status, Writer,
-    fallback_table, purposes_table,
+    Consistency, EndpointKind, Endpoints, Notification, Observe, PURPOSES, Purpose, ReplicaReads, Status,
+    Writer, fallback_table, purposes_table,
 };
 
 #[test]
@@ -25,7 +25,7 @@ fn a_purposes_type_is_the_endpoint_its_rule_names() {
         (P::RULE.endpoint, TypeId::of::<P::Endpoint>())
     }
     assert_eq!(endpoint_of::<Notification>(), (EndpointKind::Writer, TypeId::of::<Writer>()));
-    assert_eq!(endpoint_of::<Status>(), (EndpointKind::Reader, TypeId::of::<Reader>()));
+    assert_eq!(endpoint_of::<Status>(), (EndpointKind::Reader, TypeId::of::<Arc<ReplicaReads>>()));
     assert_eq!(endpoint_of::<Observe>(), (EndpointKind::Both, TypeId::of::<Endpoints>()));
 }
 

@@ -116,7 +116,7 @@ async fn a_status_or_a_list_costs_one_call_and_two_where_the_reader_is_behind_it
 async fn a_reader_that_lags_past_its_bound_is_not_asked_before_the_writer() {
     let stack = Stack::start(StackOptions { instances: 1, ..options() }).await.unwrap();
     stack.pair().pause_replay().await.unwrap();
-    suite::mark_of_an_hour_ago(&stack).await.unwrap();
+    suite::heartbeat_of_an_hour_ago(&stack).await.unwrap();
     let list = || async {
         let before = data_api_calls(&stack);
         let answer = stack.client().as_operator(Method::GET, "/migrations").send().await.unwrap();

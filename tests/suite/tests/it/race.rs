@@ -1,5 +1,7 @@
 //! The race that the project exists for, made certain: replay is paused, so the replica surely shows less.
 
+use std::sync::Arc;
+
 use local::{
     Function, READER_ARN,
     local_registry::{self, Effect, Point, Rule},
@@ -7,18 +9,18 @@ use local::{
 use reqwest::StatusCode;
 use serde_json::Value;
 use shared::{
-    endpoint::{Reader, Status},
+    endpoint::{ReplicaReads, Status},
     migration::RepositoryPath,
     store::Store,
 };
-use suite::{history, reader, repositories, row, stack, state};
+use suite::{history, reads, repositories, row, stack, state};
 use tokio::time::Instant;
 
 /// The handler as it was before: it reads `migration_state` where reads go, and then checks it.
-async fn notified_by_a_read_on_the_reader(reader: Reader, path: &str) -> (u16, String) {
+async fn notified_by_a_read_on_the_reader(reads: Arc<ReplicaReads>, path: &str) -> (u16, String) {
     let path = RepositoryPath::parse(path).unwrap();
     let deadline = Instant::now() + suite::PATIENCE;
-    let row = Store::<Status>::new(reader).status(&path, deadline).await.unwrap().unwrap();
+    let row = Store::<Status>::new(reads).status(&path, None, deadline).await.unwrap().found.unwrap();
     if row.migration_state.is_active() {
         (200, "OK".to_owned())
     } else {
@@ -46,7 +48,7 @@ async fn a_notification_that_outruns_the_replica_is_accepted() {
         (Some("default"), Some("reader"))
     );
 
-    let lost = notified_by_a_read_on_the_reader(reader(&stack), "group/small").await;
+    let lost = notified_by_a_read_on_the_reader(reads(&stack), "group/small").await;
     assert_eq!(lost, (400, "400 Bad request - Wrong migration state (default)".to_owned()));
 
     let registry = stack.registry().unwrap();

@@ -9,11 +9,15 @@ use local::{
 };
 use reqwest::{Method, Response, StatusCode, header};
 use serde_json::Value;
-use shared::{endpoint::Relation, store};
-use suite::{
-    PATIENCE, given, mark_of_an_hour_ago, options, positions::read_with_positions, repositories, row, sql,
-    until, until_state,
+use shared::{
+    endpoint::{ReaderStatus, Relation, WriterStatus},
+    store::HEALTH_PROBE,
 };
+use suite::{
+    PATIENCE, given, heartbeat_of_an_hour_ago, options, positions::read_with_positions, repositories, row,
+    sql, until, until_state,
+};
+use uuid::Uuid;
 
 const READING: [Function; 2] = [Function::MigrationStatus, Function::GuardMigrations];
 const STATUS: &str = "/migrations/status/group/image";
@@ -52,9 +56,26 @@ async fn served_to(client: &Client, url: &str) -> (u16, String) {
     (status, body["served_by"].as_str().unwrap_or_default().to_owned())
 }
 
-async fn scan_is_skipped(stack: &Stack) -> bool {
-    let round = stack.functions().invoke_on_schedule(Function::GuardMigrations).await.unwrap();
-    round["scan_skipped"].as_bool().unwrap()
+/// One round of the guard while one row is stuck, which is there since just now: who hinted at how many rows.
+async fn hinted(stack: &Stack, functions: &FunctionSet) -> (String, u64) {
+    let path = format!("group/{}", Uuid::new_v4());
+    let others =
+        "UPDATE container_repositories SET next_check_at = now() + interval '1 hour' WHERE slot IS NOT NULL";
+    sql(stack, others).await.unwrap();
+    given(stack, &path, "importing", None).await.unwrap();
+    let since_an_hour = format!(
+        "UPDATE container_repositories SET import_started_at = now() - interval '1 hour', next_check_at = NULL
+            WHERE path = '{path}'"
+    );
+    sql(stack, &since_an_hour).await.unwrap();
+    let round = functions.invoke_on_schedule(Function::GuardMigrations).await.unwrap();
+    (round["hinted_by"].as_str().unwrap().to_owned(), round["hinted"].as_u64().unwrap())
+}
+
+/// Processes that know nothing yet: what a process knows holds for a while.
+async fn another(stack: &Stack) -> (Client, FunctionSet) {
+    let functions = stack.run_functions(&READING, |_, _| {}).await.unwrap();
+    (stack.client_of(&functions), functions)
 }
 
 fn counted(stack: &Stack, counter: &str) -> usize {
@@ -66,42 +87,52 @@ fn counted_by(functions: &FunctionSet, function: Function, counter: &str) -> usi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_is_down_silent_slow_or_cut_is_replaced_by_the_writer_and_comes_back() {
-    let stack = stack(Topology::DirectReader, &READING).await;
-    let reader = |by: &str| (200, by.to_owned());
+async fn replaces_a_silent_reader_until_it_comes_back() {
+    let stack = stack(Topology::DirectReader, &[]).await;
+    let by = |by: &str| (200, by.to_owned());
     let every = [STATUS, "/migrations", "/migrations/summary", "/migrations/history/group/image"];
+    let proxies = stack.proxies().unwrap();
+    let (client, functions) = another(&stack).await;
     for url in every {
-        assert_eq!(served(&stack, url).await, reader("reader"), "{url}");
+        assert_eq!(served_to(&client, url).await, by("reader"), "{url}");
     }
+    proxies.reader.go(Way::Slow(Duration::from_millis(100))).await.unwrap();
+    assert_eq!(served_to(&client, STATUS).await, by("reader"), "slow");
+    functions.stop();
+
+    // Only the writer has what gets stuck from now on.
+    stack.pair().pause_replay().await.unwrap();
     for way in [Way::Down, Way::Silent, Way::CutAfter(20)] {
-        stack.proxies().unwrap().reader.go(way).await.unwrap();
-        // A silent one takes its whole share of the time: two are enough.
-        for url in if way == Way::Silent { &every[..2] } else { &every[..] } {
-            let before = counted(&stack, "fallback");
-            assert_eq!(served(&stack, url).await, reader("writer_reader_failed"), "{url} {way:?}");
-            assert_eq!(counted(&stack, "fallback"), before + 1, "{url} {way:?}");
+        proxies.reader.go(way).await.unwrap();
+        let (client, functions) = another(&stack).await;
+        let fallbacks = || counted_by(&functions, Function::MigrationStatus, "fallback");
+        for (before, url) in every.into_iter().enumerate() {
+            assert_eq!(served_to(&client, url).await, by("writer_reader_failed"), "{url} {way:?}");
+            assert_eq!(fallbacks(), before + 1, "{url} {way:?}");
         }
-        if way == Way::Down {
-            assert!(scan_is_skipped(&stack).await);
-        }
-        stack.proxies().unwrap().reader.go(Way::Open).await.unwrap();
-        assert_eq!(served(&stack, STATUS).await, reader("reader"), "after {way:?}");
+        assert_eq!(hinted(&stack, &functions).await, ("writer_reader_failed".to_owned(), 1), "{way:?}");
+        assert_eq!(counted_by(&functions, Function::GuardMigrations, "fallback"), 1, "{way:?}");
+
+        proxies.reader.go(Way::Open).await.unwrap();
+        until("it is read again", || async { Ok(served_to(&client, STATUS).await == by("reader")) })
+            .await
+            .unwrap();
+        functions.stop();
     }
-    stack.proxies().unwrap().reader.go(Way::Slow(Duration::from_millis(100))).await.unwrap();
-    assert_eq!(served(&stack, STATUS).await, reader("reader"), "slow");
-    stack.proxies().unwrap().reader.go(Way::Open).await.unwrap();
-    assert!(!scan_is_skipped(&stack).await);
+    let (client, functions) = another(&stack).await;
+    assert_eq!(hinted(&stack, &functions).await.0, "reader");
 
     // Without the writer the reader serves; what only the writer could say is refused.
-    stack.proxies().unwrap().writer.go(Way::Down).await.unwrap();
-    assert_eq!(served(&stack, STATUS).await, reader("reader"));
-    assert_eq!(served(&stack, &format!("{STATUS}?min_version=99")).await.0, 503);
-    stack.proxies().unwrap().reader.go(Way::Down).await.unwrap();
-    assert_eq!(served(&stack, STATUS).await.0, 503);
-    for proxy in [&stack.proxies().unwrap().writer, &stack.proxies().unwrap().reader] {
+    proxies.writer.go(Way::Down).await.unwrap();
+    assert_eq!(served_to(&client, STATUS).await, by("reader"));
+    assert_eq!(served_to(&client, &format!("{STATUS}?min_version=99")).await.0, 503);
+    proxies.reader.go(Way::Down).await.unwrap();
+    assert_eq!(served_to(&client, STATUS).await.0, 503);
+    for proxy in [&proxies.writer, &proxies.reader] {
         proxy.go(Way::Open).await.unwrap();
     }
-    assert_eq!(served(&stack, STATUS).await, reader("reader"));
+    until("both are back", || async { Ok(served_to(&client, STATUS).await == by("reader")) }).await.unwrap();
+    functions.stop();
     stack.stop().await.unwrap();
 }
 
@@ -125,15 +156,17 @@ async fn until_one_is_refused(stack: &Stack) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_writer_is_protected_from_everybodys_fallback_and_a_misconfiguration_is_loud() {
+async fn spares_the_writer_and_fails_where_misconfigured() {
     let stack = stack(Topology::DirectReader, &READING).await;
     stack.proxies().unwrap().reader.go(Way::Down).await.unwrap();
     until_one_is_refused(&stack).await;
     stack.proxies().unwrap().reader.go(Way::Open).await.unwrap();
 
-    let fallbacks = counted(&stack, "fallback");
     stack.secrets().put(READER_SECRET_ARN, r#"{"username":"migration_reader","password":"hunter2"}"#);
-    assert_eq!(served(&stack, STATUS).await.0, 500, "a wrong password");
+    // As soon as the reader is asked again.
+    let wrong = || async { Ok(served(&stack, STATUS).await.0 == 500) };
+    until("the wrong password is noticed", wrong).await.unwrap();
+    let fallbacks = counted(&stack, "fallback");
     let round = stack.functions().invoke_on_schedule(Function::GuardMigrations).await;
     assert!(round.unwrap_err().to_string().contains("misconfigured"), "the guard fails with it");
     stack.secrets().put(READER_SECRET_ARN, r#"{"username":"migration_reader","password":"local"}"#);
@@ -157,36 +190,29 @@ const EVERY: [&str; 5] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_lags_past_its_bound_is_replaced_by_the_writer_until_it_has_caught_up() {
+async fn replaces_a_reader_past_its_bound_until_it_caught_up() {
     for topology in [Topology::DirectReader, Topology::StandbyCluster] {
         let stack = stack(topology, &READING).await;
-        // What a process knows holds for a while: one that knows nothing yet.
-        let another = || async {
-            let functions = stack.run_functions(&READING, |_, _| {}).await.unwrap();
-            (stack.client_of(&functions), functions)
-        };
         let by = |by: &str| (200, by.to_owned());
-        sql(&stack, "UPDATE container_repositories SET next_check_at = NULL").await.unwrap();
-        mark_of_an_hour_ago(&stack).await.unwrap();
+        heartbeat_of_an_hour_ago(&stack).await.unwrap();
         stack.pair().wait_until_replayed().await.unwrap();
         for url in EVERY {
             assert_eq!(served(&stack, url).await, by("reader"), "{url} {topology:?}");
         }
 
-        // It lacks a mark, but not for long.
+        // It lacks a heartbeat, but not for long. And only the writer has what gets stuck from now on.
         stack.pair().pause_replay().await.unwrap();
-        mark_of_an_hour_ago(&stack).await.unwrap();
+        heartbeat_of_an_hour_ago(&stack).await.unwrap();
         let young = "UPDATE replica_mark_times SET marked_at = now() - interval '50 seconds'
             WHERE mark = (SELECT mark FROM replica_mark)";
         sql(&stack, young).await.unwrap();
-        let (client, functions) = another().await;
+        let (client, functions) = another(&stack).await;
         assert_eq!(served_to(&client, STATUS).await, by("reader"), "{topology:?}");
-        functions.invoke_on_schedule(Function::GuardMigrations).await.unwrap();
-        assert_eq!(counted_by(&functions, Function::GuardMigrations, "stale_scan_lagging"), 0);
+        assert_eq!(hinted(&stack, &functions).await, ("reader".to_owned(), 0), "{topology:?}");
         functions.stop();
 
         sql(&stack, &young.replace("50", "61")).await.unwrap();
-        let (client, functions) = another().await;
+        let (client, functions) = another(&stack).await;
         for url in EVERY {
             assert_eq!(served_to(&client, url).await, by("writer_reader_lagging"), "{url} {topology:?}");
         }
@@ -195,11 +221,8 @@ async fn a_reader_that_lags_past_its_bound_is_replaced_by_the_writer_until_it_ha
         sql(&stack, "UPDATE container_repositories SET version = 5").await.unwrap();
         let shown: Value = get(&client, STATUS).await.json().await.unwrap();
         assert_eq!(shown["version"], 5, "{shown}");
-        // A hint is a hint: what is stuck is decided on the writer.
-        sql(&stack, "UPDATE container_repositories SET next_check_at = NULL").await.unwrap();
-        let round = functions.invoke_on_schedule(Function::GuardMigrations).await.unwrap();
-        assert_eq!((&round["scan_skipped"], &round["hinted"]), (&false.into(), &1.into()), "{round}");
-        assert_eq!(counted_by(&functions, Function::GuardMigrations, "stale_scan_lagging"), 1);
+        assert_eq!(hinted(&stack, &functions).await, ("writer_reader_lagging".to_owned(), 1), "{topology:?}");
+        assert_eq!(counted_by(&functions, Function::GuardMigrations, "reader_lagging"), 1);
 
         // The same process reads on it again once it has caught up.
         stack.pair().resume_replay().await.unwrap();
@@ -212,18 +235,16 @@ async fn a_reader_that_lags_past_its_bound_is_replaced_by_the_writer_until_it_ha
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn past_the_bound_the_writer_is_protected_too_and_operators_decide_whether_there_is_one() {
+async fn spares_the_writer_past_the_bound_that_operators_set() {
     let stack = stack(Topology::StandbyCluster, &READING).await;
     stack.pair().pause_replay().await.unwrap();
-    mark_of_an_hour_ago(&stack).await.unwrap();
+    heartbeat_of_an_hour_ago(&stack).await.unwrap();
     until_one_is_refused(&stack).await;
     let log = stack.functions().log(Function::MigrationStatus);
     assert!(log.contains("the reader lags past the operators' bound"), "{log}");
 
     // Nothing is shown that is older than the bound: without the writer nothing is.
-    let another = || async { stack.run_functions(&[Function::MigrationStatus], |_, _| {}).await.unwrap() };
-    let functions = another().await;
-    let client = stack.client_of(&functions);
+    let (client, functions) = another(&stack).await;
     assert_eq!(served_to(&client, STATUS).await, (200, "writer_reader_lagging".to_owned()));
     stack.proxies().unwrap().writer.go(Way::Down).await.unwrap();
     assert_eq!(served_to(&client, STATUS).await.0, 503);
@@ -236,95 +257,89 @@ async fn past_the_bound_the_writer_is_protected_too_and_operators_decide_whether
         ("reader_lag_bound_seconds = 3600", "writer_reader_lagging"),
     ] {
         sql(&stack, &format!("UPDATE migration_settings SET {change}")).await.unwrap();
-        let functions = another().await;
-        assert_eq!(served_to(&stack.client_of(&functions), STATUS).await, (200, by.to_owned()), "{change}");
+        let (client, functions) = another(&stack).await;
+        assert_eq!(served_to(&client, STATUS).await, (200, by.to_owned()), "{change}");
         functions.stop();
     }
     stack.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_store_that_does_not_answer_is_a_reader_that_cannot_serve_and_one_that_refuses_is_loud() {
+async fn takes_a_silent_secret_store_for_a_reader_that_is_down() {
     let stack = stack(Topology::DirectReader, &[]).await;
     let port = stack.secrets().url().rsplit(':').next().unwrap().parse().unwrap();
     let way_to_secrets = Proxy::start(port).await.unwrap();
     let url = format!("http://127.0.0.1:{}", way_to_secrets.port());
-    let functions = stack
-        .run_functions(&READING, |_, environment| {
+    // The secret is asked for when a connection is made: each time by a process that has none.
+    let another = || async {
+        let its_way = |_, environment: &mut Environment| {
             environment.insert("AWS_ENDPOINT_URL_SECRETS_MANAGER".to_owned(), url.clone());
-        })
-        .await
-        .unwrap();
-    let client = stack.client_of(&functions);
+        };
+        let functions = stack.run_functions(&READING, its_way).await.unwrap();
+        (stack.client_of(&functions), functions)
+    };
     let by = |by: &str| (200, by.to_owned());
-    let fallbacks = || counted_by(&functions, Function::MigrationStatus, "fallback");
-    let superuser = stack.pair().reader().connect().await.unwrap();
-    // The secret is asked for when a connection is made, so none may be left.
-    let disconnect = async || {
-        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'migration_reader'";
-        superuser.batch_execute(end).await.unwrap();
-        let left = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'migration_reader'";
-        until("nobody is connected", || async {
-            Ok(superuser.query_one(left, &[]).await?.get::<_, i64>(0) == 0)
-        })
-        .await
-        .unwrap();
-    };
-    let read_again = async |after: &str| {
-        assert_eq!(served_to(&client, STATUS).await, by("reader"), "after {after}");
-        disconnect().await;
-    };
 
     for way in [Way::Down, Way::Silent] {
+        // A token is read when a process begins.
+        let (client, functions) = another().await;
         way_to_secrets.go(way).await.unwrap();
-        let before = fallbacks();
         assert_eq!(served_to(&client, STATUS).await, by("writer_reader_failed"), "{way:?}");
-        assert_eq!(fallbacks(), before + 1, "{way:?}");
+        assert_eq!(counted_by(&functions, Function::MigrationStatus, "fallback"), 1, "{way:?}");
+        // The guard needs the signing key as well, and waits for a store that says nothing.
         if way == Way::Down {
-            let round = functions.invoke_on_schedule(Function::GuardMigrations).await.unwrap();
-            assert_eq!(round["scan_skipped"], true, "{round}");
+            assert_eq!(hinted(&stack, &functions).await, ("writer_reader_failed".to_owned(), 1));
         }
         way_to_secrets.go(Way::Open).await.unwrap();
-        read_again(&format!("{way:?}")).await;
+        until("it is read again", || async { Ok(served_to(&client, STATUS).await == by("reader")) })
+            .await
+            .unwrap();
+        functions.stop();
     }
     for (status, code) in
         [(500, "InternalServiceError"), (503, "ServiceUnavailable"), (400, "ThrottlingException")]
     {
+        let (client, functions) = another().await;
         stack.secrets().refuse(Some((StatusCode::from_u16(status).unwrap(), code)));
         assert_eq!(served_to(&client, STATUS).await, by("writer_reader_failed"), "{code}");
         stack.secrets().refuse(None);
-        read_again(code).await;
+        functions.stop();
     }
-    let before = fallbacks();
+    // What is wrong is no reason to ask elsewhere, and is right as soon as it was put right.
+    let (client, functions) = another().await;
     for code in ["AccessDeniedException", "ResourceNotFoundException", "DecryptionFailure"] {
         stack.secrets().refuse(Some((StatusCode::BAD_REQUEST, code)));
         assert_eq!(served_to(&client, STATUS).await.0, 500, "{code}");
         let round = functions.invoke_on_schedule(Function::GuardMigrations).await;
         assert!(round.unwrap_err().to_string().contains("misconfigured"), "{code}");
         stack.secrets().refuse(None);
-        read_again(code).await;
     }
     stack.secrets().put(READER_SECRET_ARN, "migration_reader:local");
     assert_eq!(served_to(&client, STATUS).await.0, 500, "no username and password");
-    assert_eq!(fallbacks(), before, "none of them is a reason to ask elsewhere");
+    stack.secrets().put(READER_SECRET_ARN, r#"{"username":"migration_reader","password":"local"}"#);
+    assert_eq!(served_to(&client, STATUS).await, by("reader"));
+    assert_eq!(counted_by(&functions, Function::MigrationStatus, "fallback"), 0);
     functions.stop();
     stack.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operators_take_the_reader_out_without_a_deployment() {
-    let stack = stack(Topology::DirectReader, &READING).await;
-    let change = "UPDATE migration_settings SET reader_enabled = false, version = version + 1";
-    sql(&stack, change).await.unwrap();
-    sql(&stack, "UPDATE container_repositories SET next_check_at = NULL").await.unwrap();
+async fn operators_take_the_reader_out_and_nobody_asks_it() {
+    let stack = stack(Topology::DirectReader, &[]).await;
+    sql(&stack, "UPDATE migration_settings SET reader_enabled = false, version = version + 1").await.unwrap();
+    let off = || "writer_reader_off".to_owned();
     // Whether or not it works, and whatever it knows of the switch.
-    for way in [Way::Open, Way::Down] {
+    for way in [Way::Open, Way::Down, Way::Silent] {
         stack.proxies().unwrap().reader.go(way).await.unwrap();
-        assert_eq!(served(&stack, STATUS).await, (200, "writer_reader_off".to_owned()), "{way:?}");
+        let (client, functions) = another(&stack).await;
+        assert_eq!(served_to(&client, STATUS).await, (200, off()), "{way:?}");
+        assert_eq!(hinted(&stack, &functions).await, (off(), 1), "{way:?}");
+        assert_eq!(counted_by(&functions, Function::MigrationStatus, "fallback"), 0);
+        functions.stop();
     }
-    let round = stack.functions().invoke_on_schedule(Function::GuardMigrations).await.unwrap();
-    assert_eq!((&round["scan_skipped"], &round["hinted"]), (&false.into(), &1.into()), "{round}");
-    assert_eq!(counted(&stack, "fallback"), 0);
+    let connected = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'migration_reader'";
+    let reader = stack.pair().reader().connect().await.unwrap();
+    assert_eq!(reader.query_one(connected, &[]).await.unwrap().get::<_, i64>(0), 0, "it was asked");
     stack.stop().await.unwrap();
 }
 
@@ -368,9 +383,9 @@ async fn two_servers_are_told_from_one_by_postgresql_and_by_auroras_own_name() {
     let soon = || tokio::time::Instant::now() + Duration::from_secs(5);
     let (reader, writer) = (suite::reader(&stack), suite::read_only_writer(&stack));
     let relation = || async {
-        let standing = store::standing(&writer, soon()).await.unwrap().unwrap();
-        let seen = store::seen(&reader, soon()).await.unwrap().unwrap();
-        (Relation::of(&standing.identity, &seen.identity), standing.identity.server)
+        let writer: WriterStatus = writer.fetch(HEALTH_PROBE.writer, soon()).await.unwrap().remove(0);
+        let reader: ReaderStatus = reader.fetch(HEALTH_PROBE.reader, soon()).await.unwrap().remove(0);
+        (Relation::of(&writer.identity, &reader.identity), writer.identity.server)
     };
     assert_eq!(relation().await.0, Relation::Distinct, "a primary and its standby");
     let name = "CREATE FUNCTION aurora_db_instance_identifier() RETURNS text LANGUAGE sql AS";
@@ -441,7 +456,7 @@ async fn nobody_connects_to_the_reader_for_a_notification() {
     let status = stack.run_functions(&[Function::MigrationStatus], |_, _| {}).await.unwrap();
     let url = "/migrations/status/group/small";
     stack.client_of(&status).as_operator(Method::GET, url).send().await.unwrap();
-    assert_eq!(connected(), 1);
+    assert_eq!(connected(), 2, "one for rows, one for its health");
     assert_eq!(row(&stack, "group/small").await.unwrap()["migration_state"], "import_done");
     status.stop();
     stack.stop().await.unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use local::{Function, READER_ARN, Stack, StackOptions, Topology, WRITER_ARN};
 use reqwest::Method;
 use serde_json::Value;
-use suite::{given, mark_of_an_hour_ago, options, until};
+use suite::{given, heartbeat_of_an_hour_ago, options, sql, until};
 
 const READING: [Function; 3] =
     [Function::MigrationStatus, Function::GuardMigrations, Function::ObserveMigrations];
@@ -30,7 +30,7 @@ async fn read_and_guard(stack: &Stack) {
     stack.pair().wait_until_replayed().await.unwrap();
     assert_eq!(status(stack).await["migration_state"], "importing");
     let round = stack.functions().invoke_on_schedule(Function::GuardMigrations).await.unwrap();
-    assert_eq!(round["scan_skipped"], false, "{round}");
+    assert_eq!(round["hinted_by"], "reader", "{round}");
     stack.functions().invoke_on_schedule(Function::ObserveMigrations).await.unwrap();
 }
 
@@ -50,8 +50,8 @@ async fn in_direct_reader_what_is_read_comes_over_tls_from_the_standby() {
     let query = "SELECT count(DISTINCT a.pid) FROM pg_stat_activity AS a JOIN pg_stat_ssl AS s USING (pid)
         WHERE a.usename = 'migration_reader' AND s.ssl";
     let reader = stack.pair().reader().connect().await.unwrap();
-    until("each process that reads has one connection over TLS", || async {
-        Ok(reader.query_one(query, &[]).await?.get::<_, i64>(0) == 3)
+    until("each process that reads has its two connections over TLS", || async {
+        Ok(reader.query_one(query, &[]).await?.get::<_, i64>(0) == 6)
     })
     .await
     .unwrap();
@@ -64,9 +64,7 @@ async fn in_replica_cluster_the_reader_lags_accepts_writes_and_its_role_refuses_
     read_and_guard(&stack).await;
     assert!(asked(&stack).contains(READER_ARN));
     stack.pair().pause_replay().await.unwrap();
-    suite::sql(&stack, "UPDATE container_repositories SET priority = 1, version = version + 1")
-        .await
-        .unwrap();
+    sql(&stack, "UPDATE container_repositories SET priority = 1, version = version + 1").await.unwrap();
     assert_eq!(status(&stack).await["priority"], 0);
     stack.pair().resume_replay().await.unwrap();
     stack.pair().wait_until_replayed().await.unwrap();
@@ -74,16 +72,30 @@ async fn in_replica_cluster_the_reader_lags_accepts_writes_and_its_role_refuses_
 
     // While a table is still being copied the others say nothing about how old its rows are. What a process knows
     // holds for a while: each time one that knows nothing yet.
-    mark_of_an_hour_ago(&stack).await.unwrap();
+    heartbeat_of_an_hour_ago(&stack).await.unwrap();
     stack.pair().wait_until_replayed().await.unwrap();
     let reader = stack.pair().reader().connect().await.unwrap();
-    for (state, by) in [("r", "reader"), ("d", "writer_reader_lagging")] {
+    // Only the writer has it that this is stuck. However far the reader may be behind, no rows may be missing.
+    stack.pair().pause_replay().await.unwrap();
+    sql(
+        &stack,
+        "UPDATE container_repositories SET import_started_at = now() - interval '1 hour', next_check_at = NULL;
+         UPDATE migration_settings SET reader_lag_bound_seconds = 0",
+    )
+    .await
+    .unwrap();
+    for (state, by, hinted) in [("r", "reader", 0), ("d", "writer_reader_lagging", 1)] {
         stack.pair().pause_replay().await.unwrap();
         let copying = format!(
             "UPDATE pg_subscription_rel SET srsubstate = '{state}' WHERE srrelid = 'container_repositories'::regclass"
         );
         reader.batch_execute(&copying).await.unwrap();
-        let functions = stack.run_functions(&[Function::MigrationStatus], |_, _| {}).await.unwrap();
+        let functions = stack
+            .run_functions(&[Function::MigrationStatus, Function::GuardMigrations], |_, _| {})
+            .await
+            .unwrap();
+        let round = functions.invoke_on_schedule(Function::GuardMigrations).await.unwrap();
+        assert_eq!((&round["hinted_by"], &round["hinted"]), (&by.into(), &hinted.into()), "{state}: {round}");
         let list = stack.client_of(&functions).as_operator(Method::GET, "/migrations").send().await.unwrap();
         assert_eq!(list.json::<Value>().await.unwrap()["served_by"], by, "{state}");
         functions.stop();

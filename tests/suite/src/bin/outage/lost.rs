@@ -8,7 +8,7 @@ use local::{
     local_registry::{Effect, Operation, Rule, Step, When},
     postgres_pair::proxy::Way,
 };
-use suite::{mark_of_an_hour_ago, repositories, sql};
+use suite::{heartbeat_of_an_hour_ago, repositories, sql};
 
 use crate::{
     figures::Figures,
@@ -109,7 +109,7 @@ pub(crate) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
             Out::Hanging => proxies.reader.go(Way::Silent).await?,
             Out::PastBound => {
                 fleet.stack.pair().pause_replay().await?;
-                mark_of_an_hour_ago(&fleet.stack).await?;
+                heartbeat_of_an_hour_ago(&fleet.stack).await?;
             }
             Out::KeptConnectionsSilent => {}
         }

@@ -6,16 +6,16 @@ use local::{DATABASE, Stack};
 use serde_json::json;
 use shared::{
     endpoint::{
-        Claim, Endpoints, Guard, History, List, Manage, Notification, Observe, StaleScan, Start, Status,
-        Summary,
+        Claim, Endpoints, Guard, History, List, Manage, Notification, Observe, ReaderConnections, ReaderRule,
+        ReaderStatus, StaleScan, Start, Status, Summary, WriterStatus,
     },
     migration::{
         AttemptId, ContainerRepository, Event, MissingTags, NotificationStatus, Plan, RepositoryPath,
         SkipReason, State, Step, TagsCheck,
     },
     store::{
-        self, AskingAgain, Claimed, Compared, HistoryPage, KeptTags, Lease, ListFilter, NextLook, Noted,
-        Registration, ReopenFilter, SettingsChanged, Started, Store, Verdict,
+        AskingAgain, Claimed, Compared, HEALTH_PROBE, HistoryPage, KeptTags, Lease, ListFilter, NextLook,
+        Noted, Registration, ReopenFilter, SettingsChanged, Started, Store, Verdict,
     },
 };
 use tokio::time::Instant;
@@ -142,27 +142,24 @@ async fn tags(stack: &Stack, twin: &Twin, manage: &Store<Manage>, row: &Containe
     }
 }
 
-/// A mark on the writer, and looked for on the reader.
+/// A heartbeat on the writer, and looked for on the reader.
 async fn observe(stack: &Stack, twin: &Twin) {
-    let endpoints = Endpoints { writer: twin.writer(), reader: twin.reader() };
-    let store: Store<Observe> = Store::new(endpoints);
-    let mark = store.mark(soon()).await.unwrap().unwrap();
+    let reader = ReaderConnections::shared(twin.reader());
+    let store: Store<Observe> = Store::new(Endpoints { writer: twin.writer(), reader });
+    let first = store.write_heartbeat(soon()).await.unwrap().unwrap();
     in_both(stack, "UPDATE replica_mark_times SET marked_at = now() - interval '1 minute'").await;
-    let next = store.mark(soon()).await.unwrap().unwrap();
-    assert_eq!((next.due_mark, next.mark), (Some(mark.mark), mark.mark + 1));
+    let next = store.write_heartbeat(soon()).await.unwrap().unwrap();
+    assert_eq!((next.overdue_heartbeat, next.heartbeat), (Some(first.heartbeat), first.heartbeat + 1));
     stack.pair().wait_until_replayed().await.unwrap();
-    assert_eq!(store.seen_mark(soon()).await.unwrap(), Some(next.mark));
+    assert_eq!(store.replayed_heartbeat(soon()).await.unwrap(), Some(next.heartbeat));
 }
 
 async fn guard(stack: &Stack, twin: &Twin, row: &ContainerRepository) {
     stack.pair().wait_until_replayed().await.unwrap();
-    let scan: Store<StaleScan> = Store::new(twin.reader());
-    assert_eq!(scan.seen_mark(soon()).await.unwrap(), Some(0));
-    let hints = scan.scan_stuck(10, soon()).await.unwrap();
+    let scan: Store<StaleScan> = Store::new(twin.reads());
+    let hints = scan.scan_stuck(10, soon()).await.unwrap().found;
     assert_eq!(hints, [path("a/one")]);
     let store: Store<Guard> = Store::new(twin.writer());
-    assert!(store.reader_rule(soon()).await.unwrap().unwrap().reader_enabled);
-    assert_eq!(store.scan_stuck_here(10, soon()).await.unwrap(), hints);
     assert!(!store.is_idle(soon()).await.unwrap());
     let lease = Lease::random();
     assert_eq!(store.lease_stuck(&hints, lease, soon()).await.unwrap().len(), 1);
@@ -214,24 +211,27 @@ async fn operate(manage: &Store<Manage>) {
     assert!(removed.removed);
 }
 
-/// What the reader is asked for.
+/// What is shown, and what the endpoints say of themselves.
 async fn read(twin: &Twin) {
-    let row = Store::<Status>::new(twin.reader()).status(&path("a/one"), soon()).await.unwrap().unwrap();
+    let statuses: Store<Status> = Store::new(twin.reads());
+    let row = statuses.status(&path("a/one"), None, soon()).await.unwrap().found.unwrap();
     assert_eq!(row.migration_state, State::ImportDone);
-    let none = Store::latest_status(&twin.read_only_writer(), &path("a/none"), soon()).await.unwrap();
-    assert!(none.is_none());
-    let seen = store::seen(&twin.reader(), soon()).await.unwrap().unwrap();
-    assert!(seen.identity.read_only);
-    let rule = store::standing(&twin.read_only_writer(), soon()).await.unwrap().unwrap().rule;
-    assert_eq!((rule.reader_enabled, rule.due_mark), (true, Some(seen.mark - 1)));
+    assert!(statuses.status(&path("a/none"), None, soon()).await.unwrap().found.is_none());
+    let reader: ReaderStatus = twin.reader().fetch(HEALTH_PROBE.reader, soon()).await.unwrap().remove(0);
+    assert!(reader.identity.read_only && !reader.is_copying);
+    let writer: WriterStatus =
+        twin.read_only_writer().fetch(HEALTH_PROBE.writer, soon()).await.unwrap().remove(0);
+    let ReaderRule { reader_enabled, lag_is_bounded, overdue_heartbeat } = writer.rule;
+    assert_eq!((reader_enabled, lag_is_bounded, overdue_heartbeat), (true, true, Some(reader.heartbeat - 1)));
     let page = HistoryPage { after: 0, limit: 3 };
-    let histories: Store<History> = Store::new(twin.reader());
-    assert_eq!(histories.history(&path("a/one"), page, soon()).await.unwrap().unwrap().transitions.len(), 3);
-    let summaries: Store<Summary> = Store::new(twin.reader());
-    assert!(summaries.census(soon()).await.unwrap().is_some());
-    let lists: Store<List> = Store::new(twin.reader());
+    let histories: Store<History> = Store::new(twin.reads());
+    let history = histories.history(&path("a/one"), page, None, soon()).await.unwrap().found.unwrap();
+    assert_eq!(history.transitions.len(), 3);
+    let summaries: Store<Summary> = Store::new(twin.reads());
+    assert!(summaries.census(soon()).await.unwrap().found.is_some());
+    let lists: Store<List> = Store::new(twin.reads());
     for (state, after) in [(None, None), (Some(State::ImportDone), Some(path("a/many")))] {
         let filter = ListFilter { state, after, limit: 10, ..ListFilter::default() };
-        assert!(!lists.list(&filter, soon()).await.unwrap().rows.is_empty());
+        assert!(!lists.list(&filter, soon()).await.unwrap().found.rows.is_empty());
     }
 }

@@ -10,8 +10,12 @@ use async_trait::async_trait;
 use direct_endpoint::{Access, Direct, Server};
 use local::{DATABASE, READER_ARN, READER_SECRET_ARN, Stack, WRITER_ARN, WRITER_SECRET_ARN};
 use serde_json::Value as Json;
-use shared::endpoint::{
-    Call, DataApi, ErrorClass, Failure, Outcome, ReadOnlyWriter, Reader, Transport, Value, Writer,
+use shared::{
+    endpoint::{
+        Call, DataApi, ErrorClass, Failure, Outcome, ReadOnlyWriter, Reader, ReaderConnections, ReplicaReads,
+        Transport, Value, Writer,
+    },
+    store::HEALTH_PROBE,
 };
 use suite::{data_api, primary, server};
 use tokio::time::Instant;
@@ -75,6 +79,12 @@ impl Twin {
     /// The same under the name that a store asks the writer by, when a reader is behind.
     pub fn read_only_writer(&self) -> ReadOnlyWriter {
         ReadOnlyWriter::new(self.standby())
+    }
+
+    /// What reads on both, for a store.
+    pub fn reads(&self) -> Arc<ReplicaReads> {
+        let reader = ReaderConnections::shared(self.reader());
+        Arc::new(ReplicaReads::new(reader, self.read_only_writer(), HEALTH_PROBE))
     }
 
     fn standby(&self) -> Self {

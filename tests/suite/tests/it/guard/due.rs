@@ -11,7 +11,7 @@ use shared::{
     },
     store::{Claimed, Lease, Store},
 };
-use suite::{given, options, primary, reader, sql, writer};
+use suite::{given, options, primary, reads, sql, writer};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -111,7 +111,7 @@ async fn swept(stack: &Stack) -> BTreeSet<String> {
 }
 
 async fn who_looks_is_who_the_core_says(stack: &Stack) {
-    let (scan, guard) = (Store::<StaleScan>::new(reader(stack)), Store::<Guard>::new(writer(stack)));
+    let (scan, guard) = (Store::<StaleScan>::new(reads(stack)), Store::<Guard>::new(writer(stack)));
     for enabled in [false, true] {
         let own = Lease::random();
         given_all(stack, own, enabled).await;
@@ -119,7 +119,7 @@ async fn who_looks_is_who_the_core_says(stack: &Stack) {
         let all: Vec<_> = rows.keys().map(|name| path(name)).collect();
         let names =
             |paths: Vec<RepositoryPath>| paths.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
-        let hinted = names(scan.scan_stuck(1000, soon()).await.unwrap());
+        let hinted = names(scan.scan_stuck(1000, soon()).await.unwrap().found);
         let leased = guard.lease_stuck(&all, own, soon()).await.unwrap();
         let again = guard.lease_stuck(&all, own, soon()).await.unwrap();
         let of =

@@ -15,7 +15,7 @@ use shared::{
     endpoint::behavior_version,
     store::{Lease, Store},
 };
-use suite::{given, options, push_image, reader, row, sql, state, until, until_state, writer};
+use suite::{given, options, push_image, reads, row, sql, state, until, until_state, writer};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -77,14 +77,14 @@ async fn a_reader_that_lags_makes_nobody_look_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_is_down_skips_the_scan_and_changes_nothing() {
+async fn a_reader_that_is_down_is_replaced_by_the_writer() {
     let stack = stack().await;
     let paths = never_started(&stack, 1).await;
-    let before = row(&stack, &paths[0]).await.unwrap();
     stack.pair().stop_reader().await.unwrap();
     let summary = guard(&stack).await;
-    assert_eq!((&summary["scan_skipped"], &summary["taken"]), (&true.into(), &0.into()));
-    assert_eq!(row(&stack, &paths[0]).await.unwrap(), before);
+    assert_eq!((&summary["hinted_by"], &summary["hinted"]), (&"writer_reader_failed".into(), &1.into()));
+    assert_eq!(found(&summary), just("restarted", 1));
+    until_state(&stack, &paths[0], "import_done").await.unwrap();
     stack.stop().await.unwrap();
 }
 
@@ -176,7 +176,7 @@ async fn guardian(stack: &Stack) -> Guardian {
         .build();
     let writer = writer(stack);
     let guardian = Guardian {
-        scan: Store::new(reader(stack)),
+        scan: Store::new(reads(stack)),
         store: Store::new(writer.clone()),
         claims: Store::new(writer),
         registry: settings.connect(&SecretReader::new(&sdk)).await.unwrap(),

@@ -6,10 +6,10 @@ use local::{Function, Stack, StackOptions};
 use observe_migrations::metrics::METRICS;
 use serde_json::{Value, json};
 use shared::{
-    endpoint::{Endpoints, Observe},
-    store::{Store, standing},
+    endpoint::{Observe, WriterStatus},
+    store::{HEALTH_PROBE, Store},
 };
-use suite::{mark_of_an_hour_ago, options, primary, read_only_writer, reader, sql, writer};
+use suite::{endpoints, heartbeat_of_an_hour_ago, options, primary, read_only_writer, sql};
 use tokio::time::Instant;
 
 use super::{
@@ -128,7 +128,7 @@ async fn the_lag_is_measured_and_where_nothing_is_replayed_at_least_the_time_tha
         (&told["lag"]["measured"], metric(&metrics, "ReplicaLagOpen", "")),
         (&json!("seen"), Some(0.0))
     );
-    // Less what the answer to the mark's commit took: the replica waits from the commit on.
+    // Less what the answer to the heartbeat's commit took: the replica waits from the commit on.
     let lag = metric(&metrics, "ReplicaLag", "").unwrap();
     assert!(lag > 2000.0, "{lag}");
 
@@ -141,7 +141,7 @@ async fn the_lag_is_measured_and_where_nothing_is_replayed_at_least_the_time_tha
     assert_eq!(metric(&metrics, "ReaderPastBound", ""), Some(0.0));
 
     stack.pair().pause_replay().await.unwrap();
-    mark_of_an_hour_ago(&stack).await.unwrap();
+    heartbeat_of_an_hour_ago(&stack).await.unwrap();
     let (told, metrics) = observe(&stack).await;
     assert_eq!(
         (&told["lag"]["measured"], metric(&metrics, "ReplicaLagOpen", "")),
@@ -156,25 +156,28 @@ async fn the_lag_is_measured_and_where_nothing_is_replayed_at_least_the_time_tha
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn marks_are_remembered_for_as_long_as_they_say_something_about_any_bound() {
+async fn remembers_heartbeats_as_long_as_a_bound_needs_them() {
     let stack = crate::direct::databases().await;
     let older = "INSERT INTO replica_mark_times VALUES
         (-3, now() - interval '3 hours'), (-2, now() - interval '2 hours'), (-1, now() - interval '59 minutes')";
     sql(&stack, older).await.unwrap();
     let soon = || Instant::now() + Duration::from_secs(5);
-    let endpoints = Endpoints { writer: writer(&stack), reader: reader(&stack) };
-    let marked = Store::<Observe>::new(endpoints).mark(soon()).await.unwrap().unwrap();
-    assert_eq!((marked.mark, marked.due_mark), (1, Some(-1)));
+    let store: Store<Observe> = Store::new(endpoints(&stack));
+    let written = store.write_heartbeat(soon()).await.unwrap().unwrap();
+    assert_eq!((written.heartbeat, written.overdue_heartbeat), (1, Some(-1)));
     let remembered = "SELECT array_agg(mark ORDER BY mark) FROM replica_mark_times";
     let remembered: Vec<i64> =
         primary(&stack).await.unwrap().query_one(remembered, &[]).await.unwrap().get(0);
     assert_eq!(remembered, [-2, -1, 1]);
-    for (bound, due) in [(60, Some(-1)), (3600, Some(-2)), (0, None)] {
+    // Where there is no bound hints have one all the same.
+    for (bound, overdue) in [(60, Some(-1)), (3600, Some(-2)), (0, Some(-1))] {
         sql(&stack, &format!("UPDATE migration_settings SET reader_lag_bound_seconds = {bound}"))
             .await
             .unwrap();
-        let standing = standing(&read_only_writer(&stack), soon()).await.unwrap().unwrap();
-        assert_eq!(standing.rule.due_mark, due, "{bound}");
+        let statement = HEALTH_PROBE.writer;
+        let status: WriterStatus = read_only_writer(&stack).fetch(statement, soon()).await.unwrap().remove(0);
+        let found = (status.rule.lag_is_bounded, status.rule.overdue_heartbeat);
+        assert_eq!(found, (bound > 0, overdue), "{bound}");
     }
     stack.stop().await.unwrap();
 }

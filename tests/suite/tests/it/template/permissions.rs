@@ -54,10 +54,10 @@ fn needed(function: &str, at: &Places) -> (BTreeSet<&'static str>, BTreeSet<&'st
         match rule.consistency {
             // What the reader has not replayed yet, or cannot serve, is read on the writer, with the reader's
             // secret: such a purpose has no other.
-            Consistency::AtLeastSeen | Consistency::Any => {
+            Consistency::MinVersion | Consistency::Any | Consistency::Hint => {
                 clusters.insert(at.writer);
             }
-            Consistency::Latest | Consistency::Hint | Consistency::Compared => {}
+            Consistency::Latest | Consistency::Compared => {}
         }
     }
     // It logs in as the owner, and gives the others their passwords.

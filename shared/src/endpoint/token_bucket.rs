@@ -4,14 +4,14 @@ use tokio::time::Instant;
 
 /// A token bucket: so many at once, and one more each `every`. The clock is the caller's.
 #[derive(Clone, Copy, Debug)]
-pub struct Bucket {
+pub struct TokenBucket {
     most: u32,
     every: Duration,
     left: u32,
     filled: Instant,
 }
 
-impl Bucket {
+impl TokenBucket {
     /// A full one.
     #[must_use]
     pub const fn full(most: u32, every: Duration, now: Instant) -> Self {
@@ -36,13 +36,13 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::Bucket;
+    use super::TokenBucket;
 
     #[test]
-    fn so_many_at_once_and_one_more_each_while_and_never_more_than_fit() {
+    fn bursts_then_refills_and_never_holds_more() {
         let start = Instant::now();
         let at = |milliseconds| start + Duration::from_millis(milliseconds);
-        let mut bucket = Bucket::full(2, Duration::from_secs(1), start);
+        let mut bucket = TokenBucket::full(2, Duration::from_secs(1), start);
         let taken = [0, 0, 0, 999, 1000, 1001, 2500, 3000, 3001, 9000, 9000, 9000];
         let taken = taken.map(|milliseconds| bucket.take(at(milliseconds)));
         let expected = [true, true, false, false, true, false, true, true, false, true, true, false];
