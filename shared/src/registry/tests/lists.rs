@@ -139,7 +139,8 @@ fn cases() -> Vec<Case> {
                 linked(&["a"], "?c=1"),
                 linked(&["b"], "?c=2"),
                 linked(&["a"], "?c=3"),
-                linked(&["b"], "?c=4"),
+                // Not asked for any more.
+                page(&["c"]),
             ],
             &["a", "b"],
             Err(Incomplete::BeginsAgain),
