@@ -14,22 +14,23 @@ const DOWN: Duration = Duration::from_secs(1);
 
 /// Restarts the registry twice, as SIGTERM does: once when a third has come to an end and what is cut off is
 /// notified, and once when two thirds have and those notifications are lost as well. Each time it waits until
-/// half of what can run does run. Ends early when everything has come to an end. How often it restarted.
+/// half of what can run does run. Ends early when everything has come to an end.
 pub(crate) async fn restart_in_the_middle(
     registry: &Registry,
     mut standing: watch::Receiver<Standing>,
     say: UnboundedSender<String>,
-) -> Result<usize> {
+) -> Result<Restarts> {
+    let mut restarts = Restarts::default();
     let enough = |count: usize, now: &Standing| count * 2 >= now.left().min(CAPACITY.into());
     let all_run = |now: &Standing| now.ended >= now.all / 3 && enough(running(registry), now);
     if !reached(&mut standing, all_run).await {
-        return Ok(0);
+        return Ok(restarts);
     }
-    restart(registry, &say, "what it was importing is canceled, and it says so").await?;
+    restarts.add(restart(registry, &say, "what it was importing is canceled, and it says so").await?);
 
     let two_thirds = |now: &Standing| now.ended >= now.all * 2 / 3 && running(registry) > 0;
     if !reached(&mut standing, two_thirds).await {
-        return Ok(1);
+        return Ok(restarts);
     }
     // A rule is for what is begun from now on.
     let deaf = registry.rules().add(Rule::new(Effect::LoseNotification));
@@ -39,18 +40,36 @@ pub(crate) async fn restart_in_the_middle(
     };
     let again = reached(&mut standing, begun_since).await;
     if again {
-        restart(registry, &say, "what it was importing is canceled, and nobody is told").await?;
+        restarts.add(restart(registry, &say, "what it was importing is canceled, and nobody is told").await?);
     }
     registry.rules().remove(deaf);
-    Ok(if again { 2 } else { 1 })
+    Ok(restarts)
 }
 
-async fn restart(registry: &Registry, say: &UnboundedSender<String>, what: &str) -> Result<()> {
+/// What the registry's restarts came to.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Restarts {
+    /// How many there were.
+    pub(crate) count: usize,
+    /// How many imports it accepted while it stopped, and cut off without a word.
+    pub(crate) silent: usize,
+}
+
+impl Restarts {
+    fn add(&mut self, silent: usize) {
+        self.count += 1;
+        self.silent += silent;
+    }
+}
+
+/// Restarts it; how many imports it cut off without a word.
+async fn restart(registry: &Registry, say: &UnboundedSender<String>, what: &str) -> Result<usize> {
     // Nobody listens any more once everything has come to an end.
     let _ = say.send(format!("the registry is restarted: {what}"));
     registry.restart(Restart::Graceful, DOWN).await?;
+    let silent = running(registry);
     let _ = say.send("the registry is back".to_owned());
-    Ok(())
+    Ok(silent)
 }
 
 /// Waits until `holds` is true of how everything stands. False when everything has come to an end before.

@@ -33,6 +33,8 @@ const GLANCE: Duration = Duration::from_millis(100);
 const CHAOS_STEP_TIME: u64 = 500;
 /// How long something is in progress under --chaos before the guard asks what became of it.
 const CHAOS_STEP_SECONDS: u64 = 2;
+/// How long a step may take under --chaos before the guard has it canceled.
+const CHAOS_STEP_LIMIT: u64 = 20;
 /// The demo gives up when nothing has changed for so long.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -128,6 +130,9 @@ impl Demo {
         let mut settings = json!({"enabled": true});
         if self.chaos {
             settings["max_step_duration_seconds"] = CHAOS_STEP_SECONDS.into();
+            // What the registry cuts off without a word holds its slot for as long.
+            settings["pre_import_timeout_seconds"] = CHAOS_STEP_LIMIT.into();
+            settings["import_timeout_seconds"] = CHAOS_STEP_LIMIT.into();
         }
         operate::change_settings(&client, &settings).await?;
         let ticker = stack.tick_every(TICK);
@@ -137,7 +142,7 @@ impl Demo {
             if self.chaos {
                 chaos::restart_in_the_middle(stack.registry()?, shown, tell).await
             } else {
-                Ok(0)
+                Ok(chaos::Restarts::default())
             }
         };
         let (ended, restarts) = tokio::try_join!(watch(stack, repositories, began, show, told), shaken)?;

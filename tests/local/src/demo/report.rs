@@ -8,6 +8,7 @@ use local::local_registry::storage::{Verified, verify};
 use local::local_registry::{Delivery, NotificationRecord, Status};
 use local::output::say;
 
+use super::chaos::Restarts;
 use super::rows::{Progress, Row};
 
 /// What a registry that was told to stop says of the imports it cut off.
@@ -27,7 +28,7 @@ pub(crate) struct Report {
     took: Duration,
     asked: Asked,
     /// How often the registry was restarted.
-    registry_restarts: usize,
+    registry_restarts: Restarts,
     rows: BTreeMap<String, Row>,
     /// By path; the first difference where there is one.
     verified: BTreeMap<String, Result<Verified, String>>,
@@ -46,7 +47,7 @@ impl Report {
         asked: Asked,
         ended: Progress,
         took: Duration,
-        registry_restarts: usize,
+        registry_restarts: Restarts,
     ) -> anyhow::Result<Self> {
         let (old, new) = (stack.registry()?.old_storage(), stack.registry()?.new_storage());
         // The last row is done before the registry has its answer.
@@ -128,11 +129,14 @@ impl Report {
             });
             let retries: usize = self.rows.values().filter_map(|row| usize::try_from(row.retries).ok()).sum();
             claims.push((
-                self.registry_restarts > 0 && cut_off > 0 && retries <= failed,
+                self.registry_restarts.count > 0
+                    && cut_off > 0
+                    && retries <= failed + self.registry_restarts.silent,
                 format!(
-                    "the registry was restarted {} times, which cut {cut_off} imports off: all of them were begun \
-                     again; {retries} retries were counted, of {failed} imports that failed by themselves",
-                    self.registry_restarts
+                    "the registry was restarted {} times, which cut {cut_off} imports off, and {} without a word: all of \
+                     them were begun again; {retries} retries were counted, of those and {failed} imports that failed \
+                     by themselves",
+                    self.registry_restarts.count, self.registry_restarts.silent
                 ),
             ));
         }

@@ -23,15 +23,20 @@ pub(crate) async fn measure(arguments: &Arguments, figures: &mut Figures) -> any
     fleet.registry()?.rules().remove(rule);
     let limit = fleet.number("SELECT circuit_breaker_failures FROM migration_settings").await?;
     let most = i64::try_from(CAPACITY)? + limit;
-    figures.at_most(NAME, "starts in that time", i64::try_from(self::started(&fleet)? - started)?, most - 1);
+    figures.at_most(
+        NAME,
+        "starts in that time",
+        i64::try_from(self::started(&fleet)? - started)?,
+        most - 1,
+    )?;
     let closed = until_closed(&fleet).await?;
     let running = fleet.until_running(CAPACITY).await?;
     let worst = "SELECT max(retries_count) FROM container_repositories";
-    figures.at_most(NAME, "repositories given up", fleet.given_up().await? - given_up, 0);
-    figures.at_most(NAME, "retries of the one that has most", fleet.number(worst).await?, 1);
-    figures.note(NAME, "from the end of it until the circuit breaker closed, s", tenths(closed));
+    figures.at_most(NAME, "repositories given up", fleet.given_up().await? - given_up, 0)?;
+    figures.at_most(NAME, "retries of the one that has most", fleet.number(worst).await?, 1)?;
+    figures.note(NAME, "from the end of it until the circuit breaker closed, s", tenths(closed))?;
     let goal = Duration::from_secs(15);
-    figures.within(NAME, "from then until all slots are in use", running, goal);
+    figures.within(NAME, "from then until all slots are in use", running, goal)?;
     fleet.stop().await
 }
 

@@ -63,8 +63,8 @@ pub(crate) async fn measure(
     let client = primary(&stack).await?;
     let rows = client.query_one("SELECT count(*) FROM migration_transitions", &[]).await?.get(0);
     let goal = goal * i64::from(arguments.rounds) / 360;
-    figures.at_most(name, "rows added to the history", rows, goal);
+    figures.at_most(name, "rows added to the history", rows, goal)?;
     let kept = client.query_one("SELECT coalesce(sum(retries_count), 0) FROM container_repositories", &[]);
-    figures.at_most(name, "retries counted", kept.await?.get(0), 0);
+    figures.at_most(name, "retries counted", kept.await?.get(0), 0)?;
     stack.stop().await
 }

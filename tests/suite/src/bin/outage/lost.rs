@@ -158,7 +158,7 @@ async fn repair(
     }
     for (kind, (what, loss)) in LOSSES.into_iter().enumerate() {
         let took = took(fleet, &path(kind), loss).await?;
-        figures.within(name, &format!("until {what} is made good"), took, loss.goal());
+        figures.within(name, &format!("until {what} is made good"), took, loss.goal())?;
     }
     Ok(())
 }

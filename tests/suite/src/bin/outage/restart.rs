@@ -46,21 +46,21 @@ pub(crate) async fn measure(arguments: &Arguments, figures: &mut Figures) -> any
         }
     }
     let twice = cut_off.values().filter(|times| **times > 1).count();
-    figures.note(NAME, "until the registry was back, s", tenths(Some(back)));
-    figures.note(NAME, "steps that were cut off and told", told);
-    figures.note(NAME, "steps that were cut off without a word", silent.len());
-    figures.at_most(NAME, "steps that were cut off twice", i64::try_from(twice)?, 0);
-    figures.at_most(NAME, "repositories given up", fleet.given_up().await? - given_up, 0);
+    figures.note(NAME, "until the registry was back, s", tenths(Some(back)))?;
+    figures.note(NAME, "steps that were cut off and told", told)?;
+    figures.note(NAME, "steps that were cut off without a word", silent.len())?;
+    figures.at_most(NAME, "steps that were cut off twice", i64::try_from(twice)?, 0)?;
+    figures.at_most(NAME, "repositories given up", fleet.given_up().await? - given_up, 0)?;
     let goal = Duration::from_secs(15);
-    figures.within(NAME, "from the pause's end until all other slots are in use", filled, goal);
+    figures.within(NAME, "from the pause's end until all other slots are in use", filled, goal)?;
     let freed = until_left(&fleet, &silent).await?.then(|| began.elapsed());
     // At the step's limit the guard cancels it, in its next round.
     let goal = back + STEP_LIMIT + Duration::from_secs(30);
     if !silent.is_empty() {
-        figures.within(NAME, "until the slots of what was cut off without a word are free", freed, goal);
+        figures.within(NAME, "until the slots of what was cut off without a word are free", freed, goal)?;
     }
     let counted = fleet.retries().await? - retries;
-    figures.at_most(NAME, "retries counted, of others than those", counted, i64::try_from(silent.len())?);
+    figures.at_most(NAME, "retries counted, of others than those", counted, i64::try_from(silent.len())?)?;
     fleet.stop().await
 }
 

@@ -53,15 +53,15 @@ pub(crate) async fn measure(
         Scenario::ForeignPage => "registry is a foreign page",
         _ => "registry is down",
     };
-    figures.at_most(name, "repositories given up", fleet.given_up().await? - given_up, 0);
-    figures.at_most(name, "retries counted", fleet.retries().await? - retries, 0);
-    figures.note(name, "first answer after its return, s", tenths(first));
+    figures.at_most(name, "repositories given up", fleet.given_up().await? - given_up, 0)?;
+    figures.at_most(name, "retries counted", fleet.retries().await? - retries, 0)?;
+    figures.note(name, "first answer after its return, s", tenths(first))?;
     figures.within(
         name,
         "from the first answer until all slots are in use",
         running,
         Duration::from_secs(15),
-    );
+    )?;
     fleet.stop().await
 }
 
