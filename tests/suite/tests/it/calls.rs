@@ -35,14 +35,14 @@ async fn a_notification_costs_one_call_before_its_answer() {
     stack.registry().unwrap().rules().add(Rule::new(accepted).operation(Operation::Start));
     sql(&stack, "UPDATE migration_settings SET capacity = 0").await.unwrap();
 
-    for (path, status, after) in [
+    for (path, state, status, after) in [
         // The tags are kept; the registry accepts the final step: nothing more to record.
-        ("group/image", "pre_import_complete", &["keep tags"][..]),
+        ("group/image", "pre_importing", "pre_import_complete", &["keep tags"][..]),
         // A slot was freed: whose turn is it?
-        ("group/done", "import_complete", &["claim"][..]),
-        ("group/failed", "pre_import_failed", &["claim"][..]),
+        ("group/done", "importing", "import_complete", &["claim"][..]),
+        ("group/failed", "pre_importing", "pre_import_failed", &["claim"][..]),
     ] {
-        given(&stack, path, "pre_importing", None).await.unwrap();
+        given(&stack, path, state, None).await.unwrap();
         let before = data_api_calls(&stack);
         let answer = stack.client().notify(path, status, None).await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);

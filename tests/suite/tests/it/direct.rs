@@ -171,7 +171,9 @@ async fn a_connection_that_was_lost_while_nobody_looked_is_replaced() {
     proxy.go(Way::Down).await.unwrap();
     let deadline = Instant::now() + Duration::from_millis(300);
     let down = reader.fetch::<i64>(Statement::read("pid", BACKEND), deadline).await.unwrap_err();
-    assert_eq!((down.outcome(), down.class()), (Outcome::DidNotRun, ErrorClass::Unavailable), "{down}");
+    // The first sending may have gone out on the connection that was just lost.
+    assert_eq!(down.class(), ErrorClass::Unavailable, "{down}");
+    assert_ne!(down.outcome(), Outcome::RanAndFailed, "{down}");
     proxy.go(Way::Open).await.unwrap();
     assert_ne!(pid().await.0, third);
     stack.stop().await.unwrap();

@@ -323,7 +323,7 @@ async fn a_running_import_whose_202_was_lost_is_adopted_with_the_attempt_that_st
 async fn adopts_no_attempt_that_was_never_accepted() {
     let stack = stack().await.unwrap();
     repositories(&stack, &["group/image"]).await.unwrap();
-    let refusals = [(404, "MANIFEST_UNKNOWN"), (429, "IMPORT_RATE_LIMIT"), (403, "DENIED")];
+    let refusals = [(404, "MANIFEST_UNKNOWN"), (429, "IMPORT_REPOSITORY_NOT_READY"), (403, "DENIED")];
     for (status, code) in refusals {
         answers(&stack, "group/image", (status, Some(code)), None);
         let refused = stack.client().start("group/image").await.unwrap();
@@ -334,6 +334,8 @@ async fn adopts_no_attempt_that_was_never_accepted() {
     let adopted: Value = stack.client().start("group/image").await.unwrap().json().await.unwrap();
 
     assert_eq!((&adopted["standing"], &adopted["attempt"]), (&json!("running"), &Value::Null), "{adopted}");
+    // The slot that is freed would be given to it again.
+    sql(&stack, "UPDATE migration_settings SET enabled = false").await.unwrap();
     let somebody = Some("00000000-0000-4000-8000-000000000001");
     let answer = stack.client().notify("group/image", "pre_import_failed", somebody).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);

@@ -159,7 +159,8 @@ async fn repeats_its_round_until_nothing_is_in_progress() {
         sql(&stack, "DELETE FROM container_repositories").await.unwrap();
     };
     let (summary, ()) = tokio::join!(guard(&stack), ends);
-    assert_eq!((&summary["hinted"], asked()), (&0.into(), 5), "the third was the last");
+    // What was asked when the row went may have been answered without it.
+    assert!(summary["hinted"] == 0 && matches!(asked(), 4 | 5), "{summary} after {} questions", asked());
     stack.stop().await.unwrap();
 }
 
@@ -229,14 +230,14 @@ async fn a_decision_on_a_row_that_has_moved_on_is_void() {
         let decides =
             || async { Ok(way.journal().iter().any(|call| call.outcome.as_ref().is_some_and(|o| o.fault))) };
         until("the guard has decided", decides).await.unwrap();
-        let answer = stack.client().notify(&paths[0], "import_complete", None).await.unwrap();
+        let answer = stack.client().notify(&paths[0], "pre_import_canceled", None).await.unwrap();
         assert_eq!(answer.status(), 200);
         way.clear_faults();
     };
     let (summary, ()) = tokio::join!(guard.invoke_on_schedule(Function::GuardMigrations), moves_on);
     let summary = summary.unwrap();
     assert_eq!((&summary["moved_on"], found(&summary).len()), (&1.into(), 0));
-    assert_eq!(state(&stack, &paths[0]).await.unwrap(), "import_done");
+    assert_eq!(state(&stack, &paths[0]).await.unwrap(), "import_aborted");
     assert!(starts(&stack, &paths[0], Step::Pre).is_empty());
     guard.stop();
     way.stop().await;
