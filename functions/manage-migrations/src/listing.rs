@@ -151,7 +151,9 @@ fn mistake(error: &serde_json::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Listing;
+    use serde::Deserializer;
+
+    use super::{Entries, Listing, MAX_ENTRIES, Reading};
 
     fn paths(listing: &Listing) -> Vec<&str> {
         listing.registrations.iter().map(|one| one.path.as_str()).collect()
@@ -262,5 +264,14 @@ mod tests {
                 assert_eq!(problem.status(), 413, "{}", problem.message());
             }
         }
+    }
+
+    #[test]
+    fn an_array_is_read_no_further_than_the_entry_too_many() {
+        let mut reading = Reading::default();
+        let array = format!("[{}]", vec!["1"; MAX_ENTRIES + 1000].join(","));
+        let read = serde_json::Deserializer::from_str(&array).deserialize_seq(Entries(&mut reading));
+        assert!(read.is_err());
+        assert_eq!((reading.entries, reading.listing.refused), (MAX_ENTRIES + 1, MAX_ENTRIES + 1));
     }
 }
