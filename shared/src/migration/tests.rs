@@ -207,7 +207,7 @@ fn believes_no_final_step_that_was_not_asked_for() {
 }
 
 #[test]
-fn waits_longer_from_failure_to_failure_and_not_for_what_is_not_counted() {
+fn waits_longer_after_each_counted_failure() {
     let now = jiff::Timestamp::from_second(1_000).unwrap();
     let ids = (0..2_000_u32).map(|random| AttemptId::new(Uuid::from_fields(random * 7919, 0, 0, &[0; 8])));
     let spread: BTreeSet<u64> = ids.map(AttemptId::permille).collect();

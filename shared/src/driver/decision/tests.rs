@@ -15,7 +15,7 @@ fn recorded(step: Step, answer: &StartAnswer) -> (Plan, Standing) {
 }
 
 #[test]
-fn what_is_known_not_to_have_started_goes_back_and_what_is_unknown_stays() {
+fn puts_back_what_surely_did_not_start() {
     let reason = || "r".to_owned();
     assert_eq!(
         decide(Step::Pre, &StartAnswer::Unknown { reason: reason() }, 0.0),
@@ -88,7 +88,7 @@ fn a_step_that_runs_already_is_adopted_and_never_aborted() {
 }
 
 #[test]
-fn a_final_step_without_its_pre_step_goes_back_to_the_pre_step_and_a_pre_step_does_not_loop() {
+fn goes_back_to_a_pre_step_that_is_missing() {
     let answer = StartAnswer::PreImportRequired { code: PreImportCode::Failed };
     assert!(matches!(decide(Step::Final, &answer, 0.0), Decision::StartPreAgain(_)));
     assert_eq!(recorded(Step::Pre, &answer).1, Standing::Aborted);

@@ -198,7 +198,7 @@ async fn compares_what_is_there_with_what_was_kept() {
 }
 
 #[tokio::test]
-async fn gives_up_a_day_after_the_end_where_the_registry_does_not_list() {
+async fn gives_up_a_day_after_the_end_without_a_list() {
     let settled = json!({"verdict": "applied", "before": "import_done", "row": row("import_done", &json!("tags_unverified"))});
     for (hours, outcome, statements) in [(23, TagsCompared::NotListed, 0), (25, TagsCompared::Unverified, 1)]
     {

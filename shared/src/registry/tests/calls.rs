@@ -119,7 +119,7 @@ async fn a_hanging_registry_is_left_at_the_deadline_or_the_request_timeout() {
 }
 
 #[test]
-fn sends_tokens_in_clear_only_on_this_machine_or_to_a_named_host() {
+fn sends_tokens_in_clear_only_where_it_is_allowed() {
     let made = |url: &str, insecure_host: Option<&str>| {
         let insecure_host = insecure_host.map(str::to_owned);
         let made = RegistryClient::new(RegistryConfig { insecure_host, ..config(url) });
