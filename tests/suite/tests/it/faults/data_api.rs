@@ -1,5 +1,7 @@
 //! Faults of the Data API that pass, and those that are refusals.
 
+use std::time::Duration;
+
 use local::{
     Stack,
     local_data_api::{Effect, ErrorCode, Fault, When},
@@ -7,8 +9,8 @@ use local::{
 use suite::{row, until_state};
 
 use super::{
-    Answer, BEGUN_AGAIN, BUDGET, Call, MARGIN, WHOLE, attempt, is_migrated_by, nothing_is_left,
-    schedules_run, stack,
+    Answer, BEGUN_AGAIN, BUDGET, Call, MARGIN, WHOLE, attempt, guarded_later, is_migrated_by,
+    nothing_is_left, stack,
 };
 
 fn error(code: ErrorCode, when: When) -> Effect {
@@ -37,6 +39,17 @@ async fn under(stack: &Stack, fault: Fault, met: usize, call: Call, path: &str) 
 async fn worked_off(stack: &Stack) {
     let refused = stack.client().notify("of/nobody", "none of the six", None).await.unwrap();
     assert_eq!(refused.status(), 400);
+}
+
+/// Lets what a schedule does happen: one sweep, and a round of the guard once all that goes on by itself has ended. A
+/// guard that is early would only ask the registry beside the work that follows a notification.
+async fn schedules_run(stack: &Stack) {
+    stack.functions().tick().await.unwrap();
+    for _ in 0..2 {
+        stack.registry().unwrap().wait_until_idle(Duration::from_secs(20)).await;
+        worked_off(stack).await;
+    }
+    guarded_later(stack, 6).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
