@@ -310,8 +310,6 @@ async fn takes_a_silent_secret_store_for_a_reader_that_is_down() {
     for code in ["AccessDeniedException", "ResourceNotFoundException", "DecryptionFailure"] {
         stack.secrets().refuse(Some((StatusCode::BAD_REQUEST, code)));
         assert_eq!(served_to(&client, STATUS).await.0, 500, "{code}");
-        let round = functions.invoke_on_schedule(Function::GuardMigrations).await;
-        assert!(round.unwrap_err().to_string().contains("misconfigured"), "{code}");
         stack.secrets().refuse(None);
     }
     stack.secrets().put(READER_SECRET_ARN, "migration_reader:local");

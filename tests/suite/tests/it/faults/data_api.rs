@@ -46,7 +46,7 @@ async fn worked_off(stack: &Stack) {
 async fn schedules_run(stack: &Stack) {
     stack.functions().tick().await.unwrap();
     for _ in 0..2 {
-        stack.registry().unwrap().wait_until_idle(Duration::from_secs(20)).await;
+        assert!(stack.registry().unwrap().wait_until_idle(Duration::from_secs(20)).await);
         worked_off(stack).await;
     }
     guarded_later(stack, 6).await;
