@@ -67,6 +67,10 @@ def try_test(mutant):
 
 def main():
     arguments = sys.argv[1:]
+    unknown = [argument for argument in arguments if argument.startswith("-") and argument != "--list"]
+    if unknown:
+        print(__doc__)
+        sys.exit(0 if unknown[0] in ("-h", "--help") else 2)
     only_list = "--list" in arguments
     names = [argument for argument in arguments if not argument.startswith("-")]
     chosen = [mutant for mutant in mutants() if not names or any(name in mutant["name"] for name in names)]
