@@ -195,7 +195,7 @@ impl SdkConnector for Connector {
     }
 }
 
-/// Stands where nobody can be trusted: the reason is told with the first request.
+/// Used where the authorities could not be loaded. Each request fails and says why.
 #[derive(Debug)]
 struct NoConnector(TlsError);
 

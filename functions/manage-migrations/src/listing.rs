@@ -258,7 +258,7 @@ mod tests {
         for entries in
             [entries(50_001), same(50_001), vec!["1".to_owned(); 50_001], vec!["{}".to_owned(); 50_001]]
         {
-            // What comes after them is not read: it is no JSON, and that is not what is told.
+            // The text after the limit is no JSON. The answer does not say so: it was not read.
             for list in [format!("[{},{{", entries.join(",")), format!("{}\n", entries.join("\n"))] {
                 let problem = Listing::read(&list).unwrap_err();
                 assert_eq!(problem.status(), 413, "{}", problem.message());

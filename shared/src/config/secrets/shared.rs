@@ -121,7 +121,7 @@ impl SharedSecret {
             // Somebody else is reading it otherwise.
             let Ok(mut asked) = store.asked.try_lock() else { return };
             if asked.is_due() {
-                // A failure is told once it matters.
+                // A failure is reported by the request that needs the new value.
                 let _ = held.read(store, &mut asked).await;
             }
         });

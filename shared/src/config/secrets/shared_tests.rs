@@ -59,7 +59,7 @@ impl Happened {
     }
 }
 
-/// What the one who shows the first secret is told, and whether the store is asked before.
+/// The answer to a caller who shows the first secret, and whether the store is asked before it.
 #[derive(Debug, PartialEq, Eq)]
 enum Told {
     Right,

@@ -33,8 +33,8 @@ fn puts_back_what_surely_did_not_start() {
     }
 }
 
-/// What the answer to one repository's start means for the others: whether the sweep ends, what the brake is told,
-/// and whom the history names.
+/// What the answer to one repository's start means for the others: whether the sweep ends, what the brake records,
+/// and which cause the history names.
 #[test]
 fn holds_others_back_only_where_it_is_about_them() {
     use Answered::{ByNobody, BySomethingElse, ByTheRegistry};

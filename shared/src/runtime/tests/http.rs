@@ -251,7 +251,7 @@ async fn what_only_reads_is_not_said_to_be_done_later() {
 }
 
 #[tokio::test]
-async fn an_event_that_makes_no_request_is_answered_400_and_the_next_one_served() {
+async fn answers_400_to_an_event_that_makes_no_request() {
     let api = RuntimeApi::start().await;
     let event = |change: &dyn Fn(&mut Value)| {
         let mut event = http_event("PUT", "/panic");

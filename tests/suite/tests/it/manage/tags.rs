@@ -55,7 +55,7 @@ async fn shown(stack: &Stack, address: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tag_that_is_left_out_is_missed_until_an_operator_accepts_it() {
+async fn misses_a_left_out_tag_until_an_operator_accepts_it() {
     let stack = stack().await;
     let storage = stack.old_storage().unwrap();
     push_broken_image(&storage, "group/broken");
@@ -102,7 +102,7 @@ async fn a_tag_that_is_left_out_is_missed_until_an_operator_accepts_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tags_are_compared_by_the_guard_where_the_last_message_was_lost() {
+async fn compares_tags_by_the_guard_after_a_lost_message() {
     let stack = stack().await;
     push_broken_image(&stack.old_storage().unwrap(), "group/broken");
     stack.register(&["group/broken".to_owned()]).await.unwrap();

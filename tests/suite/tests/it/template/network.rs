@@ -53,7 +53,7 @@ fn what_reads_directly_is_in_a_vpc_with_the_authorities_to_trust_and_nothing_els
 }
 
 #[test]
-fn what_asks_the_registry_gets_its_authorities_and_nothing_else_does() {
+fn gives_authorities_only_to_what_asks_the_registry() {
     for layer in ["", "arn:layer"] {
         for parameters in topologies() {
             let parameters: Vec<_> = parameters.into_iter().chain([("RegistryCaLayerArn", layer)]).collect();
