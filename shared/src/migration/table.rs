@@ -71,7 +71,7 @@ fn every_event_in_every_situation_does_what_the_snapshot_says() {
 
 #[test]
 fn the_readme_shows_the_table_as_it_is() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
     let readme = fs::read_to_string(path).unwrap();
     let (head, rest) = readme.split_once(BEGIN).expect("README.md marks where the table begins");
     let (shown, tail) = rest.split_once(END).expect("README.md marks where the table ends");
@@ -79,6 +79,6 @@ fn the_readme_shows_the_table_as_it_is() {
     if std::env::var_os("UPDATE_README").is_some() {
         fs::write(path, [head, BEGIN, &table, END, tail].concat()).unwrap();
     } else {
-        assert_eq!(shown, table, "README.md is stale: run this test with UPDATE_README=1");
+        assert_eq!(shown, table, "shared/README.md is stale: run this test with UPDATE_README=1");
     }
 }

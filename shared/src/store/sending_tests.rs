@@ -58,7 +58,7 @@ fn table() -> String {
 
 #[test]
 fn the_readme_shows_how_long_one_sending_may_take() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
     let readme = std::fs::read_to_string(path).unwrap();
     let (head, rest) = readme.split_once(BEGIN).expect("README.md marks where the table begins");
     let (shown, tail) = rest.split_once(END).expect("README.md marks where the table ends");
@@ -66,7 +66,7 @@ fn the_readme_shows_how_long_one_sending_may_take() {
     if std::env::var_os("UPDATE_README").is_some() {
         std::fs::write(path, format!("{head}{BEGIN}{table}{END}{tail}")).unwrap();
     } else {
-        assert_eq!(shown, table, "README.md is stale: run this test with UPDATE_README=1");
+        assert_eq!(shown, table, "shared/README.md is stale: run this test with UPDATE_README=1");
     }
 }
 

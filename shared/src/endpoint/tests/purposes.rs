@@ -7,16 +7,16 @@ use crate::endpoint::{
 
 #[test]
 fn the_readme_shows_the_table_as_it_is() {
-    let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"));
+    let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
     let table = format!("<!-- purposes -->\n{}<!-- /purposes -->", purposes_table());
-    assert!(readme.contains(&table), "README.md is stale; between its marks belongs\n{table}");
+    assert!(readme.contains(&table), "shared/README.md is stale; between its marks belongs\n{table}");
 }
 
 #[test]
 fn the_readme_shows_what_is_done_where_an_endpoint_cannot_serve() {
-    let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"));
+    let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
     let table = format!("<!-- fallbacks -->\n{}<!-- /fallbacks -->", fallback_table());
-    assert!(readme.contains(&table), "README.md is stale; between its marks belongs\n{table}");
+    assert!(readme.contains(&table), "shared/README.md is stale; between its marks belongs\n{table}");
 }
 
 #[test]

@@ -121,8 +121,8 @@ fn reader_and_writer_may_be_one_only_where_the_topology_says_so() {
 }
 
 #[test]
-fn the_readme_explains_each_alarm_and_each_parameter() {
-    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
+fn the_handbook_explains_each_alarm_and_parameter() {
+    let readme = std::fs::read_to_string(workspace().join("functions/README.md")).unwrap();
     let template = Template::read();
     let rows: Vec<&str> =
         readme.lines().filter_map(|line| line.split(" | ").next()?.strip_prefix("| `")).collect();
