@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the demo and the tests need and this machine does not have: a C compiler, PostgreSQL, Python's
-# venv (by apt-get, as root or through sudo), cargo-lambda, and boto3 as an independent client of the Data API
-# (both into target/tools). Says what it does; does nothing when everything is there. Rust itself is yours to install: https://rustup.rs
+# venv, curl and jq (by apt-get, as root or through sudo), cargo-lambda, and boto3 as an independent client of the
+# Data API (both into target/tools). Says what it does; does nothing when everything is there. Rust itself is yours to install: https://rustup.rs
 #
 # usage: tests/setup.sh, or ". tests/setup.sh" from the workspace's folder
 set -eu
@@ -43,6 +43,8 @@ command -v cargo >/dev/null 2>&1 || setup_fail "Rust is not installed (no cargo 
 setup_packages=
 command -v cc >/dev/null 2>&1 || setup_packages="$setup_packages gcc libc6-dev"
 setup_has_postgres || setup_packages="$setup_packages postgresql"
+command -v curl >/dev/null 2>&1 || setup_packages="$setup_packages curl"
+command -v jq >/dev/null 2>&1 || setup_packages="$setup_packages jq"
 if [ ! -e "$setup_tools/python/boto3-$setup_boto3" ] ||
     { ! command -v cargo-lambda >/dev/null 2>&1 && [ ! -x "$setup_tools/venv/bin/cargo-lambda" ]; }; then
     python3 -c 'import ensurepip, venv' 2>/dev/null || setup_packages="$setup_packages python3-venv"

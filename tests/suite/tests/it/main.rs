@@ -16,6 +16,7 @@ mod fleet;
 mod foreign;
 mod gateway;
 mod guard;
+mod handbooks;
 mod history;
 mod hostile;
 mod listing;

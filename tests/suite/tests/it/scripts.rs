@@ -57,6 +57,31 @@ fn says_so_where_it_cannot_look_for_processes() {
     assert!(told.contains("cannot look"), "{told}");
 }
 
+/// The HTTP API's examples check their own answers.
+#[test]
+fn shows_the_whole_http_api_by_example() {
+    let ended = Command::new(workspace().join("tests/requests.sh")).stdin(Stdio::null()).output().unwrap();
+    let shown = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
+    assert!(ended.status.success(), "{shown}");
+    for route in &workspace_routes() {
+        assert!(
+            shown.contains(&format!("$BASE{}", route.trim_end_matches("{*path}"))),
+            "{route} is not shown"
+        );
+    }
+}
+
+/// The operators' routes, as `cargo lambda watch` is told them.
+fn workspace_routes() -> Vec<String> {
+    let manifest = fs::read_to_string(workspace().join("Cargo.toml")).unwrap();
+    let (_, router) = manifest.split_once("[workspace.metadata.lambda.watch.router]").unwrap();
+    let routes = router.lines().filter_map(|line| line.strip_prefix('"')?.split_once('"'));
+    let routes: Vec<String> =
+        routes.map(|(route, _)| route.to_owned()).filter(|route| !route.contains("/internal/")).collect();
+    assert!(routes.len() > 10, "{routes:?}");
+    routes
+}
+
 /// Every program that a test, the local stack or a function starts by its name: what a small Debian has. PostgreSQL,
 /// cargo and cargo-lambda are found by path.
 const PROGRAMS: [&str; 2] = ["cp", "sh"];
