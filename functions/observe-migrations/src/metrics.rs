@@ -10,7 +10,7 @@ use shared::{
     telemetry::{Dimension, Metric, MetricNamespace, Unit, embedded_metrics},
 };
 
-/// Every metric: its name, its unit, what it is told apart by, and what it means. The README's table.
+/// Every metric: its name, its unit, what it is told apart by, and what it means. The table of functions/README.md.
 pub const METRICS: &[(&str, Unit, Option<&str>, &str)] = &[
     ("Observed", Unit::Count, None, "1; 0 where neither endpoint could count"),
     ("ReaderFailed", Unit::Count, None, "1 where the reader did not answer to something"),
@@ -130,7 +130,7 @@ const fn number(count: u64) -> f64 {
     count as f64
 }
 
-/// [`METRICS`] as a Markdown table, as the README shows it.
+/// [`METRICS`] as a Markdown table, as functions/README.md shows it.
 #[must_use]
 pub fn metrics_table() -> String {
     let mut table = String::from("| metric | unit | dimension | is |\n|---|---|---|---|\n");

@@ -84,7 +84,7 @@ const FAILURES: [(&str, ErrorClass); 7] = [
     ("missing table", ErrorClass::Defect),
 ];
 
-/// [`resort`] as a Markdown table, as the README shows it.
+/// [`resort`] as a Markdown table, as shared/README.md shows it.
 #[must_use]
 pub fn fallback_table() -> String {
     let mut table = String::from("| purpose | behind its caller | lagging past its bound |");

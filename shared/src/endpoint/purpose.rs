@@ -184,7 +184,7 @@ impl fmt::Display for Consistency {
     }
 }
 
-/// [`PURPOSES`] as a Markdown table, as the README shows it.
+/// [`PURPOSES`] as a Markdown table, as shared/README.md shows it.
 #[must_use]
 pub fn purposes_table() -> String {
     let mut table = String::from("| purpose | endpoint | how fresh |\n|---|---|---|\n");

@@ -247,7 +247,7 @@ impl Plan {
         )
     }
 
-    /// What a notification does (its table stands in the README).
+    /// What a notification does (its table stands in functions/README.md).
     #[must_use]
     pub fn notification(status: NotificationStatus) -> Self {
         let active = |situation: Situation| situation.state.is_active();
