@@ -31,8 +31,8 @@ named! {
     Told, "told" {
         /// A repository failed by itself. Many in a row open the circuit breaker.
         Failed = "failed",
-        /// A step ended well, or had nothing to do. It ends the row of failures, and closes the circuit breaker if it was
-        /// begun after that had opened.
+        /// A step ended well, or had nothing to do. Failures from before it was begun count no more, and it closes the
+        /// circuit breaker if it was begun after that had opened.
         Succeeded = "succeeded",
         /// An import was canceled. Where nobody here had asked for that, two within ten seconds tell of a stop.
         Canceled = "canceled",

@@ -7,7 +7,11 @@ told AS MATERIALIZED (
         what.tells = 'stopping' AS tells_the_stop,
         what.tells = 'failed' AND settings.circuit_breaker_failures > 0 AND brake.opened_at IS NULL AS fails,
         what.tells = 'succeeded' AND CASE
-            WHEN brake.opened_at IS NULL THEN brake.failures <> '{}'
+            -- A step that was begun before a failure says nothing of what came after: it may have been past the trouble.
+            WHEN brake.opened_at IS NULL THEN EXISTS (
+                SELECT FROM jsonb_each_text(brake.failures) AS failure
+                WHERE failure.value::timestamptz < decided.step_begun_at
+            )
             ELSE decided.step_begun_at >= brake.opened_at
         END AS succeeds,
         -- Nobody here has asked for it.
@@ -49,7 +53,7 @@ braked AS (
         turn = b.turn + 1,
         (failures, opened_at, next_start_at) = (
             SELECT
-                CASE WHEN closes.it THEN '{}' WHEN told.fails THEN in_a_row.failures ELSE b.failures END,
+                CASE WHEN closes.it THEN '{}' WHEN told.fails OR told.succeeds THEN in_a_row.failures ELSE b.failures END,
                 CASE WHEN closes.it THEN NULL WHEN opens.it THEN now() ELSE b.opened_at END,
                 CASE
                     WHEN closes.it THEN NULL
@@ -61,13 +65,15 @@ braked AS (
             CROSS JOIN LATERAL (
                 SELECT coalesce(jsonb_object_agg(failure.key, failure.value), '{}') AS failures, count(*) AS count
                 FROM jsonb_each(b.failures || EXCLUDED.failures) AS failure
-                WHERE (failure.value #>> '{}')::timestamptz > now() - interval '1 minute'
+                CROSS JOIN LATERAL (SELECT (failure.value #>> '{}')::timestamptz AS at) AS failed
+                WHERE failed.at > now() - interval '1 minute'
+                    AND (told.succeeds AND failed.at < told.step_begun_at) IS NOT TRUE
             ) AS in_a_row
             CROSS JOIN LATERAL (
                 SELECT told.fails AND b.opened_at IS NULL AND in_a_row.count >= settings.circuit_breaker_failures AS it
             ) AS opens
             CROSS JOIN LATERAL (
-                SELECT told.succeeds AND (b.opened_at IS NULL OR told.step_begun_at >= b.opened_at) AS it
+                SELECT told.succeeds AND b.opened_at IS NOT NULL AND told.step_begun_at >= b.opened_at AS it
             ) AS closes
         ),
         -- Two repositories that tell of a cancelation within ten seconds tell of a stop, and so does one in the words of

@@ -172,11 +172,11 @@ async fn opens_the_breaker_after_failures_of_different_ones() {
         desk.fails(&again).await;
     }
     assert_eq!(desk.held_by().await, None);
-    // A success between them, and failures that are more than a minute apart, are no row of failures.
-    let well = desk.running().await;
+    // What is begun after a failure and ends well ends the row, and failures more than a minute apart are none.
     for _ in 2..FAILURES {
         desk.another_fails().await;
     }
+    let well = desk.running().await;
     desk.told(&well, NotificationStatus::PreImportComplete, None).await;
     for _ in 1..FAILURES {
         desk.another_fails().await;
@@ -188,6 +188,31 @@ async fn opens_the_breaker_after_failures_of_different_ones() {
     for _ in 1..FAILURES {
         desk.another_fails().await;
     }
+    assert_eq!(desk.held_by().await, Some(Brake::BreakerOpen));
+    desk.stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_failures_past_a_success_begun_before_them() {
+    let desk = Desk::new().await;
+    let (pre, both) = (desk.running().await, desk.running().await);
+    let promoted = desk.told(&both, NotificationStatus::PreImportComplete, None).await.row;
+    for _ in 2..FAILURES {
+        desk.another_fails().await;
+    }
+    // They were past whatever makes others fail now.
+    let between = desk.told(&pre, NotificationStatus::PreImportComplete, None).await.row;
+    desk.another_fails().await;
+    desk.told(&promoted, NotificationStatus::ImportComplete, None).await;
+    assert_eq!(desk.held_by().await, None);
+    // This one shows that all was well after the first failure, and says nothing of the second.
+    desk.told(&between, NotificationStatus::ImportComplete, None).await;
+    assert_eq!(desk.brake().await["failures"].as_object().unwrap().len(), 1);
+    for _ in 2..FAILURES {
+        desk.another_fails().await;
+    }
+    assert_eq!(desk.held_by().await, None);
+    desk.another_fails().await;
     assert_eq!(desk.held_by().await, Some(Brake::BreakerOpen));
     desk.stack.stop().await.unwrap();
 }

@@ -59,6 +59,8 @@ impl Fleet {
             capacity: i32::try_from(CAPACITY)?,
             log_level: "warn".to_owned(),
             repeat: AS_DEPLOYED.1,
+            // As it is until somebody sets it.
+            retry_backoff_seconds: 30,
             ..StackOptions::default()
         };
         let stack = Stack::start(options).await?;
