@@ -97,7 +97,13 @@ changed AS (
         attempt = CASE d.outcome ->> 'attempt'
             WHEN 'new' THEN :change::uuid
             WHEN 'clear' THEN NULL
-            WHEN 'adopt' THEN (
+            WHEN 'adopt' THEN CASE WHEN EXISTS (
+                -- The guard has asked for this step too, with the attempt that the row has: what runs is its own. Who hears
+                -- of it here is the first request, which was so long on its way.
+                SELECT FROM migration_transitions AS t
+                WHERE t.repository_id = d.id AND t.attempt = d.attempt AND t.event = 'ask_again'
+                    AND t.to_state = d.outcome -> 'steps' -> -1 ->> 'to'
+            ) THEN d.attempt ELSE (
                 -- Whoever asked for this step last, other than the attempt that was told it runs already. What the
                 -- registry answered otherwise than with 202 never ran, and what has reported its end runs no more.
                 SELECT t.attempt FROM migration_transitions AS t
@@ -112,7 +118,7 @@ changed AS (
                         )
                     )
                 ORDER BY t.id DESC LIMIT 1
-            )
+            ) END
             ELSE d.attempt
         END,
         slot = CASE WHEN (d.outcome ->> 'holds_slot')::boolean THEN d.slot END,

@@ -1,8 +1,18 @@
 //! Starts that never arrived, whose answer was lost, or that had to wait.
 
-use local::local_registry::{Effect, Operation, Point, Rule, Status, Step, When};
+use local::{
+    Stack,
+    local_registry::{Effect, Operation, Point, Rule, Status, Step, When},
+};
 use serde_json::json;
-use suite::{PATIENCE, history, push_image, repositories, row, sql, state, until_state};
+use shared::{
+    endpoint::{Claim, Guard, Manage},
+    migration::{self, AttemptId, Event, Plan},
+    store::{AskingAgain, Noted, Store, Verdict},
+};
+use suite::{PATIENCE, history, push_image, repositories, row, sql, state, until_state, writer};
+use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::{found, guard, just, minutes_pass, retries, seconds_pass, stack, start, starts};
 
@@ -164,6 +174,44 @@ async fn an_attempt_that_turns_out_to_run_when_it_is_asked_for_again_stays_the_r
     assert_eq!((&after["version"], &after["attempt"]), (&before["version"], &before["attempt"]));
     assert!(registry.rules().remove(hold));
     until_state(&stack, "group/image", "import_done").await.unwrap();
+    stack.stop().await.unwrap();
+}
+
+/// The guard is about to ask for the row's step once more; then the registry answers a request for it, sent before and long
+/// on its way, that `running` is in progress.
+async fn answered_late(stack: &Stack, path: &str, running: migration::Step) {
+    let (guard, claims): (Store<Guard>, Store<Claim>) =
+        (Store::new(writer(stack)), Store::new(writer(stack)));
+    let (path, soon) = (path.parse().unwrap(), Instant::now() + PATIENCE);
+    let row = Store::<Manage>::new(writer(stack)).find(&path, soon).await.unwrap().unwrap();
+    assert_eq!(guard.note_asking_again(&row, AskingAgain::Asking, soon).await.unwrap(), Noted::Noted);
+    let (plan, change) = (Plan::event(Event::Adopt(running)), AttemptId::new(Uuid::new_v4()));
+    let told = claims.record_answer(&path, row.attempt.unwrap(), &plan, None, change, soon).await.unwrap();
+    assert_eq!(told.unwrap().verdict, Verdict::Applied);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keeps_an_attempt_that_was_asked_for_twice() {
+    let stack = stack().await;
+    let paths = ["group/final", "group/pre"];
+    repositories(&stack, &paths).await.unwrap();
+    let registry = stack.registry().unwrap();
+    let hold = registry.rules().add(Rule::new(Effect::Hold { at: Point::Work }).step(Step::Final));
+    for path in paths {
+        start(&stack, path).await;
+        assert!(registry.wait_for_status(path, Status::ImportInProgress, PATIENCE).await);
+    }
+    let before = row(&stack, "group/final").await.unwrap();
+
+    answered_late(&stack, "group/final", migration::Step::Final).await;
+    answered_late(&stack, "group/pre", migration::Step::Pre).await;
+
+    let after = row(&stack, "group/final").await.unwrap();
+    assert_eq!((&after["migration_state"], &after["attempt"]), (&json!("importing"), &before["attempt"]));
+    // That it was asked for the final step says nothing of who asked for a pre step.
+    assert_eq!(row(&stack, "group/pre").await.unwrap()["attempt"], json!(null));
+    assert!(registry.rules().remove(hold));
+    until_state(&stack, "group/final", "import_done").await.unwrap();
     stack.stop().await.unwrap();
 }
 

@@ -213,12 +213,18 @@ impl World {
         }
     }
 
-    /// The last attempt but the row's own that asked for this step, was not answered otherwise than with 202, and has
-    /// not reported its end.
+    /// The row's own attempt where the guard has asked for this step with it once more; else the last other one that asked
+    /// for this step, was not answered otherwise than with 202, and has not reported its end.
     fn adopted(&self, row: usize, to: State) -> Option<AttemptId> {
         let Row { repository, .. } = &self.rows[row];
         let own = repository.attempt.map(AttemptId::uuid);
         let of_it = || self.lines.iter().filter(|line| line.path == repository.path.as_str());
+        let asked_again = |line: &Line| {
+            line.event == "ask_again" && line.attempt == own && own.is_some() && line.to == to.name()
+        };
+        if of_it().any(asked_again) {
+            return repository.attempt;
+        }
         let is_over = |asked: &Line| {
             of_it().filter(|line| line.applied).any(|line| {
                 line.version == asked.version + 1 && line.cause == "registry_answer"
