@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what the demo and the tests need and this machine does not have: a C compiler, PostgreSQL, Python's
 # venv, curl and jq (by apt-get, as root or through sudo), cargo-lambda, and boto3 as an independent client of the
-# Data API (both into target/tools). Says what it does; does nothing when everything is there. Rust itself is yours to install: https://rustup.rs
+# Data API (both into target/tools). Says what it does; does nothing when everything is there. rustup is yours to
+# install (https://rustup.rs); it is asked here for the version of Rust that rust-toolchain.toml names.
 #
 # usage: tests/setup.sh, or ". tests/setup.sh" from the workspace's folder
 set -eu
@@ -37,9 +38,49 @@ apt-get install -y -q --no-install-recommends $*
 END
 }
 
+# The version of Rust that the code is checked with. rustup may be told to install nothing by itself, and then every call
+# of cargo fails until somebody has done it.
+setup_rust() {
+    setup_wanted=$(sed -n 's/^channel = "\(.*\)"$/\1/p' rust-toolchain.toml)
+    setup_is_wanted && return
+    if [ -n "${RUSTUP_TOOLCHAIN-}" ] || ! command -v rustup >/dev/null 2>&1; then
+        echo "Rust $setup_wanted is needed and this is $(rustc --version): another version may refuse the code" >&2
+        return
+    fi
+    echo "Installing Rust $setup_wanted by rustup" >&2
+    rustup toolchain install "$setup_wanted" --profile minimal --component rustfmt --component clippy >&2 && return
+    if RUSTUP_TOOLCHAIN=stable setup_is_wanted; then
+        echo "It cannot be installed. The toolchain \"stable\" is the same version and is used: RUSTUP_TOOLCHAIN=stable" >&2
+        RUSTUP_TOOLCHAIN=stable
+        export RUSTUP_TOOLCHAIN
+        return
+    fi
+    setup_fail "Rust $setup_wanted cannot be installed. Please run:" "  rustup toolchain install $setup_wanted"
+}
+
+setup_is_wanted() {
+    rustc --version 2>/dev/null | grep -q "^rustc $setup_wanted "
+}
+
+# setup_cargo_tool NAME VERSION: a program that cargo builds, in target/tools/bin.
+setup_cargo_tool() {
+    "$setup_tools/bin/$1" --version 2>/dev/null | grep -q "\(^\| \)$2\$" && return
+    echo "Building $1 $2 into target/tools" >&2
+    # Its own profile: what matters is how soon it is there.
+    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        cargo install --quiet --locked --force --root "$setup_tools" --target-dir "$setup_tools/build" \
+        --version "=$2" "$1"
+    rm -rf "$setup_tools/build"
+}
+
+setup_cargo_deny() {
+    setup_cargo_tool cargo-deny 0.20.2
+}
+
 command -v cargo >/dev/null 2>&1 || setup_fail "Rust is not installed (no cargo on PATH): https://rustup.rs"
 [ -f "$PWD/tests/setup.sh" ] || setup_fail "tests/setup.sh must be run from the workspace's folder"
 
+setup_rust
 setup_packages=
 command -v cc >/dev/null 2>&1 || setup_packages="$setup_packages gcc libc6-dev"
 setup_has_postgres || setup_packages="$setup_packages postgresql"
