@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use local::{Function, READER_ARN, Stack, StackOptions, Topology, WRITER_ARN};
+use local::{Function, READER_ARN, Stack, StackOptions, Topology, WRITER_ARN, built_functions};
 use reqwest::Method;
 use serde_json::Value;
 use suite::{given, heartbeat_of_an_hour_ago, options, sql, until};
@@ -130,9 +130,7 @@ async fn a_function_does_not_start_with_what_its_topology_cannot_be() {
 
 /// What a binary holds of PostgreSQL's client: the names of its sources stand in its panics.
 fn speaks_postgresql(function: Function) -> bool {
-    let folder =
-        std::env::var_os("FUNCTIONS_DIR").expect("FUNCTIONS_DIR names the folder with the functions");
-    let binary = std::fs::read(std::path::Path::new(&folder).join(function.name())).unwrap();
+    let binary = std::fs::read(built_functions().unwrap().join(function.name())).unwrap();
     let text = String::from_utf8_lossy(&binary);
     text.contains("tokio-postgres") || text.contains("tokio_postgres") || text.contains("SET LOCAL TimeZone")
 }
