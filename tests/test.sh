@@ -1,16 +1,14 @@
 #!/bin/sh
-# Every check: format, lints, licences and bans, the template, unit tests, doc tests, integration tests. What CI
-# runs.
+# Every check: format, lints, licences and bans, unused dependencies, the template, unit tests, doc tests, integration
+# tests, the documentation. What CI runs. Known holes in dependencies: tests/advisories.sh.
 #
-# usage: tests/test.sh [STAGE...]   the stages: format lints deny template build tests doctests leftovers
+# usage: tests/test.sh [STAGE...]   the stages: format lints deny unused template build tests doctests doc leftovers
 set -eu
 
 cd "$(dirname -- "$0")/.."
 . tests/setup.sh
 
-deny_version=0.20.2
-deny=target/tools/bin/cargo-deny
-stages=${*:-format lints deny template build tests doctests leftovers}
+stages=${*:-format lints deny unused template build tests doctests doc leftovers}
 failed=
 summary=
 
@@ -29,15 +27,20 @@ stage_lints() {
 }
 
 stage_deny() {
-    if ! "$deny" --version 2>/dev/null | grep -q " $deny_version\$"; then
-        echo "Building cargo-deny $deny_version into target/tools"
-        # Its own profile: what matters is how soon it is there.
-        CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-            cargo install --quiet --locked --root target/tools --target-dir target/tools/build \
-            --version "=$deny_version" cargo-deny
-        rm -rf target/tools/build
-    fi
-    "$deny" check --hide-inclusion-graph bans licenses sources
+    setup_cargo_deny
+    target/tools/bin/cargo-deny check --hide-inclusion-graph bans licenses sources
+}
+
+# A dependency that a crate names and does not use.
+stage_unused() {
+    setup_cargo_tool cargo-machete 0.9.2
+    target/tools/bin/cargo-machete
+}
+
+# The documentation of everything, private items too: a link that leads nowhere is an error.
+stage_doc() {
+    # shellcheck disable=SC2086
+    RUSTDOCFLAGS=-Dwarnings cargo doc $all --no-deps --document-private-items
 }
 
 stage_template() {

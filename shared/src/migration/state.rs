@@ -33,7 +33,7 @@ macro_rules! named {
             /// Reads a name.
             ///
             /// # Errors
-            /// [`UnknownName`] when it is none of them.
+            /// [`UnknownName`](crate::migration::UnknownName) when it is none of them.
             pub fn parse(text: &str) -> Result<Self, $crate::migration::UnknownName> {
                 match text {
                     $($text => Ok(Self::$variant),)+

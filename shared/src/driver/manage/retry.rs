@@ -8,7 +8,7 @@ use crate::{
     store::{Started, Store},
 };
 
-/// Starts an aborted repository at once, as [`start`](crate::driver::start) does.
+/// Starts an aborted repository at once, as [`start`](fn@crate::driver::start) does.
 ///
 /// # Errors
 /// [`EndpointError`] when the writer did not answer. Nothing is half done: either nothing was committed, or
