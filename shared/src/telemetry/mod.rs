@@ -7,7 +7,12 @@ mod lines;
 mod panic;
 
 use tracing::{Subscriber, subscriber::SetGlobalDefaultError};
-use tracing_subscriber::{Layer, filter::Targets, fmt::MakeWriter, layer::SubscriberExt};
+use tracing_subscriber::{
+    Layer,
+    filter::{FilterExt, Targets, filter_fn},
+    fmt::MakeWriter,
+    layer::SubscriberExt,
+};
 
 pub use emf::{Dimension, InvalidNamespace, Metric, MetricNamespace, Unit, embedded_metrics};
 pub use fields::as_text;
@@ -26,7 +31,8 @@ pub enum TelemetryError {
 }
 
 /// Begins logging for the function `function`, at the level that `log_level` (the variable `LOG_LEVEL`) names,
-/// `info` when it is not given; a panic becomes a log line too.
+/// `info` when it is not given; a panic becomes a log line too. What is counted (the field `counter`) is written at every
+/// level: alarms are raised by it.
 ///
 /// # Errors
 /// [`TelemetryError`] when the level is none or logging has begun already.
@@ -48,7 +54,13 @@ where
         .with_default(level.filter().min(tracing::level_filters::LevelFilter::WARN))
         .with_target("shared", ours)
         .with_target(function.replace('-', "_"), ours);
-    tracing_subscriber::registry().with(JsonLines::new(function, writer).with_filter(targets))
+    // Alarms count these lines, whatever level is wanted.
+    let name = function.replace('-', "_");
+    let counted = filter_fn(move |metadata| {
+        let target = metadata.target().split("::").next().unwrap_or_default();
+        metadata.fields().field("counter").is_some() && (target == "shared" || target == name)
+    });
+    tracing_subscriber::registry().with(JsonLines::new(function, writer).with_filter(targets.or(counted)))
 }
 
 #[cfg(test)]

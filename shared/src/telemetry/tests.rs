@@ -73,6 +73,23 @@ fn the_level_decides_for_our_own_lines_and_others_stay_silent_below_warning() {
 }
 
 #[test]
+fn writes_what_is_counted_at_every_level() {
+    // Alarms count these lines: whoever wants fewer lines does not want fewer alarms.
+    for level in ["off", "error", "info"] {
+        let log = capture(level);
+        tracing::info!(target: "shared::endpoint", counter = "stale_read_avoided", "ours");
+        tracing::warn!(target: "start_migration::handler", counter = "fallback", "the function's");
+        tracing::warn!(target: "aws_config", counter = "fallback", "theirs, as severe as they like");
+        tracing::debug!(target: "shared::store", "below every one of these levels");
+        let written: BTreeSet<String> =
+            log.lines().iter().filter_map(|line| line["message"].as_str().map(str::to_owned)).collect();
+        let mut expected = BTreeSet::from(["ours", "the function's"].map(str::to_owned));
+        expected.extend((level == "info").then(|| "theirs, as severe as they like".to_owned()));
+        assert_eq!(written, expected, "{level}");
+    }
+}
+
+#[test]
 fn a_wrong_level_is_a_named_error_and_nothing_begins() {
     let Err(error) = init("start-migration", Some("loud")) else {
         panic!("accepted");
