@@ -6,6 +6,8 @@ usage: transform.py TEMPLATE RESULT
 import json
 import sys
 
+from samcli.commands.deploy.auth_utils import auth_per_resource
+from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
 from samcli.yamlhelper import yaml_parse
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
@@ -25,6 +27,10 @@ def main(source, result):
     with open(result, "w", encoding="utf-8") as file:
         json.dump(transformed, file, indent=1)
 
+    # Enter is "no", and ends the deployment.
+    for function, authorized in auth_per_resource(SamLocalStackProvider.get_stacks(source)[0]):
+        if not authorized:
+            print("asked at a guided deployment", function)
     resources = transformed["Resources"]
     for name, resource in sorted(resources.items()):
         print(resource["Type"], name)
@@ -42,7 +48,7 @@ def main(source, result):
         if resource["Type"] == "AWS::Lambda::Permission":
             source = properties["SourceArn"]
             if "Fn::Sub" in source:
-                source = source["Fn::Sub"][0].split("${__Stage__}")[1]
+                source = source["Fn::Sub"].split(":")[-1]
             print("caller", properties["FunctionName"]["Ref"], properties["Principal"], json.dumps(source))
 
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use serde_json::Value;
 
-use super::document::{Template, list, named, text, workspace};
+use super::document::{Template, dashed, list, named, text, workspace};
 
 /// The functions whose metrics an alarm adds up or compares.
 fn watched(alarm: &Value) -> BTreeSet<String> {
@@ -25,10 +25,8 @@ fn the_alarms_over_all_functions_leave_none_out() {
         // Only where somebody waits for an answer. A run on a schedule may use all of its time, and one that had too
         // little has failed; as for apply-schema, that is an event of the stack.
         let slow = name == "FunctionsSlowAlarm";
-        let awaited = |id: &str| {
-            let events = functions[id]["Events"].as_object().into_iter().flat_map(|events| events.values());
-            events.into_iter().any(|event| event["Type"] == "HttpApi")
-        };
+        let with_routes = template.functions();
+        let awaited = |id: &str| !with_routes[&dashed(id)].routes.is_empty();
         let all: BTreeSet<&str> = functions.keys().copied().filter(|id| !slow || awaited(id)).collect();
         assert_eq!(watched.iter().map(String::as_str).collect::<BTreeSet<_>>(), all, "{name}");
     }
@@ -46,9 +44,10 @@ fn every_schedule_is_missed_when_it_does_not_run() {
         .map(|(id, _)| id.to_owned())
         .collect();
     let alarm = template.resources("AWS::CloudWatch::Alarm")["SchedulesSilentAlarm"];
-    assert_eq!(watched(alarm), scheduled);
+    let deployed = BTreeSet::from(["ApplySchema".to_owned()]);
+    assert_eq!(watched(alarm).difference(&deployed).cloned().collect::<BTreeSet<_>>(), scheduled);
     let least = text(&list(&alarm["Metrics"])[0]["Expression"]);
-    assert_eq!(least.matches("FILL(").count(), scheduled.len(), "what never ran has no metric: {least}");
+    assert_eq!(least.matches("FILL(").count(), scheduled.len() + 1, "what never ran has no metric: {least}");
     assert_eq!(alarm["TreatMissingData"], "breaching");
 }
 
@@ -118,6 +117,55 @@ fn reader_and_writer_may_be_one_only_where_the_topology_says_so() {
         template.resources("AWS::CloudWatch::Alarm").contains_key("EndpointsCollapsedAlarm")
     };
     assert_eq!(["single", "direct-reader", "replica-cluster"].map(watched), [false, true, true]);
+}
+
+#[test]
+fn raises_no_alarm_while_a_stack_is_young() {
+    let template = Template::read();
+    let resources = template.whole()["Resources"].as_object().unwrap();
+    let alarms = template.resources("AWS::CloudWatch::Alarm").into_iter();
+    let by_silence: BTreeSet<&str> = alarms
+        .filter(|(_, alarm)| alarm["TreatMissingData"] == "breaching")
+        .map(|(id, alarm)| {
+            // Made after what ends the silence, and for so long the run of apply-schema stands for it.
+            let after = list(&resources[id]["DependsOn"]).into_iter().map(text).collect::<Vec<_>>();
+            assert!(after.iter().any(|on| on.ends_with("EveryMinute")), "{id}: {after:?}");
+            let metrics = list(&alarm["Metrics"]);
+            assert!(text(&metrics[0]["Expression"]).contains("FILL(applied, 0)"), "{id}");
+            let applied = metrics.iter().find(|metric| metric["Id"] == "applied").unwrap();
+            let metric = &applied["MetricStat"]["Metric"];
+            assert_eq!(metric["MetricName"], "Invocations", "{id}");
+            assert_eq!(named(&metric["Dimensions"][0]["Value"]), "ApplySchema", "{id}");
+            let period = applied["MetricStat"]["Period"].as_u64().unwrap();
+            assert!(period * alarm["EvaluationPeriods"].as_u64().unwrap() >= 600, "{id}");
+            id
+        })
+        .collect();
+    // One cause, one alarm: who counts nothing is heard once.
+    assert_eq!(by_silence, BTreeSet::from(["NothingObservedAlarm", "SchedulesSilentAlarm"]));
+}
+
+#[test]
+fn tells_notifications_that_are_lost_from_strangers() {
+    let template = Template::read();
+    let filters = template.resources("AWS::Logs::MetricFilter");
+    let pattern = |id: &str| text(&filters[id]["FilterPattern"]);
+    assert_eq!(
+        pattern("NotificationsRefused"),
+        r#"{ $.route = "PUT *" && $.status >= 400 && $.status != 401 }"#
+    );
+    assert_eq!(pattern("NotificationsUnauthorized"), r#"{ $.route = "PUT *" && $.status = 401 }"#);
+    let alarm = template.resources("AWS::CloudWatch::Alarm")["NotificationsUnauthorizedAlarm"];
+    assert!(alarm["DatapointsToAlarm"].as_u64() > Some(1), "one stranger's request raises it");
+}
+
+#[test]
+fn counts_at_every_log_level() {
+    // The functions leave out what is below LOG_LEVEL, but for what is counted; the platform would not know that.
+    for (name, function) in Template::read().functions() {
+        assert_eq!(function.properties["LoggingConfig"]["ApplicationLogLevel"], "TRACE", "{name}");
+        assert_eq!(function.environment["LOG_LEVEL"], "LogLevel", "{name}");
+    }
 }
 
 #[test]

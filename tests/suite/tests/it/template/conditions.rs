@@ -49,6 +49,10 @@ pub fn holds(condition: &Value, conditions: &Value, parameters: &[(&str, &str)])
         "Fn::Not" => !holds(list(operands)[0]),
         "Fn::And" => list(operands).into_iter().all(holds),
         "Fn::Or" => list(operands).into_iter().any(holds),
+        "Fn::Contains" => {
+            let [all, one] = list(operands)[..] else { panic!("{operands}") };
+            list(all).into_iter().any(|of| worth(of, parameters) == worth(one, parameters))
+        }
         "Condition" | "Fn::Condition" => holds(&conditions[text(operands)]),
         other => panic!("{other} is not known here"),
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use shared::store::schema::newest;
 
-use super::document::{Template, list, named, text};
+use super::document::{Template, list, named, text, workspace};
 
 #[test]
 fn the_newest_script_is_what_makes_the_schema_be_applied_and_no_other_function_is_there_before() {
@@ -40,6 +40,63 @@ fn the_roles_secrets_are_theirs_and_generated() {
         assert_eq!(generated["GenerateStringKey"], "password");
         assert!(generated["PasswordLength"].as_u64() >= Some(32));
     }
+}
+
+#[test]
+fn keeps_the_secrets_that_others_know_too() {
+    let template = Template::read();
+    let resources = template.whole()["Resources"].as_object().unwrap();
+    let kept: BTreeSet<&str> = resources
+        .iter()
+        .filter(|(_, of)| of["Type"] == "AWS::SecretsManager::Secret" && of.get("DeletionPolicy").is_some())
+        .map(|(id, of)| {
+            // CloudFormation deletes secrets at once. One whose first creation failed is worth nothing.
+            assert_eq!(of["DeletionPolicy"], "RetainExceptOnCreate", "{id}");
+            assert_eq!(of["UpdateReplacePolicy"], "Retain", "{id}");
+            id.as_str()
+        })
+        .collect();
+    assert_eq!(kept, BTreeSet::from(["NotificationSecret", "SigningKey"]));
+}
+
+#[test]
+fn tells_the_database_of_passwords_that_are_made_anew() {
+    let template = Template::read();
+    let schema = template.resources("AWS::CloudFormation::CustomResource")["Schema"];
+    let secrets = template.resources("AWS::SecretsManager::Secret");
+    for id in ["WritingSecret", "ReadingSecret", "ReplicationSecret"] {
+        // A change of these makes another password, and nothing else would make the function run.
+        let made_by = format!("{}", secrets[id]["GenerateSecretString"]["PasswordLength"]);
+        assert_eq!(schema["PasswordLength"].to_string(), made_by, "{id}");
+        assert_eq!(secrets[id]["GenerateSecretString"]["ExcludePunctuation"], true, "{id}");
+        assert_eq!(secrets[id]["GenerateSecretString"].as_object().unwrap().len(), 4, "{id}");
+        assert!(list(&schema["Secrets"]).into_iter().any(|secret| named(secret).contains(id)), "{id}");
+    }
+}
+
+#[test]
+fn reads_a_created_reader_only_once_it_is_there() {
+    let waits = |topology| {
+        let template = Template::with(&[("Topology", topology), ("CreateDatabase", "true")]);
+        named(&template.resources("AWS::CloudFormation::CustomResource")["Schema"]["ReaderInstance"])
+    };
+    // Until there is a second instance, the reader endpoint leads to the writer.
+    assert_eq!(["single", "direct-reader"].map(waits), ["null", "DatabaseReader"]);
+}
+
+#[test]
+fn shows_a_stack_policy_that_keeps_the_created_cluster() {
+    let template = Template::read();
+    let handbook = std::fs::read_to_string(workspace().join("functions/README.md")).unwrap();
+    let body = handbook.split("--stack-policy-body '").nth(1).and_then(|rest| rest.split('\'').next());
+    let policy: Value = serde_json::from_str(body.expect("a stack policy")).unwrap();
+    let [allow, deny] = list(&policy["Statement"])[..] else { panic!("{policy}") };
+    assert_eq!((&allow["Effect"], &allow["Resource"]), (&"Allow".into(), &"*".into()));
+    assert_eq!(deny["Effect"], "Deny");
+    assert_eq!(list(&deny["Action"]), ["Update:Replace", "Update:Delete"]);
+    let resources: Vec<String> = list(&deny["Resource"]).into_iter().map(text).collect();
+    assert_eq!(resources, ["LogicalResourceId/Database"]);
+    assert!(template.resources("AWS::RDS::DBCluster").contains_key("Database"));
 }
 
 #[test]

@@ -82,23 +82,31 @@ impl Template {
         merge(&mut whole, properties);
         let role = named(&whole["Role"]).strip_suffix(".Arn").unwrap().to_owned();
         let told = whole["Environment"]["Variables"].as_object().unwrap();
-        let events = whole["Events"].as_object().into_iter().flat_map(Map::values);
         Function {
             metadata: self.0["Resources"][id]["Metadata"].clone(),
             environment: told.iter().map(|(name, value)| (name.clone(), named(value))).collect(),
             permissions: self.permissions(&role),
             policies_of_aws: self.taken(&role).filter(|policy| policy.starts_with("arn:")).collect(),
-            routes: events
-                .filter(|event| event["Type"] == "HttpApi")
-                .map(|event| {
-                    assert_eq!(named(&event["Properties"]["ApiId"]), "Api", "{id}");
-                    (text(&event["Properties"]["Method"]), text(&event["Properties"]["Path"]))
-                })
-                .collect(),
+            routes: self.routes(id),
             properties: whole,
             role,
             name,
         }
+    }
+
+    /// The routes that lead to a function.
+    fn routes(&self, id: &str) -> BTreeSet<(String, String)> {
+        let function = format!("/functions/${{{id}.Arn}}/invocations");
+        let paths = self.resources("AWS::Serverless::HttpApi")["Api"]["DefinitionBody"]["paths"].as_object();
+        let operations = paths.into_iter().flatten().flat_map(|(path, methods)| {
+            methods.as_object().unwrap().iter().map(move |(method, operation)| (method, path, operation))
+        });
+        operations
+            .filter(|(.., operation)| {
+                text(&operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]).ends_with(&function)
+            })
+            .map(|(method, path, _)| (method.to_uppercase(), path.clone()))
+            .collect()
     }
 
     /// The policies that a role has taken, those too that it has under a condition only.
@@ -117,10 +125,13 @@ impl Template {
         let ours = self.taken(name).filter(|policy| !policy.starts_with("arn:")).map(|policy| {
             &shared.get(policy.as_str()).unwrap_or_else(|| panic!("{policy} is not in the template"))["PolicyDocument"]
         });
-        let statements = own.chain(ours).flat_map(|document| list(&document["Statement"]));
+        let statements = own.chain(ours).flat_map(|document| list(&document["Statement"])).flat_map(either);
         statements
+            .filter(|statement| {
+                assert!(["Allow", "Deny"].iter().any(|effect| statement["Effect"] == *effect), "{statement}");
+                statement["Effect"] == "Allow"
+            })
             .flat_map(|statement| {
-                assert_eq!(statement["Effect"], "Allow", "{statement}");
                 let resources: Vec<String> = list(&statement["Resource"]).into_iter().map(named).collect();
                 assert!(!resources.is_empty(), "{statement}");
                 let actions = list(&statement["Action"]).into_iter().map(text);
@@ -150,6 +161,12 @@ pub fn named(value: &Value) -> String {
     }
 }
 
+/// What there is under a condition or without it, where a value depends on one; nothing of what is no value.
+fn either(value: &Value) -> Vec<&Value> {
+    let branches = value.get("Fn::If").map_or_else(|| vec![value], |branches| list(branches).split_off(1));
+    branches.into_iter().filter(|branch| named(branch) != "AWS::NoValue").collect()
+}
+
 /// The elements of a list; a value that is none is its own only element.
 pub fn list(value: &Value) -> Vec<&Value> {
     match value {
@@ -175,7 +192,7 @@ pub fn objects(value: &Value) -> Vec<&Map<String, Value>> {
 }
 
 /// `StartMigration` is built from `start-migration`.
-fn dashed(id: &str) -> String {
+pub fn dashed(id: &str) -> String {
     let mut name = String::new();
     for character in id.chars() {
         if character.is_ascii_uppercase() && !name.is_empty() {

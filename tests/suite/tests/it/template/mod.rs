@@ -3,9 +3,11 @@
 
 mod alarms;
 mod conditions;
+mod costs;
 mod dashboard;
 mod database;
 mod document;
+mod names;
 mod network;
 mod permissions;
 mod routes;

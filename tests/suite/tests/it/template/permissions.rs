@@ -6,6 +6,7 @@ use shared::endpoint::{Consistency, EndpointKind, PURPOSES};
 
 use super::{
     document::{Function, Template, list, named, objects},
+    network::INTERFACES,
     told::TOLD,
 };
 
@@ -143,6 +144,10 @@ fn each_function_has_a_role_of_its_own_that_does_nothing_else() {
                 }
                 "logs:CreateLogStream" | "logs:PutLogEvents" => assert_eq!(*on, log, "{name}"),
                 LOGIN => assert!(function.environment.contains_key("TOPOLOGY"), "{name} does not read"),
+                // Lambda's own doing: these cannot be allowed on less.
+                action if INTERFACES.contains(&action) => assert_eq!(on, "*", "{action}"),
+                // The key of an owner's secret.
+                "kms:Decrypt" => assert_eq!(name, "apply-schema"),
                 "sqs:SendMessage" => {
                     assert!(function.routes.is_empty(), "{name} has no schedule");
                     assert_eq!(on, "ScheduleFailures.Arn");
@@ -158,6 +163,10 @@ fn nothing_is_allowed_on_everything_or_to_everybody() {
     let template = Template::read();
     let mut statements = 0;
     for object in objects(template.whole()) {
+        let actions: BTreeSet<String> = object.get("Action").into_iter().flat_map(list).map(named).collect();
+        if actions.iter().map(String::as_str).collect::<BTreeSet<_>>() == BTreeSet::from(INTERFACES) {
+            continue;
+        }
         for key in ["Action", "Resource", "Principal", "NotAction", "NotResource", "NotPrincipal"] {
             let Some(value) = object.get(key) else { continue };
             statements += 1;
@@ -171,10 +180,25 @@ fn nothing_is_allowed_on_everything_or_to_everybody() {
 }
 
 #[test]
+fn decrypts_owners_secrets_by_the_keys_that_are_named() {
+    let keys = |told: &str| {
+        let role = Template::with(&[("OwnerSecretKeyArns", told)]);
+        let role = role.resources("AWS::IAM::Role")["ApplySchemaRole"].clone();
+        let statements = list(&role["Policies"][0]["PolicyDocument"]["Statement"]).into_iter().cloned();
+        statements.filter(|statement| statement["Action"] == "kms:Decrypt").collect::<Vec<_>>()
+    };
+    assert_eq!(keys(""), Vec::<serde_json::Value>::new());
+    let [statement] = &keys("arn:key")[..] else { panic!("one is expected") };
+    assert_eq!(statement["Resource"].to_string(), r#"{"Fn::Split":[",",{"Ref":"OwnerSecretKeyArns"}]}"#);
+    // For what Secrets Manager reads, and for nothing else.
+    let by = &statement["Condition"]["StringEquals"]["kms:ViaService"];
+    assert_eq!(named(by), "secretsmanager.${AWS::Region}.${AWS::URLSuffix}");
+}
+
+#[test]
 fn no_function_has_an_address_of_its_own() {
     let template = Template::read();
     assert!(template.resources("AWS::Lambda::Url").is_empty());
-    assert!(template.resources("AWS::Lambda::Permission").is_empty());
     for object in objects(template.whole()) {
         assert!(!object.contains_key("FunctionUrlConfig"), "{object:?}");
     }

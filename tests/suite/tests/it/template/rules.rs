@@ -40,7 +40,10 @@ fn refusals(given: &Given) -> Vec<String> {
 
 const EXISTING: [(&str, &str); 3] =
     [("CreateDatabase", "false"), ("WriterClusterArn", "arn:writer"), ("OwnerSecretArn", "arn:owner")];
+const CREATED: [(&str, &str); 2] = [("ZoneA", "zone-a"), ("ZoneB", "zone-b")];
 const DIRECT: [(&str, &str); 1] = [("Topology", "direct-reader")];
+/// A choice of its own, where there is an owner's secret to decrypt.
+const KEYS: [(&str, &str); 1] = [("OwnerSecretKeyArns", "arn:key")];
 /// A choice of its own, where there is something to trust.
 const BUNDLE: [(&str, &str); 1] = [("CaBundleLayerArn", "arn:layer")];
 const REPLICA: [(&str, &str); 4] = [
@@ -64,19 +67,19 @@ const CHOICES: [&str; 4] = ["CreateDatabase", "Topology", "ReaderAuth", "CaBundl
 /// Each kind of stack that there can be.
 fn kinds() -> [Given; 8] {
     [
-        given(&[]),
+        given(&[&CREATED]),
         given(&[&EXISTING]),
         given(&[&EXISTING, &REPLICA]),
-        given(&[&DIRECT]),
-        given(&[&DIRECT, &BUNDLE]),
-        given(&[&DIRECT, &IAM]),
+        given(&[&CREATED, &DIRECT]),
+        given(&[&CREATED, &DIRECT, &BUNDLE]),
+        given(&[&CREATED, &DIRECT, &IAM]),
         given(&[&EXISTING, &DIRECT, &PLACE]),
         given(&[&EXISTING, &DIRECT, &PLACE, &IAM, &RESOURCE]),
     ]
 }
 
 #[test]
-fn every_kind_of_stack_can_be_made_and_one_by_defaults_alone() {
+fn accepts_every_kind_of_stack() {
     for kind in kinds() {
         assert_eq!(refusals(&kind), Vec::<String>::new(), "{kind:?}");
     }
@@ -96,7 +99,7 @@ fn what_a_kind_of_stack_needs_is_missed_by_name() {
 
 #[test]
 fn what_a_kind_of_stack_does_not_use_is_refused_by_name() {
-    let all = given(&[&EXISTING, &DIRECT, &BUNDLE, &REPLICA, &PLACE, &IAM, &RESOURCE]);
+    let all = given(&[&CREATED, &EXISTING, &KEYS, &DIRECT, &BUNDLE, &REPLICA, &PLACE, &IAM, &RESOURCE]);
     let mut tried = 0;
     for kind in kinds() {
         let direct = kind.get("Topology") == Some(&"direct-reader");
@@ -104,7 +107,8 @@ fn what_a_kind_of_stack_does_not_use_is_refused_by_name() {
             // Choices of their own, in the one topology that logs in.
             !(kind.contains_key(*name)
                 || ["CreateDatabase", "Topology"].contains(*name)
-                || ["ReaderAuth", "CaBundleLayerArn"].contains(*name) && direct)
+                || ["ReaderAuth", "CaBundleLayerArn"].contains(*name) && direct
+                || **name == "OwnerSecretKeyArns" && kind.contains_key("OwnerSecretArn"))
         });
         for (name, value) in others {
             let mut with = kind.clone();
@@ -119,8 +123,51 @@ fn what_a_kind_of_stack_does_not_use_is_refused_by_name() {
 
 #[test]
 fn a_created_database_is_no_replica_cluster_and_a_reader_is_not_the_writer() {
-    let created = refusals(&given(&[&REPLICA]));
+    let created = refusals(&given(&[&CREATED, &REPLICA]));
     assert!(created.iter().any(|refusal| refusal.contains("there is one cluster")), "{created:?}");
     let same = refusals(&given(&[&EXISTING, &REPLICA, &[("ReaderClusterArn", "arn:writer")]]));
     assert!(same.iter().any(|refusal| refusal.contains("another cluster")), "{same:?}");
+}
+
+#[test]
+fn refuses_two_subnets_in_one_zone() {
+    let same = refusals(&given(&[&CREATED, &[("ZoneB", "zone-a")]]));
+    assert!(same.iter().any(|refusal| refusal.contains("another zone")), "{same:?}");
+}
+
+#[test]
+fn refuses_another_name_for_a_created_database() {
+    // The name belongs to the cluster: another one would put an empty cluster in its place.
+    let name = [("DatabaseName", "others")];
+    let created = refusals(&given(&[&CREATED, &name]));
+    assert!(created.iter().any(|refusal| refusal.contains("DatabaseName")), "{created:?}");
+    assert_eq!(refusals(&given(&[&EXISTING, &name])), Vec::<String>::new());
+}
+
+#[test]
+fn refuses_to_log_in_by_iam_as_a_role_with_another_use() {
+    let user = |of| [("ReaderUser", of)];
+    for taken in [
+        "migration_driver",
+        "migration_owner",
+        "migration_replication",
+        "postgres",
+        "rds_iam",
+        "rds_superuser",
+        "rdsadmin",
+    ] {
+        for kind in [given(&[&CREATED, &DIRECT, &IAM]), given(&[&EXISTING, &DIRECT, &PLACE, &IAM, &RESOURCE])]
+        {
+            let mut with = kind.clone();
+            with.extend(user(taken));
+            let refusals = refusals(&with);
+            assert!(refusals.iter().any(|refusal| refusal.contains("ReaderUser")), "{taken}: {refusals:?}");
+        }
+    }
+    // With a token it could no longer log in by the password that the writer asks for. At a proxy it does not.
+    let reader = user("migration_reader");
+    let created = refusals(&given(&[&CREATED, &DIRECT, &IAM, &reader]));
+    assert!(created.iter().any(|refusal| refusal.contains("ReaderUser")), "{created:?}");
+    let proxy = refusals(&given(&[&EXISTING, &DIRECT, &PLACE, &IAM, &RESOURCE, &reader]));
+    assert_eq!(proxy, Vec::<String>::new());
 }
