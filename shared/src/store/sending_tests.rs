@@ -77,9 +77,18 @@ fn only_what_may_be_repeated_is_brief_and_what_grows_is_not() {
     for (name, (brief, repeated)) in &statements {
         assert!(*repeated || !brief, "{name} is given up, and cannot be sent again");
     }
-    for name in
-        ["apply_notification", "start", "claim_next", "resume_parked", "record_answer", "status", "settings"]
-    {
+    for name in [
+        "apply_notification",
+        "start",
+        "claim_next",
+        "resume_parked",
+        "record_answer",
+        "status",
+        "settings",
+        "scan_stuck",
+        "lease_stuck",
+        "take_uncompared",
+    ] {
         assert!(brief(name), "{name} answers within milliseconds, and somebody waits");
     }
     for name in ["register", "list", "history", "census", "reopen_many", "preview_reopen"] {

@@ -116,7 +116,8 @@ impl<P: Purpose<Endpoint = Writer>> Store<P> {
 
 impl Store<Guard> {
     /// Takes finished rows whose tags are still to be compared, at most `limit`: no other guard takes them before a
-    /// minute has passed.
+    /// minute has passed. It may be the first that a round sends to the writer, over a connection that has gone silent,
+    /// so it is given up soon and sent again. What a sending took whose answer was lost comes again after that minute.
     ///
     /// # Errors
     /// [`EndpointError`] when the writer did not answer.
@@ -125,7 +126,8 @@ impl Store<Guard> {
         limit: u32,
         deadline: Instant,
     ) -> Result<Vec<ContainerRepository>, EndpointError> {
-        self.endpoint.fetch(Statement::write("take_uncompared", TAKE).bind("limit", limit), deadline).await
+        let statement = Statement::repeatable_write("take_uncompared", TAKE).brief().bind("limit", limit);
+        self.endpoint.fetch(statement, deadline).await
     }
 }
 

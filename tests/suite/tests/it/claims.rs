@@ -121,6 +121,32 @@ async fn long_lists_in_the_settings_cost_a_claim_nothing() {
     stack.stop().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_what_runs_only_above_a_lowered_capacity() {
+    let stack = stack().await.unwrap();
+    let paths: Vec<String> = (0..9).map(|number| format!("group/image{number}")).collect();
+    stack.register(&paths).await.unwrap();
+    let explained = Explained::new(suite::data_api(&stack, WRITER_ARN, WRITER_SECRET_ARN, DATABASE));
+    let claims = Store::<Claim>::new(Writer::new(explained.clone()));
+    let starts = Store::<Start>::new(Writer::new(explained.clone()));
+    let id = || AttemptId::new(Uuid::new_v4());
+    // Claims begin with the others. What is reported is swallowed.
+    let named = paths.iter().rev();
+    for ((capacity, counted), named) in [(4, false), (4, false), (1, true), (4, false)].into_iter().zip(named)
+    {
+        let set = format!("UPDATE migration_settings SET capacity = {capacity}");
+        suite::sql(&stack, &set).await.unwrap();
+        claims.claim_next(id(), deadline()).await.unwrap();
+        assert_eq!(explained.has_counted(), counted, "a claim with a capacity of {capacity}");
+        starts.start(&named.parse().unwrap(), id(), deadline()).await.unwrap();
+        assert_eq!(explained.has_counted(), counted, "a start with a capacity of {capacity}");
+    }
+    let in_progress = "SELECT count(*) FROM container_repositories WHERE slot IS NOT NULL";
+    let in_progress = primary(&stack).await.unwrap().query_one(in_progress, &[]).await.unwrap();
+    assert_eq!(in_progress.get::<_, i64>(0), 4, "two claims and two starts were made");
+    stack.stop().await.unwrap();
+}
+
 /// A failure notification that waits for the row's lock while `meanwhile` is done to the row and committed.
 async fn failed_after(stack: &Stack, meanwhile: &str) -> Changed {
     let mut holder = primary(stack).await.unwrap();

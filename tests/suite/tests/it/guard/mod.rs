@@ -5,6 +5,7 @@ mod due;
 mod endings;
 mod leases;
 mod rounds;
+mod silent;
 mod starts;
 mod timeouts;
 
