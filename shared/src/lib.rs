@@ -1,6 +1,7 @@
 //! The registry migration driver's library. What each room promises stands at its head.
 
 mod aws_errors;
+mod budget;
 pub mod config;
 pub mod connections;
 pub mod driver;

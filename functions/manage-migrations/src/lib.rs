@@ -1,11 +1,7 @@
 //! What operators change: repositories, migrations, settings.
 
-mod accepting;
 pub mod config;
-mod giving_up;
-pub mod handler;
-mod listing;
-mod registering;
-mod reopening;
-mod route;
-mod settings;
+pub mod deps;
+mod list;
+pub mod router;
+mod routes;

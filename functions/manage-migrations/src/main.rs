@@ -3,10 +3,7 @@
 use std::{process::ExitCode, sync::Arc};
 
 use lambda_http::Error;
-use manage_migrations::{
-    config::Config,
-    handler::{Deps, handle},
-};
+use manage_migrations::{config::Config, deps::Deps, router::handle};
 use shared::{
     config::{aws::sdk_config, from_process, secrets::SecretReader},
     runtime::{process, run_http},

@@ -1,7 +1,8 @@
 //! Shows how migrations stand, from the reader.
 
 pub mod config;
-pub mod handler;
-mod list;
-mod one;
-mod summary;
+pub mod deps;
+mod page;
+pub mod router;
+mod routes;
+mod version;

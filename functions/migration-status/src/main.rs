@@ -4,10 +4,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use direct_endpoint::connect_reads;
 use lambda_http::Error;
-use migration_status::{
-    config::Config,
-    handler::{Deps, handle},
-};
+use migration_status::{config::Config, deps::Deps, router::handle};
 use shared::{
     config::{aws::sdk_config, from_process, secrets::SecretReader},
     runtime::{process, run_http},

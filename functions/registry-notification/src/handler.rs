@@ -16,7 +16,7 @@ use shared::{
     runtime::{Budget, after_response},
     store::{Store, Verdict},
     telemetry::as_text,
-    web::{NotificationRequest, NotificationRoute, Problem, RequestId, auth, expect_method, json, respond},
+    web::{Call, NotificationRequest, NotificationRoute, Problem, auth, expect_method, json},
 };
 
 /// What the handler works with, made once per process.
@@ -44,28 +44,19 @@ struct Answer {
 /// Answers a notification with exactly 200 or a problem: the registry takes every other success for a failure,
 /// and never sends a notification again.
 pub async fn handle(deps: Arc<Deps>, request: Request, budget: Budget) -> Response<Body> {
-    let id = RequestId::of(&request);
-    respond(answer(&deps, &request, budget, &id).await, &id)
+    let call = Call::new(&deps, &request, budget);
+    call.respond(answer(&call).await)
 }
 
-async fn answer(
-    deps: &Arc<Deps>,
-    request: &Request,
-    budget: Budget,
-    id: &RequestId,
-) -> Result<Response<Body>, Problem> {
-    auth::registry(request.headers(), &deps.secret).await?;
-    let path = NotificationRoute::repository_path(request)?;
-    expect_method(request, &Method::PUT)?;
-    let told = NotificationRequest::of(request)?;
-    let deadline = budget.deadline();
+async fn answer(call: &Call<'_, Deps>) -> Result<Response<Body>, Problem> {
+    auth::registry(call.request.headers(), &call.deps.secret).await?;
+    let path = NotificationRoute::repository_path(call.request)?;
+    expect_method(call.request, &Method::PUT)?;
+    let told = NotificationRequest::of(call.request)?;
+    let store = &call.deps.notifications;
     let notified =
-        notified(&deps.notifications, &path, told.status, told.attempt, told.detail.as_deref(), deadline)
-            .await?
-            .ok_or_else(|| {
-                Problem::not_found("no such container repository").of_kind("unknown-repository")
-            })?;
-    let Notified { changed, follow_up } = notified;
+        notified(store, &path, told.status, told.attempt, told.detail.as_deref(), call.deadline()).await?;
+    let Notified { changed, follow_up } = notified.ok_or_else(Problem::unknown_repository)?;
     let (before, verdict) = (changed.before, changed.verdict);
     tracing::info!(
         %path, status = %told.status, attempt = told.attempt.map(tracing::field::display), %before, after = %changed.row.migration_state,
@@ -84,21 +75,21 @@ async fn answer(
         | Verdict::AlreadyOver
         | Verdict::Nothing
         | Verdict::Unverified => {
-            defer(deps, follow_up, budget);
+            defer(call, follow_up);
             let row = changed.row;
             let body = Answer { path, migration_state: row.migration_state, version: row.version, verdict };
-            Ok(json(StatusCode::OK, &body, id))
+            Ok(json(StatusCode::OK, &body, &call.id))
         }
     }
 }
 
 /// Hands over what is left to do, for when the answer has gone out.
-fn defer(deps: &Arc<Deps>, due: FollowUp, budget: Budget) {
+fn defer(call: &Call<'_, Deps>, due: FollowUp) {
     if due == FollowUp::None {
         return;
     }
-    let deps = Arc::clone(deps);
-    let deadline = budget.after_response().deadline();
+    let deps = Arc::clone(call.deps);
+    let deadline = call.budget.after_response().deadline();
     after_response::defer(async move {
         if let Err(error) = follow_up(due, &deps.claims, &deps.guard, &deps.registry, deadline).await {
             // The guard and the schedules find the row as it stands and go on from there.

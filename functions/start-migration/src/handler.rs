@@ -10,7 +10,7 @@ use shared::{
     registry::RegistryClient,
     runtime::Budget,
     store::Store,
-    web::{Problem, Query, RequestId, auth, expect_method, no_body, repository_path, respond, start_answer},
+    web::{Call, Problem, Query, auth, expect_method, no_body, repository_path, start_answer},
 };
 
 /// What the handler works with, made once per process.
@@ -26,22 +26,17 @@ pub struct Deps {
 /// Answers 202 once the registry runs the step (or may do so), 200 when there was nothing to import, else a
 /// problem.
 pub async fn handle(deps: Arc<Deps>, request: Request, budget: Budget) -> Response<Body> {
-    let id = RequestId::of(&request);
-    respond(answer(&deps, &request, budget, &id).await, &id)
+    let call = Call::new(&deps, &request, budget);
+    call.respond(answer(&call).await)
 }
 
-async fn answer(
-    deps: &Deps,
-    request: &Request,
-    budget: Budget,
-    id: &RequestId,
-) -> Result<Response<Body>, Problem> {
-    auth::operator(request.headers(), &deps.token).await?;
-    expect_method(request, &Method::POST)?;
-    let path = repository_path(request, "/migrations/start/")?;
-    Query::of(request, &[])?;
-    no_body(request)?;
-    let outcome = start(&deps.store, &deps.registry, &path, budget.deadline()).await?;
+async fn answer(call: &Call<'_, Deps>) -> Result<Response<Body>, Problem> {
+    auth::operator(call.request.headers(), &call.deps.token).await?;
+    expect_method(call.request, &Method::POST)?;
+    let path = repository_path(call.request, "/migrations/start/")?;
+    Query::of(call.request, &[])?;
+    no_body(call.request)?;
+    let outcome = start(&call.deps.store, &call.deps.registry, &path, call.deadline()).await?;
     tracing::info!(%path, outcome = outcome.name(), served_by = "writer", "start");
-    start_answer(outcome, id)
+    start_answer(outcome, &call.id)
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    budget::Budget,
+    Budget,
     guarded::{self, Outcome},
 };
 

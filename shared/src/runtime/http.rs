@@ -9,8 +9,8 @@ use lambda_http::{
 };
 
 use super::{
+    Budget, Budgets,
     after_response::Deferred,
-    budget::{Budget, Budgets},
     guarded::{self, Outcome},
     layer::{AfterResponse, current_budget},
     servable::{refusal, servable},

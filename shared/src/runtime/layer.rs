@@ -7,10 +7,7 @@ use lambda_http::{
 };
 use tracing::Instrument;
 
-use super::{
-    after_response::Deferred,
-    budget::{Budget, Budgets},
-};
+use super::{Budget, Budgets, after_response::Deferred};
 
 /// Runs the work that a handler hands over, after its answer. The future it wraps posts the answer to the
 /// Runtime API and resolves when the post has been taken; the runtime asks for the next event when the future

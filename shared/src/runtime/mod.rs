@@ -4,7 +4,7 @@
 //! handed over with [`after_response::defer`] kept from ending the process.
 
 pub mod after_response;
-mod budget;
+
 mod custom_resource;
 mod guarded;
 mod http;
@@ -14,7 +14,7 @@ mod rounds;
 mod schedule;
 mod servable;
 
-pub use budget::{Budget, Budgets};
+pub use crate::budget::{Budget, Budgets};
 pub use custom_resource::{RequestType, ResourceError, ResourceRequest, run_custom_resource};
 pub use http::{run_http, run_http_within};
 pub use process::process;

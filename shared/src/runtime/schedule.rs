@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
+    Budget, Budgets,
     after_response::Deferred,
-    budget::{Budget, Budgets},
     guarded::{self, Outcome},
     layer::{AfterResponse, current_budget},
     rounds::{Rounds, repeat},

@@ -37,6 +37,22 @@ pub enum Verdict {
     Superseded,
 }
 
+impl Verdict {
+    /// Whether the change is made, by this statement or by an earlier sending of it.
+    #[must_use]
+    pub const fn took_effect(self) -> bool {
+        match self {
+            Self::Applied | Self::Repeat => true,
+            Self::EarlierAttempt
+            | Self::AlreadyOver
+            | Self::Nothing
+            | Self::Unverified
+            | Self::Refused
+            | Self::Superseded => false,
+        }
+    }
+}
+
 /// Who answered a request to the registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answered {

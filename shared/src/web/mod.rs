@@ -4,6 +4,7 @@
 mod answer;
 pub mod auth;
 mod body;
+mod call;
 mod endpoint_problem;
 mod method;
 mod notification;
@@ -13,11 +14,13 @@ mod precondition;
 mod problem;
 mod query;
 mod request_id;
+mod routing;
 mod start_answer;
 mod words;
 
 pub use answer::{json, not_modified, respond};
 pub use body::{MAX_BODY_BYTES, json_body, no_body, optional_json_body, text_body};
+pub use call::Call;
 pub use method::expect_method;
 pub use notification::NotificationRequest;
 pub use object::Object;
@@ -26,5 +29,6 @@ pub use precondition::IfNoneMatch;
 pub use problem::Problem;
 pub use query::{Query, number};
 pub use request_id::RequestId;
+pub use routing::{NamedRoute, find_route};
 pub use start_answer::start_answer;
 pub use words::{describe_json_error, shown};

@@ -5,10 +5,13 @@ use lambda_http::{Body, Response};
 use serde_json::{Map, Value, json};
 
 use super::{RequestId, answer};
-use crate::migration::foreign::keep_first;
+use crate::migration::{ContainerRepository, foreign::keep_first};
 
 /// The longest text that a problem has, in characters: it may speak of what the caller sent, and that is of any length.
 const MAX_TEXT: usize = 1000;
+
+/// When a registry that did not answer may be asked again.
+const REGISTRY_RETRY: Duration = Duration::from_secs(5);
 
 /// An answer that is no success: RFC 9457's `application/problem+json`, which also carries `message` in the
 /// form GitLab's API uses (`400 Bad request - Wrong migration state (default)`), because that member is what
@@ -81,6 +84,25 @@ impl Problem {
         Self::bare(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
+    /// 404: the driver does not know the repository.
+    #[must_use]
+    pub fn unknown_repository() -> Self {
+        Self::not_found("no such container repository").of_kind("unknown-repository")
+    }
+
+    /// 409: what was asked of a repository is not done in its state. `participle` is what was asked: `started`.
+    #[must_use]
+    pub fn wrong_state(row: &ContainerRepository, participle: &str) -> Self {
+        let text = format!("a migration that is {} cannot be {participle}", row.migration_state);
+        Self::conflict(text).of_kind("wrong-migration-state").about(row)
+    }
+
+    /// 503: the registry does not answer now. Asked again after `wait`, or after five seconds.
+    #[must_use]
+    pub fn registry_unavailable(text: impl Into<String>, wait: Option<Duration>) -> Self {
+        Self::unavailable(text, wait.unwrap_or(REGISTRY_RETRY)).of_kind("registry-unavailable")
+    }
+
     fn bare(status: StatusCode) -> Self {
         Self {
             status,
@@ -103,6 +125,12 @@ impl Problem {
     #[must_use]
     pub fn retry_after(self, after: Duration) -> Self {
         Self { retry_after: Some(after), ..self }
+    }
+
+    /// Adds what every answer about a repository carries: its state and version.
+    #[must_use]
+    pub fn about(self, row: &ContainerRepository) -> Self {
+        self.with("migration_state", row.migration_state.name()).with("version", row.version)
     }
 
     /// Adds an extension member. The names RFC 9457 gives, and `message`, stay what they are.

@@ -29,10 +29,7 @@ struct Answer {
 pub fn start_answer(outcome: StartOutcome, id: &RequestId) -> Result<Response<Body>, Problem> {
     match outcome {
         StartOutcome::Asked(asked) => asked_answer(*asked, id),
-        StartOutcome::WrongState(row) => {
-            let text = format!("a migration that is {} cannot be started", row.migration_state);
-            Err(Problem::conflict(text).of_kind("wrong-migration-state").about(&row))
-        }
+        StartOutcome::WrongState(row) => Err(Problem::wrong_state(&row, "started")),
         StartOutcome::Disabled => {
             Err(Problem::conflict("migrations are switched off").of_kind("migrations-disabled"))
         }
@@ -82,18 +79,4 @@ fn asked_answer(asked: Asked, id: &RequestId) -> Result<Response<Body>, Problem>
 fn left_until(until: jiff::Timestamp) -> Duration {
     let left = until.duration_since(jiff::Timestamp::now());
     Duration::try_from(left).unwrap_or(Duration::ZERO).max(Duration::from_secs(1))
-}
-
-impl Problem {
-    /// Adds what every answer about a repository carries: its state and version.
-    #[must_use]
-    pub fn about(self, row: &ContainerRepository) -> Self {
-        self.with("migration_state", row.migration_state.name()).with("version", row.version)
-    }
-
-    /// 404: the driver does not know the repository.
-    #[must_use]
-    pub fn unknown_repository() -> Self {
-        Self::not_found("no such container repository").of_kind("unknown-repository")
-    }
 }

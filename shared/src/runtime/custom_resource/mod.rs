@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
-    budget::Budgets,
+    Budgets,
     guarded::{self, Outcome},
     layer::{AfterResponse, current_budget},
 };

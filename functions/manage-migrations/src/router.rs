@@ -1,10 +1,56 @@
 //! Which of its routes a request takes.
 
-use lambda_http::{Request, RequestExt, http::Method};
+use std::sync::Arc;
+
+use lambda_http::{Body, Request, Response, http::Method};
 use shared::{
     migration::RepositoryPath,
-    web::{Problem, repository_path},
+    runtime::Budget,
+    web::{NamedRoute, Problem, Query, auth, find_route},
 };
+
+use crate::{
+    deps::{Call, Deps, WRITER},
+    routes::{
+        accept::accept,
+        catalogue::register_catalogue,
+        explain::explain,
+        register::register,
+        remove::remove,
+        reopen::{reopen, reopen_many},
+        retire::{cancel, skip},
+        retry::retry,
+        settings::{change_settings, show_settings},
+    },
+};
+
+/// Answers a request by its route, or with a problem.
+pub async fn handle(deps: Arc<Deps>, request: Request, budget: Budget) -> Response<Body> {
+    let call = Call::new(&deps, &request, budget);
+    call.respond(answer(&call).await)
+}
+
+async fn answer(call: &Call<'_>) -> Result<Response<Body>, Problem> {
+    auth::operator(call.request.headers(), &call.deps.token).await?;
+    let route = Route::of(call.request)?;
+    Query::of(call.request, &[])?;
+    let path = route.path().map(tracing::field::display);
+    tracing::info!(operation = route.name(), path, served_by = WRITER, "manage");
+    match route {
+        Route::Register => register(call).await,
+        Route::RegisterFromCatalogue => register_catalogue(call).await,
+        Route::Remove(path) => remove(call, &path).await,
+        Route::Retry(path) => retry(call, &path).await,
+        Route::Cancel(path) => cancel(call, &path).await,
+        Route::Skip(path) => skip(call, &path).await,
+        Route::Accept(path) => accept(call, &path).await,
+        Route::Reopen(path) => reopen(call, &path).await,
+        Route::ReopenMany => reopen_many(call).await,
+        Route::Explain(path) => explain(call, &path).await,
+        Route::Settings => show_settings(call).await,
+        Route::ChangeSettings => change_settings(call).await,
+    }
+}
 
 /// A route with the repository it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,9 +81,6 @@ pub enum Route {
     ChangeSettings,
 }
 
-/// The route with the repository that its address ends with.
-type Named = fn(RepositoryPath) -> Route;
-
 impl Route {
     /// The route of `request`.
     ///
@@ -45,9 +88,6 @@ impl Route {
     /// A 404 where there is none, or the path is none that a repository can have; a 405 where the address is known
     /// with another method.
     pub fn of(request: &Request) -> Result<Self, Problem> {
-        let raw = request.raw_http_path();
-        let raw = raw.strip_suffix('/').unwrap_or(raw);
-        let method = request.method();
         let fixed = [
             (Method::POST, "/repositories", Self::Register),
             (Method::POST, "/repositories/from-catalog", Self::RegisterFromCatalogue),
@@ -55,7 +95,7 @@ impl Route {
             (Method::GET, "/settings", Self::Settings),
             (Method::PATCH, "/settings", Self::ChangeSettings),
         ];
-        let named: [(Method, &str, Named); 7] = [
+        let named: [NamedRoute<Self>; 7] = [
             (Method::DELETE, "/repositories/", Self::Remove),
             (Method::POST, "/migrations/retry/", Self::Retry),
             (Method::POST, "/migrations/cancel/", Self::Cancel),
@@ -64,24 +104,7 @@ impl Route {
             (Method::POST, "/migrations/reopen/", Self::Reopen),
             (Method::GET, "/migrations/explain/", Self::Explain),
         ];
-        let mut allowed = Vec::new();
-        for (of, _, route) in fixed.into_iter().filter(|(_, address, _)| *address == raw) {
-            if of == *method {
-                return Ok(route);
-            }
-            allowed.push(of);
-        }
-        for (of, prefix, route) in named.into_iter().filter(|(_, prefix, _)| raw.starts_with(prefix)) {
-            if of == *method {
-                return repository_path(request, prefix).map(route);
-            }
-            allowed.push(of);
-        }
-        if allowed.is_empty() {
-            return Err(Problem::not_found("no such address"));
-        }
-        let allowed: Vec<&str> = allowed.iter().map(Method::as_str).collect();
-        Err(Problem::method_not_allowed(allowed.join(", ")))
+        find_route(request, fixed, named)
     }
 
     /// The name in logs.

@@ -4,11 +4,11 @@ use lambda_http::{Body, Response};
 use serde::{Deserialize, Serialize};
 use shared::{
     migration::{PathPrefix, Plan, RepositoryPath, SkipReason, State, foreign::read_name},
-    store::{ReopenFilter, Reopened, Verdict},
+    store::{ReopenFilter, Reopened},
     web::{Problem, json_body, optional_json_body},
 };
 
-use crate::handler::Call;
+use crate::deps::{Call, WRITER};
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -43,39 +43,29 @@ struct ManyAnswer {
 }
 
 /// Lets one repository begin anew that was given up or stopped; with a reason also one that is done.
-pub async fn one(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<Body>, Problem> {
+pub async fn reopen(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<Body>, Problem> {
     let One { reason } = optional_json_body(call.request)?;
     let reason = reason.as_deref().map(|reason| checked("reason", reason)).transpose()?;
     let plan = if reason.is_some() { Plan::reopen_with_reason() } else { Plan::reopen() };
-    let (store, deadline) = (&call.deps.store, call.budget.deadline());
+    let (store, deadline) = (&call.deps.store, call.deadline());
     let row = store.find(path, deadline).await?.ok_or_else(Problem::unknown_repository)?;
     let changed = store.operate(path, row.attempt, &plan, reason.as_deref(), deadline).await?;
     let changed = changed.ok_or_else(Problem::unknown_repository)?;
-    match changed.verdict {
-        Verdict::Applied | Verdict::Repeat => Ok(call.ok(changed.row)),
-        Verdict::Refused
-        | Verdict::Superseded
-        | Verdict::Nothing
-        | Verdict::EarlierAttempt
-        | Verdict::AlreadyOver
-        | Verdict::Unverified => {
-            let state = changed.row.migration_state;
-            let text = if state == State::ImportDone && reason.is_none() {
-                r#"a migration that is import_done is reopened only with a reason: {"reason": "…"}"#
-                    .to_owned()
-            } else {
-                format!("a migration that is {state} cannot be reopened")
-            };
-            Err(Problem::conflict(text).of_kind("wrong-migration-state").about(&changed.row))
-        }
+    if changed.verdict.took_effect() {
+        return Ok(call.ok(WRITER, changed.row));
     }
+    if changed.row.migration_state == State::ImportDone && reason.is_none() {
+        let text = r#"a migration that is import_done is reopened only with a reason: {"reason": "…"}"#;
+        return Err(Problem::conflict(text).of_kind("wrong-migration-state").about(&changed.row));
+    }
+    Err(Problem::wrong_state(&changed.row, "reopened"))
 }
 
 /// Shows what a filter matches, or reopens at most a thousand of it.
-pub async fn many(call: &Call<'_>) -> Result<Response<Body>, Problem> {
+pub async fn reopen_many(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     let body: Many = json_body(call.request)?;
     let filter = filter(&body)?;
-    let (store, deadline) = (&call.deps.store, call.budget.deadline());
+    let (store, deadline) = (&call.deps.store, call.deadline());
     let reopened = if body.dry_run {
         store.preview_reopen(&filter, deadline).await?
     } else {
@@ -87,7 +77,7 @@ pub async fn many(call: &Call<'_>) -> Result<Response<Body>, Problem> {
         dry_run = body.dry_run, matching, reopened, "reopened many"
     );
     let left = matching.saturating_sub(reopened);
-    Ok(call.ok(ManyAnswer { dry_run: body.dry_run, matching, reopened, left, sample }))
+    Ok(call.ok(WRITER, ManyAnswer { dry_run: body.dry_run, matching, reopened, left, sample }))
 }
 
 fn filter(body: &Many) -> Result<ReopenFilter, Problem> {

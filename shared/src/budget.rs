@@ -33,7 +33,7 @@ impl Budgets {
     /// For the first request of a process that took `starting` until it could be served: the caller has waited since
     /// the start. Something is left in any case, for a statement.
     #[must_use]
-    pub(super) fn of_the_first_request(self, starting: Duration) -> Self {
+    pub(crate) fn of_the_first_request(self, starting: Duration) -> Self {
         let handler = self.handler.saturating_sub(starting).max(LEAST.min(self.handler));
         Self { handler, ..self }
     }
@@ -56,7 +56,7 @@ impl Budget {
 
     /// The budget of an invocation that begins now and whose deadline the platform gives. A deadline in the
     /// past is none: cargo lambda gives a constant in 1970.
-    pub(super) fn of_invocation(deadline: SystemTime, budgets: Budgets) -> Self {
+    pub(crate) fn of_invocation(deadline: SystemTime, budgets: Budgets) -> Self {
         let now = Instant::now();
         let end = match deadline.duration_since(SystemTime::now()) {
             Ok(left) if !left.is_zero() => left.saturating_sub(RESERVE),

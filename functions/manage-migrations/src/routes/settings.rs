@@ -9,7 +9,7 @@ use shared::{
     web::{Problem, json_body, no_body},
 };
 
-use crate::handler::Call;
+use crate::deps::{Call, WRITER};
 
 #[derive(Serialize)]
 struct Changed {
@@ -19,14 +19,14 @@ struct Changed {
 }
 
 /// The settings as the writer has them.
-pub async fn show(call: &Call<'_>) -> Result<Response<Body>, Problem> {
+pub async fn show_settings(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     no_body(call.request)?;
-    let settings = call.deps.store.settings(call.budget.deadline()).await?;
-    Ok(call.ok(settings.ok_or_else(Problem::defect)?))
+    let settings = call.deps.store.settings(call.deadline()).await?;
+    Ok(call.ok(WRITER, settings.ok_or_else(Problem::defect)?))
 }
 
 /// Changes what the body names, if the settings still are at the version that it names.
-pub async fn change(call: &Call<'_>) -> Result<Response<Body>, Problem> {
+pub async fn change_settings(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     let change: SettingsChange = json_body(call.request)?;
     let invalid =
         |error| Problem::bad_request(format!("the body's field {error}")).of_kind("invalid-setting");
@@ -34,12 +34,12 @@ pub async fn change(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     if change.is_empty() {
         return Err(Problem::bad_request("the body changes no setting"));
     }
-    let changed = call.deps.store.change_settings(&change, call.budget.deadline()).await?;
+    let changed = call.deps.store.change_settings(&change, call.deadline()).await?;
     let verdict = changed.as_ref().map(SettingsChanged::name);
     tracing::info!(change = as_text(&change), verdict, "settings");
     match changed.ok_or_else(Problem::defect)? {
-        SettingsChanged::Changed(settings) => Ok(call.ok(Changed { changed: true, settings })),
-        SettingsChanged::Unchanged(settings) => Ok(call.ok(Changed { changed: false, settings })),
+        SettingsChanged::Changed(settings) => Ok(call.ok(WRITER, Changed { changed: true, settings })),
+        SettingsChanged::Unchanged(settings) => Ok(call.ok(WRITER, Changed { changed: false, settings })),
         SettingsChanged::Conflict(settings) => {
             let text = format!("the settings are at version {} meanwhile", settings.version);
             Err(Problem::conflict(text).of_kind("settings-changed").with("version", settings.version))

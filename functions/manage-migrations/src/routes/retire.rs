@@ -1,16 +1,14 @@
 //! `POST /migrations/cancel/<path>` and `POST /migrations/skip/<path>`.
 
-use std::time::Duration;
-
 use lambda_http::{Body, Response, http::StatusCode};
 use serde::Deserialize;
 use shared::{
-    driver::{GaveUp, GiveUp, give_up},
+    driver::{self, GaveUp, GiveUp},
     migration::{RepositoryPath, SkipReason},
     web::{Problem, json_body, optional_json_body},
 };
 
-use crate::handler::Call;
+use crate::deps::{Call, WRITER, fill_freed_slot};
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -27,35 +25,32 @@ struct Skip {
 /// Stops a migration that is under way.
 pub async fn cancel(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<Body>, Problem> {
     let Cancel { force } = optional_json_body(call.request)?;
-    done(call, path, GiveUp::Cancel { force }, "canceled").await
+    give_up(call, path, GiveUp::Cancel { force }, "canceled").await
 }
 
 /// Takes a repository out, for a reason.
 pub async fn skip(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<Body>, Problem> {
     let Skip { reason } = json_body(call.request)?;
     let wrong = |error| Problem::bad_request(format!("the body's field reason is wrong: {error}"));
-    done(call, path, GiveUp::Skip(SkipReason::parse(&reason).map_err(wrong)?), "skipped").await
+    give_up(call, path, GiveUp::Skip(SkipReason::parse(&reason).map_err(wrong)?), "skipped").await
 }
 
-async fn done(
+async fn give_up(
     call: &Call<'_>,
     path: &RepositoryPath,
     how: GiveUp,
     participle: &str,
 ) -> Result<Response<Body>, Problem> {
-    let gave_up = give_up(&call.deps.store, &call.deps.registry, path, how, call.budget.deadline()).await?;
+    let gave_up = driver::give_up(&call.deps.store, &call.deps.registry, path, how, call.deadline()).await?;
     tracing::info!(%path, how = how.name(), reason = %how.reason(), gave_up = gave_up.name(), "gave up");
     match gave_up {
         GaveUp::Skipped { row, freed_slot } => {
             if freed_slot {
-                call.fill_freed_slot();
+                fill_freed_slot(call);
             }
-            Ok(call.ok(row))
+            Ok(call.ok(WRITER, row))
         }
-        GaveUp::WrongState(row) => {
-            let text = format!("a migration that is {} cannot be {participle}", row.migration_state);
-            Err(Problem::conflict(text).of_kind("wrong-migration-state").about(&row))
-        }
+        GaveUp::WrongState(row) => Err(Problem::wrong_state(&row, participle)),
         GaveUp::NothingToCancel { row, previous } => {
             let says = previous.map_or("that it knows of no import", |status| status.name());
             let text = format!(
@@ -70,8 +65,8 @@ async fn done(
             Err(problem.of_kind("moved-on").about(&row))
         }
         GaveUp::NoAnswer(row) => {
-            let problem = Problem::unavailable("the registry does not answer; nothing was changed", RETRY);
-            Err(problem.of_kind("registry-unavailable").about(&row))
+            let text = "the registry does not answer; nothing was changed";
+            Err(Problem::registry_unavailable(text, None).about(&row))
         }
         GaveUp::Refused { row, status } => {
             let problem = Problem::new(StatusCode::BAD_GATEWAY, format!("the registry answered {status}"));
@@ -80,6 +75,3 @@ async fn done(
         GaveUp::NotFound => Err(Problem::unknown_repository()),
     }
 }
-
-/// When a registry that did not answer may be asked again.
-const RETRY: Duration = Duration::from_secs(5);

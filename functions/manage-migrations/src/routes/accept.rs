@@ -4,12 +4,11 @@ use lambda_http::{Body, Response};
 use serde::Deserialize;
 use shared::{
     migration::{RepositoryPath, TagsCheck},
-    store::Verdict,
     web::{Problem, json_body},
 };
 use uuid::Uuid;
 
-use crate::handler::Call;
+use crate::deps::{Call, WRITER};
 
 /// The longest reason, in characters: what the history holds.
 const MAX_REASON: usize = 255;
@@ -24,17 +23,15 @@ struct Accept {
 pub async fn accept(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<Body>, Problem> {
     let Accept { reason } = json_body(call.request)?;
     let reason = checked(&reason)?;
-    let deadline = call.budget.deadline();
+    let deadline = call.deadline();
     let changed = call.deps.store.accept_tags(path, reason, Uuid::new_v4(), deadline).await?;
     let changed = changed.ok_or_else(Problem::unknown_repository)?;
-    match changed.verdict {
-        Verdict::Applied | Verdict::Repeat => Ok(call.ok(changed.row)),
-        _ => {
-            let says = changed.row.tags_check.map_or("says nothing of its tags", TagsCheck::name);
-            let text = format!("there is nothing to accept: the repository {says}");
-            Err(Problem::conflict(text).of_kind("nothing-to-accept").about(&changed.row))
-        }
+    if changed.verdict.took_effect() {
+        return Ok(call.ok(WRITER, changed.row));
     }
+    let says = changed.row.tags_check.map_or("says nothing of its tags", TagsCheck::name);
+    let text = format!("there is nothing to accept: the repository {says}");
+    Err(Problem::conflict(text).of_kind("nothing-to-accept").about(&changed.row))
 }
 
 fn checked(reason: &str) -> Result<&str, Problem> {

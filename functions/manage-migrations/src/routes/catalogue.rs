@@ -1,43 +1,18 @@
-//! `POST /repositories`, `POST /repositories/from-catalog` and `DELETE /repositories/<path>`.
+//! `POST /repositories/from-catalog`
 
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt, stream};
 use lambda_http::{Body, Response, http::StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use shared::{
-    driver::{CatalogueEnd, CatalogueRegistered, register_catalogue},
-    migration::RepositoryPath,
-    store::{Registration, Removed},
-    web::{Problem, no_body, optional_json_body, text_body},
-};
-use uuid::Uuid;
-
-use crate::{
-    handler::Call,
-    listing::{LineError, Listing},
+    driver::{self, CatalogueEnd, CatalogueRegistered},
+    web::{Problem, optional_json_body},
 };
 
-/// The largest list that is read, in bytes.
-const MAX_LIST: usize = 4 * 1024 * 1024;
+use crate::deps::{Call, WRITER};
+
 /// The longest place in the catalogue to go on from, in bytes: a name, or a page's address.
 const MAX_AFTER: usize = 4096;
-/// How many are registered in one statement.
-const BATCH: usize = 500;
-/// How many such statements run at once. No path is in two of them, so none waits for another.
-const AT_ONCE: usize = 4;
-
-#[derive(Serialize)]
-struct Registered {
-    /// How many are new.
-    registered: u32,
-    /// How many were there already, or earlier in the list; they are as they were.
-    existing: u32,
-    /// How many lines cannot be registered.
-    refused: usize,
-    /// The first of them.
-    errors: Vec<LineError>,
-}
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -45,31 +20,8 @@ struct FromCatalogue {
     after: Option<String>,
 }
 
-/// Registers what the body lists.
-pub async fn register(call: &Call<'_>) -> Result<Response<Body>, Problem> {
-    let text = text_body(call.request, MAX_LIST, is_list, "application/json or application/x-ndjson")?;
-    let Listing { registrations, repeated, refused, errors } = Listing::read(text)?;
-    if registrations.is_empty() && refused > 0 {
-        let problem = Problem::bad_request("no line of the body can be registered").of_kind("nothing-valid");
-        return Err(problem
-            .with("refused", refused)
-            .with("errors", serde_json::to_value(errors).unwrap_or_default()));
-    }
-    let store = &call.deps.store;
-    let listed = u32::try_from(registrations.len()).unwrap_or(u32::MAX);
-    let batches: Vec<Vec<Registration>> = registrations.chunks(BATCH).map(<[_]>::to_vec).collect();
-    let registered: u32 = stream::iter(batches)
-        .map(|batch| async move { store.register(&batch, Uuid::new_v4(), call.budget.deadline()).await })
-        .buffer_unordered(AT_ONCE)
-        .try_fold(0, async |sum, registered| Ok(sum + registered))
-        .await?;
-    let existing = listed.saturating_sub(registered) + repeated;
-    tracing::info!(registered, existing, refused, "registered");
-    Ok(call.ok(Registered { registered, existing, refused, errors }))
-}
-
 /// Registers what the registry's catalogue lists, as far as the time allows.
-pub async fn from_catalogue(call: &Call<'_>) -> Result<Response<Body>, Problem> {
+pub async fn register_catalogue(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     let FromCatalogue { after } = optional_json_body(call.request)?;
     if after
         .as_deref()
@@ -80,7 +32,7 @@ pub async fn from_catalogue(call: &Call<'_>) -> Result<Response<Body>, Problem> 
         return Err(Problem::bad_request(text));
     }
     let deps = call.deps;
-    let done = register_catalogue(&deps.store, &deps.registry, after, call.budget.deadline()).await?;
+    let done = driver::register_catalogue(&deps.store, &deps.registry, after, call.deadline()).await?;
     let CatalogueRegistered { registered, existing, refused_count, ended, .. } = &done;
     tracing::info!(
         registered,
@@ -91,7 +43,7 @@ pub async fn from_catalogue(call: &Call<'_>) -> Result<Response<Body>, Problem> 
     );
     match done.is_nothing().then(|| failure(&done)).flatten() {
         Some(problem) => Err(problem),
-        None => Ok(call.ok(done)),
+        None => Ok(call.ok(WRITER, done)),
     }
 }
 
@@ -103,7 +55,7 @@ fn failure(done: &CatalogueRegistered) -> Option<Problem> {
         CatalogueEnd::Complete | CatalogueEnd::Empty | CatalogueEnd::OutOfTime => None,
         CatalogueEnd::RegistryUnavailable => {
             let text = "the registry does not list its repositories now";
-            Some(Problem::unavailable(text, wait.unwrap_or(RETRY)).of_kind("registry-unavailable"))
+            Some(Problem::registry_unavailable(text, wait))
         }
         CatalogueEnd::RegistryRefused => {
             let code = done.registry_code.as_deref();
@@ -131,25 +83,6 @@ fn failure(done: &CatalogueRegistered) -> Option<Problem> {
             Some(bad_gateway(text).of_kind("registry-list-unusable").with("ended", done.ended.name()))
         }
     }
-}
-
-/// When a registry that did not answer may be asked again.
-const RETRY: Duration = Duration::from_secs(5);
-
-/// Removes a repository with its history. One that is renamed is removed and registered under its new name.
-pub async fn remove(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<Body>, Problem> {
-    no_body(call.request)?;
-    let removed = call.deps.store.remove(path, call.budget.deadline()).await?;
-    let Removed { removed, row } = removed.ok_or_else(Problem::unknown_repository)?;
-    if removed {
-        return Ok(call.ok(row));
-    }
-    let text = format!("a migration that is {} is in progress: cancel it first", row.migration_state);
-    Err(Problem::conflict(text).of_kind("wrong-migration-state").about(&row))
-}
-
-fn is_list(subtype: &str) -> bool {
-    matches!(subtype, "json" | "x-ndjson" | "ndjson" | "jsonl" | "x-jsonlines" | "json-lines")
 }
 
 #[cfg(test)]

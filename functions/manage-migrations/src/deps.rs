@@ -1,0 +1,44 @@
+//! What the handlers work with.
+
+use std::sync::Arc;
+
+use shared::{
+    config::secrets::SharedSecret,
+    driver::{Patience, fill_slot},
+    endpoint::{Claim, Manage},
+    registry::RegistryClient,
+    runtime::after_response,
+    store::Store,
+    telemetry::as_text,
+};
+
+/// What the handlers work with, made once per process.
+pub struct Deps {
+    /// The token that operators present.
+    pub token: SharedSecret,
+    /// The writer.
+    pub store: Store<Manage>,
+    /// The writer, for slots that are freed here.
+    pub claims: Store<Claim>,
+    /// The registry.
+    pub registry: RegistryClient,
+}
+
+/// One request of an operator.
+pub type Call<'a> = shared::web::Call<'a, Deps>;
+
+/// Who serves every answer here.
+pub const WRITER: &str = "writer";
+
+/// Gives a slot that was freed to the next repository, once the caller has its answer.
+pub fn fill_freed_slot(call: &Call<'_>) {
+    let deps = Arc::clone(call.deps);
+    let deadline = call.budget.after_response().deadline();
+    after_response::defer(async move {
+        match fill_slot(&deps.claims, &deps.registry, Patience::AfterNotification, deadline).await {
+            Ok(filled) => tracing::info!(filled = as_text(&filled), "a slot was freed"),
+            // The schedule fills it.
+            Err(error) => tracing::error!(%error, "a freed slot was not filled"),
+        }
+    });
+}
