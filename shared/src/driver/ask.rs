@@ -10,15 +10,20 @@ use super::{
 };
 use crate::{
     endpoint::{EndpointError, Purpose, Writer},
-    migration::{AttemptId, ContainerRepository, State, Step},
+    migration::{AttemptId, ContainerRepository, Step},
     registry::{RegistryClient, StartAnswer, StatusAnswer},
-    store::{Store, Verdict},
+    store::Store,
     telemetry::as_text,
 };
 
 /// The registry's answer is awaited no longer than until this much of the deadline is left: what it answers is
 /// still to be recorded.
 pub(super) const TO_RECORD: Duration = Duration::from_secs(2);
+
+/// Until when the registry's answer is awaited, of the time until `deadline`.
+pub(super) fn leave_time_to_record(deadline: Instant) -> Instant {
+    deadline.checked_sub(TO_RECORD).unwrap_or(deadline)
+}
 
 /// How a registry at its limit is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +103,7 @@ async fn ask<P: Purpose<Endpoint = Writer>>(
     let mut row = row;
     let mut asking = asking;
     loop {
-        let (Some(attempt), Some(step)) = (row.attempt, running_step(row.migration_state)) else {
+        let (Some(attempt), Some(step)) = (row.attempt, row.migration_state.running_step()) else {
             return Ok(Asked { standing: Standing::MovedOn, row });
         };
         if step == Step::Final {
@@ -126,7 +131,7 @@ async fn ask<P: Purpose<Endpoint = Writer>>(
         let changed =
             store.record_asked(&row.path, attempt, &plan, by, detail.as_deref(), change, deadline).await?;
         let Some(changed) = changed else { return Ok(Asked { standing: Standing::MovedOn, row }) };
-        let made = matches!(changed.verdict, Verdict::Applied | Verdict::Repeat);
+        let made = changed.verdict.took_effect();
         row = changed.row;
         match standing {
             _ if !made => return Ok(Asked { standing: Standing::MovedOn, row }),
@@ -138,14 +143,10 @@ async fn ask<P: Purpose<Endpoint = Writer>>(
 
 /// The registry's own word on a repository that it claims to have migrated.
 async fn status_of(registry: &RegistryClient, row: &ContainerRepository, deadline: Instant) -> StatusAnswer {
-    let deadline = deadline.checked_sub(TO_RECORD).unwrap_or(deadline);
+    let deadline = leave_time_to_record(deadline);
     let answer = registry.status(&row.path, deadline).await;
     tracing::info!(path = %row.path, answer = as_text(&answer), "asked the registry whether the repository is migrated");
     answer
-}
-
-fn running_step(state: State) -> Option<Step> {
-    [Step::Pre, Step::Final].into_iter().find(|step| step.running_state() == state)
 }
 
 async fn start_patiently(
@@ -156,7 +157,7 @@ async fn start_patiently(
     patience: Patience,
     deadline: Instant,
 ) -> StartAnswer {
-    let deadline = deadline.checked_sub(TO_RECORD).unwrap_or(deadline);
+    let deadline = leave_time_to_record(deadline);
     let mut repeats = patience.repeats();
     loop {
         let answer = registry.start(&row.path, step, attempt, deadline).await;

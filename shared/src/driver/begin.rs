@@ -3,9 +3,9 @@ use tokio::time::Instant;
 use super::{Asked, Patience, Standing, ask_registry, new_change};
 use crate::{
     endpoint::{EndpointError, Purpose, Writer},
-    migration::{ContainerRepository, RegistryView, Resumption, State, Step, resumption},
-    registry::{RegistryClient, StatusAnswer},
-    store::{Store, Verdict},
+    migration::{ContainerRepository, Resumption, State, resumption},
+    registry::RegistryClient,
+    store::Store,
     telemetry::as_text,
 };
 
@@ -25,18 +25,12 @@ pub async fn begin<P: Purpose<Endpoint = Writer>>(
     let (Some(State::ImportAborted), Some(attempt)) = (row.resume_state, row.attempt) else {
         return ask_registry(store, registry, row, patience, deadline).await;
     };
-    let Some(step) =
-        [Step::Pre, Step::Final].into_iter().find(|step| step.running_state() == row.migration_state)
-    else {
+    let Some(step) = row.migration_state.running_step() else {
         return Ok(Asked { standing: Standing::MovedOn, row });
     };
     let answer = registry.status(&row.path, deadline).await;
     tracing::info!(path = %row.path, %step, %attempt, answer = as_text(&answer), "asked the registry before a retry");
-    let (view, detail) = match answer {
-        StatusAnswer::Known { status, detail } => (RegistryView::Says(status), detail),
-        StatusAnswer::NotFound => (RegistryView::KnowsNothing, None),
-        StatusAnswer::NoAnswer { .. } => (RegistryView::NoAnswer, None),
-    };
+    let (view, detail) = answer.view();
     let plan = match resumption(step, view) {
         Resumption::Ask => return ask_registry(store, registry, row, patience, deadline).await,
         Resumption::Record(plan) => plan,
@@ -44,7 +38,7 @@ pub async fn begin<P: Purpose<Endpoint = Writer>>(
     let change = new_change();
     let changed = store.record_answer(&row.path, attempt, &plan, detail.as_deref(), change, deadline).await?;
     let Some(changed) = changed else { return Ok(Asked { standing: Standing::MovedOn, row }) };
-    if !matches!(changed.verdict, Verdict::Applied | Verdict::Repeat) {
+    if !changed.verdict.took_effect() {
         return Ok(Asked { standing: Standing::MovedOn, row: changed.row });
     }
     let row = changed.row;

@@ -53,7 +53,7 @@ pub async fn notified(
 
 /// The effects of a notification that was applied by `change`, as data.
 fn due(changed: &Changed, change: AttemptId) -> FollowUp {
-    let made = matches!(changed.verdict, Verdict::Applied | Verdict::Repeat);
+    let made = changed.verdict.took_effect();
     let row = &changed.row;
     if changed.verdict == Verdict::Unverified {
         FollowUp::Reconcile(row.path.clone())

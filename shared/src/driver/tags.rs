@@ -18,7 +18,7 @@ use crate::{
     endpoint::{EndpointError, Purpose, Writer},
     migration::{ContainerRepository, MissingTags, TagsCheck},
     registry::RegistryClient,
-    store::{Compared, KeptTags, Store, Verdict},
+    store::{Compared, KeptTags, Store},
 };
 
 /// The longest that a list is waited for. The final step is asked for without it then.
@@ -143,7 +143,7 @@ async fn settle<P: Purpose<Endpoint = Writer>>(
 ) -> Result<TagsCompared, EndpointError> {
     let path = &row.path;
     let settled = store.settle_tags(path, missing.as_ref(), check, Uuid::new_v4(), deadline).await?;
-    if !settled.is_some_and(|settled| matches!(settled.verdict, Verdict::Applied | Verdict::Repeat)) {
+    if !settled.is_some_and(|settled| settled.verdict.took_effect()) {
         return Ok(TagsCompared::Nothing);
     }
     Ok(match check {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::{
     Consistency, EndpointError, ErrorClass, Failure, Outcome, PurposeRule, Read, ReaderLag, ReaderStatus,
-    Relation, Resort, Statement, WriterStatus, reads::BypassReason, resort_past_bound,
+    Relation, Resort, Statement, WriterStatus, bypass::BypassReason, resort_past_bound,
 };
 use crate::freshness::FetchedAt;
 

@@ -4,6 +4,7 @@
 //! statements are sent through, so a notification's code can only be given a [`Writer`], and a statement that
 //! writes can only be given to a [`Writer`]. [`PURPOSES`] is the same table as data.
 
+mod bypass;
 mod data_api;
 mod data_api_error;
 mod error;

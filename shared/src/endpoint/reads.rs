@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{
     EndpointError, ErrorClass, Failure, HealthProbe, Outcome, PurposeRule, Read, ReadOnlyWriter, Reader,
     ReaderConnections, ReaderStatus, Relation, Resort, Served, ServedBy, Statement, WriterStatus,
+    bypass::BypassReason,
     health::{EndpointHealth, HEALTH_TIMEOUT, is_quick},
     resort,
     token_bucket::TokenBucket,
@@ -20,19 +21,6 @@ use super::{
 /// process, and a process serves one caller at a time.
 const FALLBACK_BURST: u32 = 10;
 const FALLBACK_REFILL: Duration = Duration::from_secs(1);
-
-/// Why the writer is asked instead of the reader.
-#[derive(Clone, Debug)]
-pub(super) enum BypassReason {
-    /// Operators have taken the reader out.
-    ReaderOff,
-    /// The reader lags past its bound.
-    ReaderLagging,
-    /// The reader cannot serve, or could not a moment ago.
-    ReaderFailed(EndpointError),
-    /// The reader has not replayed what the caller has seen.
-    BehindCaller,
-}
 
 /// Reads on the reader, and on the writer where the reader cannot serve or may not. There is no other way to the
 /// rows of a purpose that reads here, and none past the rule:

@@ -10,6 +10,7 @@ mod manage;
 mod path;
 mod plan;
 mod prefix;
+mod registry_view;
 mod repository;
 mod resumption;
 mod settings;
@@ -29,12 +30,13 @@ pub use brake::{Brake, Held, Told};
 pub use event::{Event, Settled, Situation};
 pub use guard::{
     Cancelation, Due, FIRST_LOOK, Finding, GuardDecision, GuardSettings, LeaseState, LookTime, Looker,
-    RegistryView, Remedy, Stuck, canceled_decision, first_check, first_look, guard_decision, who_looks,
+    Remedy, Stuck, canceled_decision, first_check, first_look, guard_decision, who_looks,
 };
 pub use manage::{Explanation, InvalidSetting, Next, SettingsChange, Surroundings, explanation};
 pub use path::{InvalidPath, RepositoryPath};
 pub use plan::{AFTER_CANCEL, Limits, Made, Outcome, Plan, PlannedStep, TimestampChange};
 pub use prefix::PathPrefix;
+pub use registry_view::RegistryView;
 pub use repository::ContainerRepository;
 pub use resumption::{Resumption, resumption};
 pub use settings::{Settings, StepTimes};

@@ -1,5 +1,6 @@
 mod made;
 mod observed;
+mod operated;
 
 use std::{collections::BTreeMap, time::Duration};
 

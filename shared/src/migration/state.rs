@@ -119,6 +119,22 @@ impl Step {
     }
 }
 
+impl State {
+    /// The step that runs in this state.
+    #[must_use]
+    pub const fn running_step(self) -> Option<Step> {
+        match self {
+            Self::PreImporting => Some(Step::Pre),
+            Self::Importing => Some(Step::Final),
+            Self::Default
+            | Self::PreImportDone
+            | Self::ImportAborted
+            | Self::ImportDone
+            | Self::ImportSkipped => None,
+        }
+    }
+}
+
 /// Why a repository was skipped. `NativeImport` and `NotFound` may also stand on an `import_done` row.
 /// Stored as a number, and named in answers: the numbers are those of GitLab's `migration_skipped_reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

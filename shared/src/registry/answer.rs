@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use crate::migration::{RegistryStatus, Step};
+use crate::migration::{RegistryStatus, RegistryView, Step};
 
 /// What the registry's answer to a start means.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -83,6 +83,18 @@ pub enum StatusAnswer {
         /// Why, for logs.
         reason: String,
     },
+}
+
+impl StatusAnswer {
+    /// How it stands, and what the registry says about it.
+    #[must_use]
+    pub fn view(self) -> (RegistryView, Option<String>) {
+        match self {
+            Self::Known { status, detail } => (RegistryView::Says(status), detail),
+            Self::NotFound => (RegistryView::KnowsNothing, None),
+            Self::NoAnswer { .. } => (RegistryView::NoAnswer, None),
+        }
+    }
 }
 
 /// What the registry's answer to a cancelation means.

@@ -158,7 +158,8 @@ impl<'a> ListWalk<'a> {
         let Some(Place { url, linked }) = self.next.clone() else { return Ok(None) };
         let (url, answer) = self.ask(url, deadline).await?;
         self.next = None;
-        let Names { names, no_names, first_no_names } = read_names(&answer.body, self.list.member)?;
+        let Names { names, no_names, first_no_names } =
+            read_names(&answer.body, self.list.member).ok_or(Incomplete::NotAList)?;
         let names = self.only_new(names)?;
         self.pages += 1;
         match next_page(&answer.headers) {

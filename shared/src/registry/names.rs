@@ -3,7 +3,6 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::list::Incomplete;
 use crate::migration::foreign::{decode_json, keep};
 
 /// How many entries that are no names are kept, to be shown.
@@ -17,15 +16,15 @@ pub(super) struct Names {
     pub first_no_names: Vec<String>,
 }
 
-/// Reads the list that is `member` of an answer's JSON object. One entry after the other, so that a list of what is
+/// Reads the list that is `member` of an answer's JSON object; None: it has no such list. One entry after the other, so that a list of what is
 /// no name does not cost more memory than its text.
-pub(super) fn read_names(body: &[u8], member: &str) -> Result<Names, Incomplete> {
+pub(super) fn read_names(body: &[u8], member: &str) -> Option<Names> {
     // A name that is no text leaves the others what they are.
     let text = decode_json(body);
     let mut deserializer = serde_json::Deserializer::from_str(&text);
-    let names = deserializer.deserialize_map(Object(member)).map_err(|_| Incomplete::NotAList)?;
-    deserializer.end().map_err(|_| Incomplete::NotAList)?;
-    names.ok_or(Incomplete::NotAList)
+    let names = deserializer.deserialize_map(Object(member)).ok()?;
+    deserializer.end().ok()?;
+    names
 }
 
 /// An object with a list in the member of this name.
@@ -92,9 +91,9 @@ impl<'de> Visitor<'de> for List {
 
 #[cfg(test)]
 mod tests {
-    use super::{Incomplete, Names, read_names};
+    use super::{Names, read_names};
 
-    fn read(body: &str) -> Result<Names, Incomplete> {
+    fn read(body: &str) -> Option<Names> {
         read_names(body.as_bytes(), "tags")
     }
 
@@ -111,12 +110,12 @@ mod tests {
     #[test]
     fn takes_null_for_an_empty_list_and_nothing_else() {
         for body in [r#"{"tags":null}"#, r#"{"tags":[]}"#] {
-            assert_eq!(read(body), Ok(Names::default()), "{body}");
+            assert_eq!(read(body), Some(Names::default()), "{body}");
         }
         for body in
             ["", "null", "[]", r#"[["a"]]"#, "{}", r#"{"tags":"a"}"#, r#"{"tags":{}}"#, r#"{"tags":[]} x"#]
         {
-            assert_eq!(read(body), Err(Incomplete::NotAList), "{body}");
+            assert_eq!(read(body), None, "{body}");
         }
     }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::summary::Found;
+use super::summary::{Found, Looked};
 use crate::{
     driver::{
         Filled, Patience, Standing,
@@ -11,11 +11,11 @@ use crate::{
     },
     endpoint::{Claim, EndpointError, Guard},
     migration::{
-        Cancelation, ContainerRepository, Finding, GuardDecision, Plan, RegistryView, Remedy, Stuck,
-        canceled_decision, guard_decision,
+        Cancelation, ContainerRepository, Finding, GuardDecision, Plan, Remedy, Stuck, canceled_decision,
+        guard_decision,
     },
     registry::{CancelAnswer, RegistryClient, StatusAnswer},
-    store::{AskingAgain, Noted, Store, Verdict},
+    store::{AskingAgain, Noted, Store},
     telemetry::as_text,
 };
 
@@ -23,13 +23,6 @@ use crate::{
 /// record what it says, to ask it for a step, and to record its answer to that. What is begun too late would be
 /// committed and not asked for.
 const TO_ACT: Duration = TO_RECORD.saturating_mul(2);
-
-/// What looking after a row came to.
-pub(super) struct Looked {
-    pub(super) found: Found,
-    /// Its slot was freed, and another repository started in it.
-    pub(super) filled: bool,
-}
 
 /// A remedy that was applied.
 struct Applied {
@@ -100,14 +93,11 @@ impl Caretaker<'_> {
         ask_until: Instant,
     ) -> Result<Option<(Remedy, Option<String>)>, EndpointError> {
         let path = &stuck.row.path;
-        let (view, detail) = match self.registry.status(path, ask_until).await {
-            StatusAnswer::Known { status, detail } => (RegistryView::Says(status), detail),
-            StatusAnswer::NotFound => (RegistryView::KnowsNothing, None),
-            StatusAnswer::NoAnswer { reason } => {
-                tracing::warn!(%path, reason, counter = "guard_unanswered", "the registry does not say how it stands");
-                (RegistryView::NoAnswer, None)
-            }
-        };
+        let answer = self.registry.status(path, ask_until).await;
+        if let StatusAnswer::NoAnswer { reason } = &answer {
+            tracing::warn!(%path, reason, counter = "guard_unanswered", "the registry does not say how it stands");
+        }
+        let (view, detail) = answer.view();
         match guard_decision(stuck, view) {
             GuardDecision::Apply(remedy) => Ok(Some((remedy, detail))),
             GuardDecision::Cancel => self.cancel(stuck, ask_until).await,
@@ -166,7 +156,7 @@ impl Caretaker<'_> {
     ) -> Result<Applied, EndpointError> {
         let change = new_change();
         let changed = self.store.record_decision(row, plan, detail, change, deadline).await?;
-        let made = changed.filter(|changed| matches!(changed.verdict, Verdict::Applied | Verdict::Repeat));
+        let made = changed.filter(|changed| changed.verdict.took_effect());
         let Some(changed) = made else { return Ok(Applied { found: Found::MovedOn, frees_slot: false }) };
         let row = changed.row;
         let mut applied = Applied::found(finding);

@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::row::Looked;
 use crate::{endpoint::ServedBy, migration::Finding, telemetry::as_text};
 
 /// What a round of the guard came to.
@@ -56,6 +55,13 @@ impl Found {
             Self::OutOfTime => "out_of_time".to_owned(),
         }
     }
+}
+
+/// What looking after a row came to.
+pub(super) struct Looked {
+    pub(super) found: Found,
+    /// Its slot was freed, and another repository started in it.
+    pub(super) filled: bool,
 }
 
 /// What became of one row.

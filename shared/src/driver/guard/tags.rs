@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::{AT_ONCE, Guardian};
 use crate::{
-    driver::{TagsCompared, ask::TO_RECORD, compare_tags},
+    driver::{TagsCompared, ask::leave_time_to_record, compare_tags},
     endpoint::EndpointError,
 };
 
@@ -28,7 +28,7 @@ impl Guardian {
     /// # Errors
     /// [`EndpointError`] when the writer did not answer. Those that were taken come again.
     pub async fn compare_tags(&self, deadline: Instant) -> Result<TagsSummary, EndpointError> {
-        let until = deadline.checked_sub(TO_RECORD).unwrap_or(deadline);
+        let until = leave_time_to_record(deadline);
         let mut summary = TagsSummary::default();
         while Instant::now() < until {
             let rows = self.store.take_uncompared(u32::try_from(AT_ONCE).unwrap_or(1), until).await?;

@@ -43,17 +43,11 @@ pub async fn explain(
     deadline: Instant,
 ) -> Result<Option<Explained>, EndpointError> {
     let Some(around) = store.surroundings(path, deadline).await? else { return Ok(None) };
-    let (view, registry) = match registry.status(path, deadline).await {
-        StatusAnswer::Known { status, detail } => {
-            (RegistryView::Says(status), RegistryState { answered: true, status: Some(status), detail })
-        }
-        StatusAnswer::NotFound => {
-            (RegistryView::KnowsNothing, RegistryState { answered: true, status: None, detail: None })
-        }
-        StatusAnswer::NoAnswer { reason } => {
-            tracing::warn!(%path, reason, "the registry did not say how a repository stands");
-            (RegistryView::NoAnswer, RegistryState { answered: false, status: None, detail: None })
-        }
-    };
+    let answer = registry.status(path, deadline).await;
+    if let StatusAnswer::NoAnswer { reason } = &answer {
+        tracing::warn!(%path, reason, "the registry did not say how a repository stands");
+    }
+    let (view, detail) = answer.view();
+    let registry = RegistryState { answered: view != RegistryView::NoAnswer, status: view.status(), detail };
     Ok(Some(Explained { expected: explanation(&around, view), registry, repository: around.row }))
 }

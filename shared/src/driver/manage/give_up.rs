@@ -1,18 +1,13 @@
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use crate::{
+    driver::ask::leave_time_to_record,
     endpoint::{EndpointError, Manage},
     migration::{ContainerRepository, Plan, RegistryStatus, RepositoryPath, SkipReason, State},
     registry::{CancelAnswer, RegistryClient},
-    store::{Noted, Store, Verdict},
+    store::{Noted, Store},
     telemetry::as_text,
 };
-
-/// The registry's answer is awaited no longer than until this much of the deadline is left: it is still to be
-/// recorded.
-const TO_RECORD: Duration = Duration::from_secs(2);
 
 /// How often a row that moves on meanwhile is looked at again.
 const ROUNDS: u32 = 5;
@@ -151,7 +146,7 @@ pub async fn give_up(
         let plan = Plan::skip_seen_in(state, how.reason());
         let changed = store.operate(path, seen, &plan, None, deadline).await?;
         let Some(changed) = changed else { return Ok(GaveUp::NotFound) };
-        if matches!(changed.verdict, Verdict::Applied | Verdict::Repeat) {
+        if changed.verdict.took_effect() {
             return Ok(GaveUp::Skipped { row: Box::new(changed.row), freed_slot: state.is_in_progress() });
         }
         tracing::info!(%path, before = %changed.before, "the repository moved on while it was given up");
@@ -169,7 +164,7 @@ async fn not_canceled(
     before: bool,
     deadline: Instant,
 ) -> Option<GaveUp> {
-    let deadline = deadline.checked_sub(TO_RECORD).unwrap_or(deadline);
+    let deadline = leave_time_to_record(deadline);
     let answer = registry.cancel(&row.path, how.by_force(), deadline).await;
     tracing::info!(path = %row.path, attempt = row.attempt.map(tracing::field::display), answer = as_text(&answer), "asked the registry to cancel");
     match answer {

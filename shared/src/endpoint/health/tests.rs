@@ -4,7 +4,7 @@ use super::{EndpointHealth, HEALTH_RETRY, HEALTH_TTL, Silence, silence};
 use crate::{
     endpoint::{
         EndpointError, ErrorClass, Failure, Identity, Outcome, PURPOSES, PurposeRule, ReaderLag, ReaderRule,
-        SqlState, WriterStatus, reads::BypassReason, resort_past_bound,
+        SqlState, WriterStatus, bypass::BypassReason, resort_past_bound,
     },
     freshness::FetchedAt,
 };

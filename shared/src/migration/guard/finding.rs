@@ -1,16 +1,5 @@
 use crate::migration::{Plan, RegistryStatus, state::named};
 
-/// What the registry says of a repository when the guard asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RegistryView {
-    /// It stands so.
-    Says(RegistryStatus),
-    /// It knows of no import of it.
-    KnowsNothing,
-    /// It did not say.
-    NoAnswer,
-}
-
 /// What the registry says when the guard asks it to cancel a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cancelation {

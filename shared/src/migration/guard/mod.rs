@@ -10,10 +10,12 @@ mod table;
 mod tests;
 
 pub use due::{Due, FIRST_LOOK, LeaseState, LookTime, Looker, first_check, first_look, who_looks};
-pub use finding::{Cancelation, Finding, GuardDecision, RegistryView, Remedy};
+pub use finding::{Cancelation, Finding, GuardDecision, Remedy};
 pub use stuck::{GuardSettings, Stuck};
 
-use super::{AFTER_CANCEL, Event, Plan, RegistryStatus, Settled, State, Step, event::Situation};
+use super::{
+    AFTER_CANCEL, Event, Plan, RegistryStatus, RegistryView, Settled, State, Step, event::Situation,
+};
 
 /// Decides on a row that was leased, by what the registry says of it now. The plan of a remedy holds for the
 /// state the row was leased in: what has moved on meanwhile is left alone.

@@ -57,9 +57,7 @@ impl Stuck {
             // A start like any other, or a registry that may be about to answer.
             Finding::AskedAgain | Finding::Unanswered => soon(),
             Finding::Running => {
-                let step = [Step::Pre, Step::Final]
-                    .into_iter()
-                    .find(|step| step.running_state() == self.row.migration_state)?;
+                let step = self.row.migration_state.running_step()?;
                 let usual_end = self.running_since(step).map(|since| since + steps.usual());
                 let later = self.now + steps.usual().min(LATER_LOOK);
                 Some(usual_end.filter(|end| *end > self.now).unwrap_or(later))

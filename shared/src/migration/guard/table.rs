@@ -4,8 +4,8 @@ use std::{fmt::Write as _, time::Duration};
 
 use uuid::Uuid;
 
-use super::{Cancelation, GuardDecision, RegistryView, Remedy, Stuck, canceled_decision, guard_decision};
-use crate::migration::{AttemptId, Limits, Made, Plan, RegistryStatus, Situation, State};
+use super::{Cancelation, GuardDecision, Remedy, Stuck, canceled_decision, guard_decision};
+use crate::migration::{AttemptId, Limits, Made, Plan, RegistryStatus, RegistryView, Situation, State};
 
 /// The time of every decision here: an hour after 1970 began.
 pub(super) const NOW: i64 = 3_600;

@@ -3,12 +3,12 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{
-    Cancelation, Finding, GuardDecision, RegistryView, Remedy, Stuck, canceled_decision, guard_decision,
+    Cancelation, Finding, GuardDecision, Remedy, Stuck, canceled_decision, guard_decision,
     table::{NOW, situations, stuck, views},
 };
 use crate::migration::{
-    AttemptChange, AttemptId, ContainerRepository, Limits, Made, Outcome, RegistryStatus, Situation,
-    SkipReason, State,
+    AttemptChange, AttemptId, ContainerRepository, Limits, Made, Outcome, RegistryStatus, RegistryView,
+    Situation, SkipReason, State,
 };
 
 fn from(state: State, origin: Option<State>) -> Stuck {

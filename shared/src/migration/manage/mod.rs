@@ -1,7 +1,6 @@
 //! What an operator may do to a row, and what is to be expected of one.
 
 mod explanation;
-mod plans;
 mod settings_change;
 
 pub use explanation::{Explanation, Next, Surroundings, explanation};

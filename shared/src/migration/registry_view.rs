@@ -1,0 +1,23 @@
+use super::RegistryStatus;
+
+/// What the registry says of a repository when it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistryView {
+    /// It stands so.
+    Says(RegistryStatus),
+    /// It knows of no import of it.
+    KnowsNothing,
+    /// It did not say.
+    NoAnswer,
+}
+
+impl RegistryView {
+    /// How it stands, where the registry says so.
+    #[must_use]
+    pub const fn status(self) -> Option<RegistryStatus> {
+        match self {
+            Self::Says(status) => Some(status),
+            Self::KnowsNothing | Self::NoAnswer => None,
+        }
+    }
+}
