@@ -86,6 +86,10 @@ command -v cc >/dev/null 2>&1 || setup_packages="$setup_packages gcc libc6-dev"
 setup_has_postgres || setup_packages="$setup_packages postgresql"
 command -v curl >/dev/null 2>&1 || setup_packages="$setup_packages curl"
 command -v jq >/dev/null 2>&1 || setup_packages="$setup_packages jq"
+# What else the script that reads this one needs: PROGRAM=PACKAGE each.
+for setup_program in ${setup_programs:-}; do
+    command -v "${setup_program%%=*}" >/dev/null 2>&1 || setup_packages="$setup_packages ${setup_program#*=}"
+done
 if [ ! -e "$setup_tools/python/boto3-$setup_boto3" ] ||
     { ! command -v cargo-lambda >/dev/null 2>&1 && [ ! -x "$setup_tools/venv/bin/cargo-lambda" ]; }; then
     python3 -c 'import ensurepip, venv' 2>/dev/null || setup_packages="$setup_packages python3-venv"
