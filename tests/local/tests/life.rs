@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use local::local_registry::certifies;
 use local::{Function, StackFile};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -165,6 +166,7 @@ async fn the_stack_answers_obeys_lag_and_leaves_nothing_at_sigterm() {
     let certificate = std::fs::read_to_string(up.announced.path().join("registry-token.pem")).unwrap();
     assert_eq!(certificate, stack.registry_token_certificate);
     assert!(certificate.starts_with("-----BEGIN CERTIFICATE-----"));
+    assert!(certifies(&certificate, &stack.registry_token_public_key));
 
     let announced = up.announced.path().join("stack.json");
     assert!(announced.exists());

@@ -47,6 +47,20 @@ fn certify(private_key_pem: &str) -> Result<String, rcgen::Error> {
     Ok(params.self_signed(&key)?.pem())
 }
 
+/// Whether a certificate (PEM) is one of this public key (PEM), which it holds as it is.
+#[must_use]
+pub fn certifies(certificate_pem: &str, public_key_pem: &str) -> bool {
+    let (Some(certificate), Some(key)) = (der(certificate_pem), der(public_key_pem)) else { return false };
+    certificate.windows(key.len()).any(|part| part == key)
+}
+
+/// What the first block of a PEM text holds, if anything.
+fn der(pem: &str) -> Option<Vec<u8>> {
+    let lines = pem.lines().skip_while(|line| !line.starts_with("-----BEGIN")).skip(1);
+    let text: String = lines.take_while(|line| !line.starts_with("-----")).collect();
+    STANDARD.decode(text).ok().filter(|der| !der.is_empty())
+}
+
 fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let mut pem = format!("-----BEGIN {label}-----\n");
@@ -55,4 +69,19 @@ fn pem(label: &str, der: &[u8]) -> String {
         pem.push('\n');
     }
     pem + &format!("-----END {label}-----\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SigningKeys, certifies};
+
+    #[test]
+    fn certifies_its_own_public_key_and_no_other() {
+        let [one, other] = [SigningKeys::generate().unwrap(), SigningKeys::generate().unwrap()];
+        assert!(certifies(&one.certificate_pem, &one.public_key_pem));
+        assert!(!certifies(&one.certificate_pem, &other.public_key_pem));
+        for none in ["", "no PEM", "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n"] {
+            assert!(!certifies(&one.certificate_pem, none), "{none:?}");
+        }
+    }
 }

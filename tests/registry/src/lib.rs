@@ -27,7 +27,7 @@ pub use book::Entry;
 pub use config::{Config, Notification, StepTime};
 pub use error_code::ErrorCode;
 pub use journal::{Delivery, Journal, NotificationRecord, RequestRecord};
-pub use keys::{NoKey, SigningKeys};
+pub use keys::{NoKey, SigningKeys, certifies};
 pub use name::{is_repository_name, is_tag};
 pub use registry::{Registry, Restart};
 pub use rules::{Effect, Point, Rule, RuleId, Rules, When};
