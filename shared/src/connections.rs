@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use aws_config::BehaviorVersion;
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
@@ -42,6 +43,12 @@ use crate::{
     freshness::FetchedAt,
     tls::{TlsError, trust_public},
 };
+
+/// The SDK's defaults as of a date, so that an update does not change timeouts and retries unseen.
+#[must_use]
+pub fn behavior_version() -> BehaviorVersion {
+    BehaviorVersion::v2026_01_12()
+}
 
 /// How long a connection is silent before the other side is asked whether it is there, and the pause between two
 /// askings.

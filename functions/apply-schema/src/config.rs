@@ -1,13 +1,13 @@
-//! What this function is told.
+//! The configuration of this function.
 
 use shared::{
-    config::{ClusterArn, Environment, SecretArn, Settings, Topology},
+    config::{ClusterArn, Environment, FromEnvironment, SecretArn, Topology},
     endpoint::EndpointConfig,
 };
 use url::Url;
 
-shared::settings! {
-    /// What this function is told: the writer with the role that owns the schema, where the other roles'
+shared::config! {
+    /// The configuration of this function: the writer with the role that owns the schema, where the other roles'
     /// passwords are, and what the reader needs besides.
     pub struct Config {
         /// The cluster.
@@ -23,7 +23,7 @@ shared::settings! {
         /// The secret of `migration_reader`.
         pub reader_secret_arn: SecretArn = required "READER_SECRET_ARN",
         /// What the topology asks for.
-        pub reader: ReaderNeeds = all,
+        pub reader: ReaderNeeds = flatten,
     }
 }
 
@@ -61,7 +61,7 @@ const READER: &str = "migration_reader";
 /// Roles whose passwords are needed.
 const BY_PASSWORD: [&str; 2] = ["migration_driver", "migration_replication"];
 
-impl Settings for ReaderNeeds {
+impl FromEnvironment for ReaderNeeds {
     fn read(environment: &mut Environment<'_>) -> Option<Self> {
         let topology: Option<Topology> = environment.required("TOPOLOGY");
         let writer: Option<ClusterArn> = environment.required("WRITER_ARN");

@@ -1,15 +1,15 @@
-//! What this function is told.
+//! The configuration of this function.
 
-use shared::config::{RegistrySettings, ScheduleConfig, WriterConfig};
+use shared::config::{RegistryConfig, ScheduleConfig, WriterConfig};
 
-shared::settings! {
-    /// What this function is told.
+shared::config! {
+    /// The configuration of this function.
     pub struct Config {
         /// Where slots are claimed.
-        pub writer: WriterConfig = all,
+        pub writer: WriterConfig = flatten,
         /// Whom to ask for a step.
-        pub registry: RegistrySettings = all,
+        pub registry: RegistryConfig = flatten,
         /// How long it fills slots.
-        pub schedule: ScheduleConfig = all,
+        pub schedule: ScheduleConfig = flatten,
     }
 }

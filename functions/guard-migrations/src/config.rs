@@ -1,17 +1,17 @@
-//! What this function is told.
+//! The configuration of this function.
 
-use shared::config::{ReaderConfig, RegistrySettings, ScheduleConfig, WriterConfig};
+use shared::config::{ReaderConfig, RegistryConfig, ScheduleConfig, WriterConfig};
 
-shared::settings! {
-    /// What this function is told.
+shared::config! {
+    /// The configuration of this function.
     pub struct Config {
         /// Where decisions are made.
-        pub writer: WriterConfig = all,
+        pub writer: WriterConfig = flatten,
         /// Where what seems stuck is looked for.
-        pub reader: ReaderConfig = all,
+        pub reader: ReaderConfig = flatten,
         /// Whom to ask how a repository stands.
-        pub registry: RegistrySettings = all,
+        pub registry: RegistryConfig = flatten,
         /// How long it looks.
-        pub schedule: ScheduleConfig = all,
+        pub schedule: ScheduleConfig = flatten,
     }
 }

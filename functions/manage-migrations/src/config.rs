@@ -1,15 +1,15 @@
-//! What this function is told.
+//! The configuration of this function.
 
-use shared::config::{OperatorSettings, RegistrySettings, WriterConfig};
+use shared::config::{OperatorConfig, RegistryConfig, WriterConfig};
 
-shared::settings! {
-    /// What this function is told.
+shared::config! {
+    /// The configuration of this function.
     pub struct Config {
         /// Where everything is read and changed.
-        pub writer: WriterConfig = all,
+        pub writer: WriterConfig = flatten,
         /// Whom to ask for steps, their end and what there is.
-        pub registry: RegistrySettings = all,
+        pub registry: RegistryConfig = flatten,
         /// What operators present.
-        pub operator: OperatorSettings = all,
+        pub operator: OperatorConfig = flatten,
     }
 }

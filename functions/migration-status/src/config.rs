@@ -1,15 +1,15 @@
-//! What this function is told.
+//! The configuration of this function.
 
-use shared::config::{OperatorSettings, ReaderConfig, WriterAddress};
+use shared::config::{OperatorConfig, ReaderConfig, WriterAddress};
 
-shared::settings! {
+shared::config! {
     /// What this function is told. It has no secret that could write.
     pub struct Config {
         /// Where it reads.
-        pub reader: ReaderConfig = all,
+        pub reader: ReaderConfig = flatten,
         /// Where it reads what the reader has not seen yet.
-        pub writer: WriterAddress = all,
+        pub writer: WriterAddress = flatten,
         /// What operators present.
-        pub operator: OperatorSettings = all,
+        pub operator: OperatorConfig = flatten,
     }
 }

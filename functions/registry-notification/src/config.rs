@@ -1,15 +1,15 @@
-//! What this function is told.
+//! The configuration of this function.
 
-use shared::config::{NotificationSettings, RegistrySettings, WriterConfig};
+use shared::config::{NotificationConfig, RegistryConfig, WriterConfig};
 
-shared::settings! {
+shared::config! {
     /// What this function is told. It does not learn where a reader is.
     pub struct Config {
         /// Where notifications are read and written.
-        pub writer: WriterConfig = all,
+        pub writer: WriterConfig = flatten,
         /// Whom to ask for the next step.
-        pub registry: RegistrySettings = all,
+        pub registry: RegistryConfig = flatten,
         /// What the registry presents.
-        pub notification: NotificationSettings = all,
+        pub notification: NotificationConfig = flatten,
     }
 }

@@ -1,15 +1,15 @@
-//! What this function is told.
+//! The configuration of this function.
 
-use shared::config::{OperatorSettings, RegistrySettings, WriterConfig};
+use shared::config::{OperatorConfig, RegistryConfig, WriterConfig};
 
-shared::settings! {
-    /// What this function is told.
+shared::config! {
+    /// The configuration of this function.
     pub struct Config {
         /// Where the start is committed.
-        pub writer: WriterConfig = all,
+        pub writer: WriterConfig = flatten,
         /// Whom to ask for the step.
-        pub registry: RegistrySettings = all,
+        pub registry: RegistryConfig = flatten,
         /// What operators present.
-        pub operator: OperatorSettings = all,
+        pub operator: OperatorConfig = flatten,
     }
 }

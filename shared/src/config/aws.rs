@@ -6,7 +6,7 @@ use aws_config::{
 };
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 
-use crate::{connections::Connections, endpoint::behavior_version};
+use crate::connections::{Connections, behavior_version};
 
 /// Region, credentials and addresses from the environment and from nowhere else: Lambda sets all of them
 /// there. A machine's profile files and the instance metadata service would only give a local run somebody's

@@ -1,23 +1,26 @@
-//! What a function is told: environment and secrets. Each function's own configuration composes the groups
-//! below, so that none can even ask for what another is told.
+//! The configuration of the functions: environment and secrets. Each function's own composes the groups below, so that
+//! none can even ask for what is another's. A leaf: what is connected to by it is made in [`wiring`](crate::wiring).
 
 mod arn;
 pub mod aws;
-mod clients;
-mod endpoints;
 mod environment;
-mod groups;
+mod notification;
+mod operator;
+mod reader;
+mod registry;
+mod schedule;
 pub mod secrets;
 mod topology;
+mod writer;
 
 pub use arn::{ClusterArn, InvalidArn, SecretArn};
-pub use clients::RegistryClientError;
 pub use environment::{
-    ConfigError, Environment, Fault, Settings, Variable, from_process, from_source, variables,
+    ConfigError, Environment, Fault, FromEnvironment, Variable, from_process, from_source, variables,
 };
-pub use groups::{
-    NotificationSettings, OperatorSettings, RegistrySettings, ScheduleConfig, WriterAddress, WriterConfig,
-};
-pub use topology::{
-    ReaderAuth, ReaderConfig, ReaderPlace, ReaderServer, Topology, UnknownAuth, UnknownTopology,
-};
+pub use notification::NotificationConfig;
+pub use operator::OperatorConfig;
+pub use reader::{ReaderAuth, ReaderConfig, ReaderPlace, ReaderServer, UnknownAuth};
+pub use registry::RegistryConfig;
+pub use schedule::ScheduleConfig;
+pub use topology::{Topology, TopologyVariable, UnknownTopology};
+pub use writer::{WriterAddress, WriterConfig};

@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_rdsdata::{
     Client,
     config::{retry::RetryConfig, timeout::TimeoutConfig},
@@ -8,13 +8,7 @@ use aws_sdk_rdsdata::{
 use tokio::time::Instant;
 
 use super::{Call, ErrorClass, Failure, Outcome, Transport, Value, data_api_error::failure_of};
-use crate::connections::{Connections, TO_CONNECT};
-
-/// The SDK's defaults as of a date, so that an update does not change timeouts and retries unseen.
-#[must_use]
-pub fn behavior_version() -> BehaviorVersion {
-    BehaviorVersion::v2026_01_12()
-}
+use crate::connections::{Connections, TO_CONNECT, behavior_version};
 
 /// One endpoint behind the RDS Data API.
 #[derive(Clone, Debug, PartialEq, Eq)]

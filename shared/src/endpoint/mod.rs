@@ -28,7 +28,7 @@ mod token_bucket;
 mod transactions;
 mod transport;
 
-pub use data_api::{DataApi, EndpointConfig, behavior_version};
+pub use data_api::{DataApi, EndpointConfig};
 pub use error::EndpointError;
 pub use failure::{ErrorClass, Failure, Outcome, SqlState};
 pub use fallback::{Resort, fallback_table, resort, resort_past_bound};

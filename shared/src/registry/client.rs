@@ -23,7 +23,7 @@ const KEPT_CONNECTION: Duration = Duration::from_secs(5);
 
 /// Where the registry is and how it knows us.
 #[derive(Clone)]
-pub struct RegistryConfig {
+pub struct RegistryClientConfig {
     /// Where the registry is, e.g. `https://images.example.com`; may have a path.
     pub url: Url,
     /// The `aud` of the tokens.
@@ -78,7 +78,7 @@ impl RegistryClient {
     ///
     /// # Errors
     /// [`RegistryConfigError`] names what is wrong, without showing the key.
-    pub fn new(config: RegistryConfig) -> Result<Self, RegistryConfigError> {
+    pub fn new(config: RegistryClientConfig) -> Result<Self, RegistryConfigError> {
         let url = &config.url;
         let plain = url.username().is_empty() && url.password().is_none();
         if !matches!(url.scheme(), "http" | "https")
@@ -218,9 +218,9 @@ impl fmt::Debug for RegistryClient {
     }
 }
 
-impl fmt::Debug for RegistryConfig {
+impl fmt::Debug for RegistryClientConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RegistryConfig")
+        f.debug_struct("RegistryClientConfig")
             .field("audience", &self.audience)
             .field("issuer", &self.issuer)
             .field("connect_timeout", &self.connect_timeout)

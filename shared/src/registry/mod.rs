@@ -18,6 +18,6 @@ pub(crate) mod tests;
 mod token;
 
 pub use answer::{CancelAnswer, PreImportCode, ProbeAnswer, StartAnswer, StatusAnswer};
-pub use client::{RegistryClient, RegistryConfig, RegistryConfigError};
+pub use client::{RegistryClient, RegistryClientConfig, RegistryConfigError};
 pub use list::{Incomplete, ListPage, ListWalk, Refusal};
 pub use signing::{KeySource, SigningKey};

@@ -3,6 +3,7 @@ use std::{fmt::Display, future::Future, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 use super::Budget;
+use crate::config::ScheduleConfig;
 
 /// No round takes longer.
 const LONGEST: Duration = Duration::from_millis(28_500);
@@ -25,6 +26,15 @@ impl Rounds {
 
     /// For a run that a schedule begins each minute.
     pub const OF_A_MINUTE: Self = Self { every: Self::EVERY, during: Duration::from_secs(50) };
+}
+
+impl ScheduleConfig {
+    /// How the round is repeated.
+    #[must_use]
+    pub fn rounds(&self) -> Rounds {
+        let during = self.repeat_seconds.map_or(Rounds::OF_A_MINUTE.during, Duration::from_secs);
+        Rounds { during, ..Rounds::OF_A_MINUTE }
+    }
 }
 
 /// Runs `round` again and again, until it is idle, by `is_idle`, or the time is over. What the last one came to is

@@ -23,9 +23,10 @@ use local::{
 use serde_json::Value;
 use shared::{
     config::secrets::SecretReader,
+    connections::behavior_version,
     endpoint::{
         DataApi, EndpointConfig, Endpoints, Observe, ReadOnlyWriter, Reader, ReaderConnections, ReplicaReads,
-        Writer, behavior_version,
+        Writer,
     },
     store::{HEALTH_PROBE, Store},
 };

@@ -19,7 +19,7 @@ use crate::{
     endpoint::scripted_server::{Reply, ScriptedServer, refusing_url, within},
     migration::{AttemptId, Step},
     registry::{
-        CancelAnswer, KeySource, ProbeAnswer, RegistryClient, RegistryConfig, RegistryConfigError,
+        CancelAnswer, KeySource, ProbeAnswer, RegistryClient, RegistryClientConfig, RegistryConfigError,
         SigningKey, StartAnswer, StatusAnswer,
     },
     telemetry::capture::Capture,
@@ -100,8 +100,8 @@ async fn a_hanging_registry_is_left_at_the_deadline_or_the_request_timeout() {
     let server = ScriptedServer::start([Reply::Hang]).await;
     let short = Duration::from_millis(200);
     let patient = client(&server.url());
-    let hasty =
-        RegistryClient::new(RegistryConfig { request_timeout: short, ..config(&server.url()) }).unwrap();
+    let hasty = RegistryClient::new(RegistryClientConfig { request_timeout: short, ..config(&server.url()) })
+        .unwrap();
     for (client, deadline) in [(&patient, Instant::now() + short), (&hasty, Instant::now() + LONG)] {
         let started = Instant::now();
         let answer = client.start(&path(), Step::Pre, attempt(), deadline).await;
@@ -122,7 +122,7 @@ async fn a_hanging_registry_is_left_at_the_deadline_or_the_request_timeout() {
 fn sends_tokens_in_clear_only_where_it_is_allowed() {
     let made = |url: &str, insecure_host: Option<&str>| {
         let insecure_host = insecure_host.map(str::to_owned);
-        let made = RegistryClient::new(RegistryConfig { insecure_host, ..config(url) });
+        let made = RegistryClient::new(RegistryClientConfig { insecure_host, ..config(url) });
         assert!(matches!(made, Ok(_) | Err(RegistryConfigError::Insecure)), "{url}");
         made.is_ok()
     };
@@ -183,12 +183,12 @@ async fn trusts_a_registry_of_an_own_authority_only_where_told() {
     assert_eq!(answer, StartAnswer::NotSent { reason: "no connection".to_owned() });
 
     let authorities = Some(file.path().to_owned());
-    let told = RegistryClient::new(RegistryConfig { authorities, ..config(&url) }).unwrap();
+    let told = RegistryClient::new(RegistryClientConfig { authorities, ..config(&url) }).unwrap();
     let answer = told.start(&path(), Step::Pre, attempt(), deadline()).await;
     assert_eq!(answer, StartAnswer::Accepted);
 
     let authorities = Some("/nowhere/ca.pem".into());
-    let error = RegistryClient::new(RegistryConfig { authorities, ..config(&url) }).unwrap_err();
+    let error = RegistryClient::new(RegistryClientConfig { authorities, ..config(&url) }).unwrap_err();
     assert!(
         error.to_string().starts_with("REGISTRY_CA_FILE: the certificates in /nowhere/ca.pem"),
         "{error}"
@@ -238,7 +238,7 @@ async fn reads_a_later_key_when_the_registry_is_first_called() {
     let script = [Err("not there".to_owned()), Ok("hidden".to_owned()), Ok(KEYS.0.clone())];
     let keys = Arc::new(Keys(Mutex::new(script.into())));
     let signing_key = SigningKey::Later(keys.clone());
-    let later = RegistryClient::new(RegistryConfig { signing_key, ..config(&server.url()) });
+    let later = RegistryClient::new(RegistryClientConfig { signing_key, ..config(&server.url()) });
     let client = later.unwrap();
     assert_eq!(keys.0.lock().unwrap().len(), 3, "nothing is read at the start");
     for reason in

@@ -15,7 +15,7 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tokio::time::Instant;
 
-use super::{RegistryClient, RegistryConfig, SigningKey};
+use super::{RegistryClient, RegistryClientConfig, SigningKey};
 use crate::migration::RepositoryPath;
 
 /// A key of the tests' own, as PEM: private, public.
@@ -33,8 +33,8 @@ fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
-fn config(url: &str) -> RegistryConfig {
-    RegistryConfig {
+fn config(url: &str) -> RegistryClientConfig {
+    RegistryClientConfig {
         url: url.parse().unwrap(),
         audience: "container_registry".to_owned(),
         issuer: "registry-migration".to_owned(),

@@ -121,7 +121,7 @@ async fn a_function_does_not_start_with_what_its_topology_cannot_be() {
         .await;
     let refusal = started.unwrap_err().to_string();
     for named in
-        ["READER_HOST is wrong: with TOPOLOGY=replica-cluster", "READER_ARN is wrong: the writer's own"]
+        ["READER_HOST is not used with TOPOLOGY=replica-cluster", "READER_ARN is wrong: the writer's own"]
     {
         assert!(refusal.contains(named), "{refusal}");
     }

@@ -10,9 +10,9 @@ use local::{
     local_registry::{Effect, Operation, Rule, Step, When},
 };
 use shared::{
-    config::{RegistrySettings, from_source, secrets::SecretReader},
+    config::{RegistryConfig, from_source, secrets::SecretReader},
+    connections::behavior_version,
     driver::Guardian,
-    endpoint::behavior_version,
     store::{Lease, Store},
 };
 use suite::{given, options, push_image, reads, row, sql, state, until, until_state, writer};
@@ -167,7 +167,7 @@ async fn repeats_its_round_until_nothing_is_in_progress() {
 /// The guard within this process, for rounds of other lengths than a function's.
 async fn guardian(stack: &Stack) -> Guardian {
     let environment = stack.environment(Function::GuardMigrations);
-    let settings: RegistrySettings = from_source(&|name: &str| environment.get(name).cloned()).unwrap();
+    let settings: RegistryConfig = from_source(&|name: &str| environment.get(name).cloned()).unwrap();
     let credentials = Credentials::new("local", "local", None, None, "the local stack takes any");
     let sdk = SdkConfig::builder()
         .behavior_version(behavior_version())

@@ -23,8 +23,8 @@ use document::{Template, text, workspace};
 use local::local_registry::SigningKeys;
 use secrecy::ExposeSecret;
 use shared::{
-    config::{Settings, Topology, Variable, from_source, variables},
-    registry::{RegistryClient, RegistryConfig, SigningKey},
+    config::{FromEnvironment, Topology, Variable, from_source, variables},
+    registry::{RegistryClient, RegistryClientConfig, SigningKey},
     runtime::Budgets,
 };
 
@@ -126,7 +126,7 @@ const REFUSALS: [(&str, Refusal); 8] = [
     ("start-migration", |of| refusal::<start_migration::config::Config>(of)),
 ];
 
-fn refusal<C: Settings>(source: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+fn refusal<C: FromEnvironment>(source: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     from_source::<C>(source).err().map(|error| error.to_string())
 }
 
@@ -156,7 +156,7 @@ fn a_signing_key_that_was_pasted_into_one_line_still_works() {
     let whole = SigningKeys::generate().unwrap().private_key_pem;
     for between in ["", " ", "\r\n"] {
         let pasted = whole.expose_secret().replace('\n', between);
-        let made = RegistryClient::new(RegistryConfig {
+        let made = RegistryClient::new(RegistryClientConfig {
             url: "http://127.0.0.1".parse().unwrap(),
             audience: "registry".to_owned(),
             issuer: "driver".to_owned(),

@@ -74,7 +74,7 @@ fn what_a_topology_does_not_use_is_refused_by_name() {
                     assert_eq!(error, "configuration: READER_USER is missing");
                 }
                 (Err(error), _) => {
-                    assert!(!allowed && error.contains(&format!("{name} is wrong: with ")), "{error}");
+                    assert!(!allowed && error.contains(&format!("{name} is not used with ")), "{error}");
                 }
             }
         }
@@ -89,7 +89,7 @@ fn what_a_topology_needs_is_missed_by_name_and_all_at_once() {
         "READER_HOST is missing",
         "READER_CA_FILE is missing",
         "READER_AUTH is missing",
-        "READER_ARN is wrong",
+        "READER_ARN is not used with TOPOLOGY=direct-reader",
     ] {
         assert!(error.contains(expected), "{error}");
     }

@@ -1,16 +1,19 @@
+//! Makes the clients that a function works with from what it is configured with: endpoints and the registry.
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use secrecy::SecretString;
+use url::Url;
 
-use super::{
-    ReaderConfig, RegistrySettings, SecretArn, WriterAddress, WriterConfig,
-    secrets::{SecretError, SecretReader},
-};
 use crate::{
-    endpoint::{DataApi, ReadOnlyWriter, Writer},
-    registry::{KeySource, RegistryClient, RegistryConfig, RegistryConfigError, SigningKey},
+    config::{
+        ClusterArn, ReaderConfig, RegistryConfig, SecretArn, WriterAddress, WriterConfig,
+        secrets::{SecretError, SecretReader},
+    },
+    endpoint::{DataApi, EndpointConfig, ReadOnlyWriter, Writer},
+    registry::{KeySource, RegistryClient, RegistryClientConfig, RegistryConfigError, SigningKey},
 };
 
 /// A registry that is there accepts a connection within a fraction of this; one that does not is not waited for.
@@ -25,6 +28,12 @@ impl WriterConfig {
     pub fn connect(&self, sdk: &SdkConfig) -> Writer {
         Writer::new(DataApi::new(sdk, self.endpoint()))
     }
+
+    /// The endpoint that may be written through.
+    #[must_use]
+    pub fn endpoint(&self) -> EndpointConfig {
+        data_api_endpoint(&self.arn, &self.secret_arn, &self.database, self.endpoint_url.as_ref())
+    }
 }
 
 impl WriterAddress {
@@ -32,6 +41,36 @@ impl WriterAddress {
     #[must_use]
     pub fn connect_with_the_role_of(&self, reader: &ReaderConfig, sdk: &SdkConfig) -> ReadOnlyWriter {
         ReadOnlyWriter::new(DataApi::new(sdk, self.endpoint_with_the_role_of(reader)))
+    }
+
+    /// The writer, with the role of `reader`: it can only SELECT there as well.
+    #[must_use]
+    pub fn endpoint_with_the_role_of(&self, reader: &ReaderConfig) -> EndpointConfig {
+        data_api_endpoint(&self.arn, &reader.secret_arn, &reader.database, self.endpoint_url.as_ref())
+    }
+}
+
+impl ReaderConfig {
+    /// The endpoint that reads, behind the Data API of the cluster `arn`.
+    #[must_use]
+    pub fn behind_the_data_api(&self, arn: &ClusterArn, endpoint_url: Option<&Url>) -> EndpointConfig {
+        data_api_endpoint(arn, &self.secret_arn, &self.database, endpoint_url)
+    }
+}
+
+/// The cluster `arn` behind the Data API, with the role of one secret. No `endpoint_url`: where the SDK looks.
+#[must_use]
+pub fn data_api_endpoint(
+    arn: &ClusterArn,
+    secret_arn: &SecretArn,
+    database: &str,
+    endpoint_url: Option<&Url>,
+) -> EndpointConfig {
+    EndpointConfig {
+        arn: arn.to_string(),
+        secret_arn: secret_arn.to_string(),
+        database: database.to_owned(),
+        endpoint_url: endpoint_url.map(ToString::to_string),
     }
 }
 
@@ -46,7 +85,7 @@ pub enum RegistryClientError {
     Config(#[from] RegistryConfigError),
 }
 
-impl RegistrySettings {
+impl RegistryConfig {
     /// The registry's client, with the signing key read from its secret within the time that a process has to start.
     ///
     /// # Errors
@@ -67,7 +106,7 @@ impl RegistrySettings {
     }
 
     fn client(&self, signing_key: SigningKey) -> Result<RegistryClient, RegistryConfigError> {
-        RegistryClient::new(RegistryConfig {
+        RegistryClient::new(RegistryClientConfig {
             url: self.url.clone(),
             audience: self.token_audience.clone(),
             issuer: self.token_issuer.clone(),
