@@ -113,15 +113,19 @@ fn watches_what_is_observed_and_hears_silence_once() {
             watched.insert(metric);
         }
     }
-    assert_eq!(
-        watched,
-        BTreeSet::from(
-            ["BreakerOpen", "Observed", "OldestStuckAge", "ReplicaLag", "TagsMissing"].map(str::to_owned)
-        )
-    );
-    // Where there was a look and no lag, nobody knows how far the reader is behind.
+    let expected = [
+        "BreakerOpen",
+        "Observed",
+        "OldestStuckAge",
+        "ReaderFailed",
+        "ReplicaLag",
+        "TagsMissing",
+        "WriterFailed",
+    ];
+    assert_eq!(watched, BTreeSet::from(expected.map(str::to_owned)));
+    // Where an endpoint has not answered, nobody knows how far the reader is behind: that counts as far.
     let lag = template.resources("AWS::CloudWatch::Alarm")["ReplicaLagAlarm"];
     let expression = text(&list(&lag["Metrics"])[0]["Expression"]);
-    assert_eq!(expression, "FILL(lag, 1000000) + 0 * observed");
+    assert_eq!(expression, "MAX([lag, 1000000 * reader, 1000000 * writer])");
     assert!(lag["Threshold"].as_u64() < Some(1_000_000));
 }
