@@ -51,12 +51,11 @@ pub const fn resort_past_bound(rule: &PurposeRule) -> Option<Resort> {
     }
 }
 
-/// What is done where the reader is behind the version that its caller names.
+/// What is done where the reader is behind what its caller names: a row's version, or a line of the history.
 const fn behind(consistency: Consistency) -> &'static str {
     match consistency {
-        Consistency::MinVersion => "writer",
+        Consistency::MinVersion | Consistency::Hint => "writer",
         Consistency::Any => "shown as it is",
-        Consistency::Hint => "decided on the writer",
         Consistency::Latest => "cannot be",
         Consistency::Compared => "reported",
     }

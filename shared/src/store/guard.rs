@@ -17,6 +17,7 @@ const SCAN: &str = concat!(
     include_str!("sql/guard_due.sql"),
     include_str!("sql/guard_scan_limit.sql")
 );
+const OVERDUE_LINE: &str = include_str!("sql/overdue_line.sql");
 const LEASE: &str = concat!(
     include_str!("sql/guard_lease.sql"),
     include_str!("sql/guard_due.sql"),
@@ -82,23 +83,45 @@ pub struct NextLook {
     pub next_check_at: Option<Timestamp>,
 }
 
+/// What an endpoint knows of rows that are due.
+#[derive(Deserialize)]
+struct Hints {
+    newest_line: Option<i64>,
+    paths: Vec<RepositoryPath>,
+}
+
 impl Store<StaleScan> {
     /// The rows that are due to be looked at, the longest due first; at most `limit`. Only a hint, as the reader has
-    /// it or, where it cannot serve or may not, the writer: [`Store::lease_stuck`] decides.
+    /// it or, where it cannot serve or may not, or lacks the history's line `at_least`, the writer:
+    /// [`Store::lease_stuck`] decides.
     ///
     /// # Errors
     /// [`EndpointError`] when neither endpoint that may answer did.
     pub async fn scan_stuck(
         &self,
         limit: u32,
+        at_least: Option<i64>,
         deadline: Instant,
     ) -> Result<Served<Vec<RepositoryPath>>, EndpointError> {
         let statement = Statement::read("scan_stuck", SCAN).brief().bind("limit", limit);
-        self.endpoint.fetch(&StaleScan::RULE, statement, deadline).await
+        let newest_line = |hints: &[Hints]| hints.first()?.newest_line;
+        let hints =
+            self.endpoint.fetch_at_least(&StaleScan::RULE, statement, at_least, newest_line, deadline);
+        Ok(hints.await?.map(|hints| hints.into_iter().flat_map(|hints| hints.paths).collect()))
     }
 }
 
 impl Store<Guard> {
+    /// The newest line of the history that every reader which does not stand still has by now: it is ten seconds old.
+    /// None: there is none so old.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the writer did not answer.
+    pub async fn overdue_line(&self, deadline: Instant) -> Result<Option<i64>, EndpointError> {
+        let statement = Statement::read("overdue_line", OVERDUE_LINE).brief();
+        Ok(self.endpoint.fetch(statement, deadline).await?.pop())
+    }
+
     /// Leases those of `paths` that really are due: for 15 seconds nobody else is given them. May be repeated
     /// with the same `lease`, which is given them again.
     ///

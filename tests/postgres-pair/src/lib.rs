@@ -170,7 +170,8 @@ impl Pair {
         let reader = self.reader.connect_to("postgres").await?;
         let query = "SELECT coalesce(pg_last_wal_replay_lsn() >= $1::text::pg_lsn, false)";
         wait_until("the replica has replayed the primary's position", async || {
-            Ok(reader.query_one(query, &[&position]).await?.get(0))
+            let row = replay::unless_canceled(reader.query_one(query, &[&position]).await)?;
+            Ok(row.is_some_and(|row| row.get(0)))
         })
         .await
     }

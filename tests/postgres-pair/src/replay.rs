@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, error::SqlState};
 
 use crate::server::wait_until;
 
@@ -20,8 +20,21 @@ pub async fn pause(reader_dsn: &str) -> anyhow::Result<()> {
 
 /// Lets replay go on.
 pub async fn resume(reader_dsn: &str) -> anyhow::Result<()> {
-    connect(reader_dsn).await?.batch_execute("SELECT pg_wal_replay_resume()").await?;
-    Ok(())
+    let reader = connect(reader_dsn).await?;
+    wait_until("replay goes on", async || {
+        Ok(unless_canceled(reader.batch_execute("SELECT pg_wal_replay_resume()").await)?.is_some())
+    })
+    .await
+}
+
+/// What a query on the reader came to. None: what is replayed has canceled it, as it may any.
+pub(crate) fn unless_canceled<T>(
+    outcome: Result<T, tokio_postgres::Error>,
+) -> Result<Option<T>, tokio_postgres::Error> {
+    match outcome {
+        Err(error) if error.code() == Some(&SqlState::T_R_SERIALIZATION_FAILURE) => Ok(None),
+        outcome => outcome.map(Some),
+    }
 }
 
 /// Has each commit shown `lag` (to the millisecond) after it was made; zero ends that. Replay that is paused goes on.

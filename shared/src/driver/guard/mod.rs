@@ -34,7 +34,7 @@ const MOST: u32 = 1000;
 
 /// What the guard works with.
 pub struct Guardian {
-    /// The reader, for the scan; the writer where the reader cannot serve or may not.
+    /// The reader, for the scan; the writer where the reader cannot serve or may not, or stands still.
     pub scan: Store<StaleScan>,
     /// The writer, for decisions.
     pub store: Store<Guard>,
@@ -52,12 +52,13 @@ impl Guardian {
     /// reached is what the next round begins with.
     ///
     /// # Errors
-    /// [`EndpointError`] when neither endpoint that may hint did, or rows could not be leased on the writer. Those
-    /// that had been leased are looked after first.
+    /// [`EndpointError`] when neither endpoint that may hint did, or the writer did not answer. Rows that had been
+    /// leased are looked after first.
     pub async fn round(&self, deadline: Instant) -> Result<GuardSummary, EndpointError> {
         let now = Instant::now();
         let time = deadline.saturating_duration_since(now);
-        let Served { found: hints, by } = self.scan.scan_stuck(MOST, now + time / 2).await?;
+        let overdue = self.store.overdue_line(now + time / 4).await?;
+        let Served { found: hints, by } = self.scan.scan_stuck(MOST, overdue, now + time / 2).await?;
         let queue = tokio::sync::Mutex::new(Queue::new(self, &hints, now + time * 2 / 3, deadline));
         let summary = Mutex::new(GuardSummary::default());
         let (store, claims, registry) = (&self.store, &self.claims, &self.registry);

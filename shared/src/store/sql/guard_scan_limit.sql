@@ -1,2 +1,3 @@
-ORDER BY coalesce(c.next_check_at, '-infinity'), c.id
-LIMIT :limit
+    ORDER BY coalesce(c.next_check_at, '-infinity'), c.id
+    LIMIT :limit
+) AS hinted

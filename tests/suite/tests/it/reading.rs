@@ -119,6 +119,8 @@ async fn replaces_a_silent_reader_until_it_comes_back() {
             .unwrap();
         functions.stop();
     }
+    stack.pair().resume_replay().await.unwrap();
+    stack.pair().wait_until_replayed().await.unwrap();
     let (client, functions) = another(&stack).await;
     assert_eq!(hinted(&stack, &functions).await.0, "reader");
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use shared::{
     endpoint::{
         Claim, Endpoints, Guard, History, List, Manage, Notification, Observe, ReaderConnections, ReaderRule,
-        ReaderStatus, StaleScan, Start, Status, Summary, WriterStatus,
+        ReaderStatus, ServedBy, StaleScan, Start, Status, Summary, WriterStatus,
     },
     migration::{
         AttemptId, ContainerRepository, Event, MissingTags, NotificationStatus, Plan, RepositoryPath,
@@ -157,9 +157,14 @@ async fn observe(stack: &Stack, twin: &Twin) {
 async fn guard(stack: &Stack, twin: &Twin, row: &ContainerRepository) {
     stack.pair().wait_until_replayed().await.unwrap();
     let scan: Store<StaleScan> = Store::new(twin.reads());
-    let hints = scan.scan_stuck(10, soon()).await.unwrap().found;
-    assert_eq!(hints, [path("a/one")]);
     let store: Store<Guard> = Store::new(twin.writer());
+    in_both(stack, "UPDATE migration_transitions SET created_at = created_at - interval '1 minute'").await;
+    stack.pair().wait_until_replayed().await.unwrap();
+    let overdue = store.overdue_line(soon()).await.unwrap();
+    assert!(overdue.is_some());
+    let hints = scan.scan_stuck(10, overdue, soon()).await.unwrap();
+    assert_eq!((hints.found, hints.by), (vec![path("a/one")], ServedBy::Reader));
+    let hints = vec![path("a/one")];
     assert!(!store.is_idle(soon()).await.unwrap());
     let lease = Lease::random();
     assert_eq!(store.lease_stuck(&hints, lease, soon()).await.unwrap().len(), 1);

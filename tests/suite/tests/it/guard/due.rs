@@ -119,7 +119,7 @@ async fn who_looks_is_who_the_core_says(stack: &Stack) {
         let all: Vec<_> = rows.keys().map(|name| path(name)).collect();
         let names =
             |paths: Vec<RepositoryPath>| paths.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
-        let hinted = names(scan.scan_stuck(1000, soon()).await.unwrap().found);
+        let hinted = names(scan.scan_stuck(1000, None, soon()).await.unwrap().found);
         let leased = guard.lease_stuck(&all, own, soon()).await.unwrap();
         let again = guard.lease_stuck(&all, own, soon()).await.unwrap();
         let of =

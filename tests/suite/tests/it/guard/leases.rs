@@ -4,11 +4,12 @@ use jiff::Timestamp;
 use local::Stack;
 use serde_json::Value;
 use shared::{
-    endpoint::{Claim, Guard, Notification, StaleScan},
+    endpoint::{Claim, Guard, Notification, ONE_SENDING, StaleScan},
     migration::{AttemptId, NotificationStatus},
     store::{Lease, NextLook, Store},
 };
 use suite::{given, primary, reads, row, sql, writer};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::due::{databases, forget_all, path, soon};
@@ -52,6 +53,30 @@ async fn a_lease_is_ended_by_its_holder_alone(stack: &Stack) {
     let looks = [NextLook { path: names[0].clone(), next_check_at: None }];
     store.release_stuck(&looks, one, soon()).await.unwrap();
     assert_eq!(store.lease_stuck(&names, other, soon()).await.unwrap().len(), 1);
+    forget_all(stack).await;
+}
+
+/// Who waits for rows one after the other may wait for somebody who waits for his.
+async fn no_row_is_waited_for(stack: &Stack) {
+    let store: Store<Guard> = Store::new(writer(stack));
+    let names = ["group/held", "group/free"].map(path);
+    for name in ["group/held", "group/free"] {
+        due_at_once(stack, name).await;
+    }
+    let lease = Lease::random();
+    assert_eq!(store.lease_stuck(&names, lease, soon()).await.unwrap().len(), 2);
+    let mut holder = primary(stack).await.unwrap();
+    let transaction = holder.transaction().await.unwrap();
+    transaction
+        .execute("SELECT FROM container_repositories WHERE path = 'group/held' FOR UPDATE", &[])
+        .await
+        .unwrap();
+    let looks = names.clone().map(|path| NextLook { path, next_check_at: None });
+    // Less than a sending of it that waits would take.
+    let promptly = Instant::now() + ONE_SENDING;
+    assert_eq!(store.release_stuck(&looks, lease, promptly).await.unwrap(), [names[1].clone()]);
+    assert_eq!(store.lease_stuck(&names, lease, Instant::now() + ONE_SENDING).await.unwrap().len(), 1);
+    transaction.rollback().await.unwrap();
     forget_all(stack).await;
 }
 
@@ -128,9 +153,9 @@ async fn an_empty_round_is_one_index_probe(stack: &Stack) {
     stack.pair().wait_until_replayed().await.unwrap();
     let scan: Store<StaleScan> = Store::new(reads(stack));
     // The first one asks how the endpoints stand, too.
-    assert!(scan.scan_stuck(1000, soon()).await.unwrap().found.is_empty());
+    assert!(scan.scan_stuck(1000, None, soon()).await.unwrap().found.is_empty());
     stack.data_api().clear_journal();
-    assert!(scan.scan_stuck(1000, soon()).await.unwrap().found.is_empty());
+    assert!(scan.scan_stuck(1000, None, soon()).await.unwrap().found.is_empty());
     let sent = stack.data_api().journal().pop().unwrap().sql.unwrap();
     let (blocks, rows, plan) = touched(stack, &sent.replace(":limit", "1000")).await;
     assert!(blocks <= 4 && rows <= 8, "{blocks} blocks, {rows} rows: {plan:#}");
@@ -145,6 +170,7 @@ async fn an_empty_round_is_one_index_probe(stack: &Stack) {
 async fn leases_what_is_due_and_nothing_twice() {
     let stack = databases().await;
     a_lease_is_ended_by_its_holder_alone(&stack).await;
+    no_row_is_waited_for(&stack).await;
     settings_at_their_limits_are_no_obstacle(&stack).await;
     a_driver_is_idle_where_nothing_can_come_to_be_due(&stack).await;
     an_empty_round_is_one_index_probe(&stack).await;

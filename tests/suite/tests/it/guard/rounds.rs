@@ -7,19 +7,22 @@ use aws_sdk_rdsdata::config::{Credentials, SharedCredentialsProvider};
 use local::{
     AS_DEPLOYED, Environment, Function, Stack, StackOptions,
     local_data_api::Fault,
-    local_registry::{Effect, Operation, Rule, Step, When},
+    local_registry::{Effect, Operation, Rule, Status, Step, When},
 };
+use serde_json::json;
 use shared::{
     config::{RegistryConfig, from_source, secrets::SecretReader},
     connections::behavior_version,
     driver::Guardian,
     store::{Lease, Store},
 };
-use suite::{given, options, push_image, reads, row, sql, state, until, until_state, writer};
+use suite::{
+    PATIENCE, given, options, push_image, reads, repositories, row, sql, state, until, until_state, writer,
+};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{found, guard, just, minutes_pass, stack, starts};
+use super::{found, guard, just, minutes_pass, stack, start, starts};
 
 /// As many rows that the registry knows nothing of and whose images are there.
 async fn never_started(stack: &Stack, rows: usize) -> Vec<String> {
@@ -164,6 +167,30 @@ async fn repeats_its_round_until_nothing_is_in_progress() {
     stack.stop().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn scans_the_writer_while_the_reader_stands_still() {
+    let stack = stack().await;
+    repositories(&stack, &["group/image"]).await.unwrap();
+    let registry = stack.registry().unwrap();
+    registry.rules().add(Rule::new(Effect::LoseNotification).step(Step::Pre));
+    stack.pair().wait_until_replayed().await.unwrap();
+    stack.pair().pause_replay().await.unwrap();
+    start(&stack, "group/image").await;
+    assert!(registry.wait_for_status("group/image", Status::PreImportComplete, PATIENCE).await);
+    let earlier = "UPDATE migration_transitions SET created_at = created_at - interval '15 seconds';
+        UPDATE container_repositories SET next_check_at = now()";
+    sql(&stack, earlier).await.unwrap();
+
+    let round = guard(&stack).await;
+
+    assert_eq!((&round["hinted_by"], found(&round)), (&json!("writer_behind_floor"), just("promoted", 1)));
+    until_state(&stack, "group/image", "import_done").await.unwrap();
+    stack.pair().resume_replay().await.unwrap();
+    stack.pair().wait_until_replayed().await.unwrap();
+    assert_eq!(guard(&stack).await["hinted_by"], "reader");
+    stack.stop().await.unwrap();
+}
+
 /// The guard within this process, for rounds of other lengths than a function's.
 async fn guardian(stack: &Stack) -> Guardian {
     let environment = stack.environment(Function::GuardMigrations);
@@ -185,7 +212,7 @@ async fn guardian(stack: &Stack) -> Guardian {
     };
     // The first call of a client reads the trusted certificates: no part of a round's time.
     let deadline = Instant::now() + suite::PATIENCE;
-    guardian.scan.scan_stuck(1, deadline).await.unwrap();
+    guardian.scan.scan_stuck(1, None, deadline).await.unwrap();
     guardian.store.lease_stuck(&[], guardian.lease, deadline).await.unwrap();
     guardian
 }
