@@ -16,7 +16,7 @@ const SHORTEST: Duration = Duration::from_secs(5);
 pub struct Rounds {
     /// From the beginning of one to that of the next.
     pub every: Duration,
-    /// None is begun later than this.
+    /// None is to begin later than this.
     pub during: Duration,
 }
 
@@ -51,13 +51,19 @@ where
     T: Send,
     G: Future<Output = Result<bool, E>> + Send,
 {
-    let last = Instant::now() + rounds.during;
-    let mut next = Instant::now();
+    // One moment for both, or the last round would come a moment too late.
+    let begun = Instant::now();
+    let last = begun + rounds.during;
+    let mut next = begun;
     loop {
         next += rounds.every;
         let outcome = round(budget.at_most(LONGEST)).await;
-        next = next.max(Instant::now());
-        if next > last || next + SHORTEST > budget.deadline() {
+        // After a long round the next begins at once, and those after it when they would have.
+        let now = Instant::now();
+        while next + rounds.every <= now {
+            next += rounds.every;
+        }
+        if next > last || next.max(now) + SHORTEST > budget.deadline() {
             return outcome;
         }
         match &outcome {
@@ -129,10 +135,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn begins_the_next_round_at_once_after_a_long_one() {
+    async fn keeps_to_its_times_after_a_long_round() {
         let long_first = |number| (if number == 1 { 23 } else { 1 }, Ok(number));
         let (times, _) = begun(Rounds::OF_A_MINUTE, 60, long_first, None).await;
-        assert_eq!(times, [0, 23, 33, 43]);
+        assert_eq!(times, [0, 23, 30, 40, 50]);
+    }
+
+    /// By a clock that does not stand still meanwhile.
+    #[tokio::test]
+    async fn begins_the_last_round_too() {
+        let two = Rounds { every: SECOND, during: SECOND };
+        assert_eq!(begun(two, 60, |number| (0, Ok(number)), None).await.1, Ok(2));
     }
 
     #[tokio::test(start_paused = true)]
