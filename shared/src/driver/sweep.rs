@@ -130,11 +130,11 @@ async fn fill_slots(
         };
         match claimed {
             Ok(Claimed::Started(row)) => asked.push(begin(store, registry, *row, Patience::None, deadline)),
-            Ok(Claimed::Disabled) => filling.ended = Some(Why::Disabled),
-            Ok(Claimed::NoSlot | Claimed::PassedOver) => filling.ended = Some(Why::NoSlot),
-            Ok(Claimed::Held(held)) => filling.ended = Some(held.by.into()),
-            Ok(Claimed::SlotWaits) => filling.ended = Some(Why::SlotWaits),
-            Ok(Claimed::NoneDue) => filling.ended = Some(Why::NoneDue),
+            Ok(Claimed::Disabled) => filling.end(Why::Disabled),
+            Ok(Claimed::NoSlot | Claimed::PassedOver) => filling.end(Why::NoSlot),
+            Ok(Claimed::Held(held)) => filling.end(held.by.into()),
+            Ok(Claimed::SlotWaits) => filling.end(Why::SlotWaits),
+            Ok(Claimed::NoneDue) => filling.end(Why::NoneDue),
             Err(error) => filling.failure = Some(error),
         }
     }
@@ -156,6 +156,11 @@ struct Filling {
 impl Filling {
     fn is_over(&self) -> bool {
         self.ended.is_some() || self.failure.is_some()
+    }
+
+    /// Claims nothing more. What an answer has said meanwhile is the better reason.
+    fn end(&mut self, why: Why) {
+        self.ended.get_or_insert(why);
     }
 
     /// Learns what asking the registry for one repository came to.
