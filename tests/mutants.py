@@ -14,7 +14,8 @@ once), what it is replaced by, the promise that this breaks, and the test that m
     replace = "…"
     unit = "driver::decision::tests::asks_before_it_believes_a_200"
 
-`unit` is the path of a unit test, `suite` that of an integration test; its functions are built with the mutant.
+`unit` is the path of a unit test, `suite` that of an integration test, `local` the name of a test of the command `local`;
+the functions of the latter two are built with the mutant.
 NAME chooses mutants by a part of their name. A file that git shows as changed is refused: the mutants are made in it.
 Needs Python 3.11. One mutant takes a minute or two, most of it compiling.
 """
@@ -52,9 +53,9 @@ def try_test(mutant):
         code, output = run("cargo", "build", *CARGO, "--bins")
         if code != 0:
             return "did not compile", output
+        tests, test = ("life", mutant["local"]) if "local" in mutant else ("it", mutant["suite"])
         code, output = run(
-            "env", f"FUNCTIONS_DIR={ROOT}/target/debug", "cargo", "test", *CARGO, "--test", "it", "--", "--exact",
-            mutant["suite"],
+            "env", f"FUNCTIONS_DIR={ROOT}/target/debug", "cargo", "test", *CARGO, "--test", tests, "--", "--exact", test
         )
     results = re.findall(r"test result: \w+\. (\d+) passed; (\d+) failed", output)
     passed, failed = (sum(int(result[i]) for result in results) for i in (0, 1))
@@ -80,7 +81,7 @@ def main():
     for mutant in chosen:
         path = ROOT / mutant["file"]
         before = path.read_text()
-        test = mutant.get("unit") or mutant["suite"]
+        test = mutant.get("unit") or mutant.get("suite") or mutant["local"]
         if before.count(mutant["find"]) != 1:
             bad += 1
             print(f"{mutant['name']}: its text stands {before.count(mutant['find'])} times in {mutant['file']}")

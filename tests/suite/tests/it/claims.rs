@@ -99,25 +99,26 @@ async fn long_lists_in_the_settings_cost_a_claim_nothing() {
     suite::sql(&stack, "VACUUM ANALYZE container_repositories").await.unwrap();
     let explained = Explained::new(suite::data_api(&stack, WRITER_ARN, WRITER_SECRET_ARN, DATABASE));
     let claims = Store::<Claim>::new(Writer::new(explained.clone()));
-    let mut pages = Vec::new();
-    for names in [1, 1000] {
-        for column in ["denied_root_namespaces", "target_plans"] {
-            let name = if column == "target_plans" { "plan" } else { "denied" };
-            let list = format!(
-                "UPDATE migration_settings SET {column} = ARRAY(SELECT '{name}' || n FROM generate_series(0, {}) AS n)",
-                names - 1
-            );
-            suite::sql(&stack, &list).await.unwrap();
-        }
-        // What it reports is swallowed: no row seems to be due.
-        claims.claim_next(AttemptId::new(Uuid::new_v4()), deadline()).await.unwrap();
-        pages.push(explained.pages());
-    }
     // Each plan's rows begin at a place of their own in the index: that much is for the longest list of plans.
-    assert!(pages[1] < pages[0] + 4 * 1000, "{pages:?} pages with one name and with a thousand");
+    for (plans, more) in [(false, 100), (true, 4 * 1000)] {
+        let mut pages = Vec::new();
+        for names in [1, 1000] {
+            let list =
+                |name: &str| format!("ARRAY(SELECT '{name}' || n FROM generate_series(0, {names} - 1) AS n)");
+            let (denied, plans) = (list("denied"), if plans { list("plan") } else { "'{}'".to_owned() });
+            let set = format!(
+                "UPDATE migration_settings SET denied_root_namespaces = {denied}, target_plans = {plans}"
+            );
+            suite::sql(&stack, &set).await.unwrap();
+            // What it reports is swallowed: no row seems to be due.
+            claims.claim_next(AttemptId::new(Uuid::new_v4()), deadline()).await.unwrap();
+            pages.push(explained.pages());
+        }
+        assert!(pages[1] < pages[0] + more, "{pages:?} pages with one name and with a thousand");
+    }
     let started = "SELECT count(*) FROM container_repositories WHERE migration_state = 'pre_importing'";
     let started = primary(&stack).await.unwrap().query_one(started, &[]).await.unwrap();
-    assert_eq!(started.get::<_, i64>(0), 2, "each claim took a row");
+    assert_eq!(started.get::<_, i64>(0), 4, "each claim took a row");
     stack.stop().await.unwrap();
 }
 
