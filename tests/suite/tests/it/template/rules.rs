@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     conditions,
-    document::{Template, list, text},
+    document::{Template, list, text, workspace},
 };
 
 type Given = BTreeMap<&'static str, &'static str>;
@@ -170,4 +170,31 @@ fn refuses_to_log_in_by_iam_as_a_role_with_another_use() {
     assert!(created.iter().any(|refusal| refusal.contains("ReaderUser")), "{created:?}");
     let proxy = refusals(&given(&[&EXISTING, &DIRECT, &PLACE, &IAM, &RESOURCE, &reader]));
     assert_eq!(proxy, Vec::<String>::new());
+}
+
+#[test]
+fn goes_back_from_each_topology_as_the_handbook_says() {
+    let handbook = std::fs::read_to_string(workspace().join("functions/README.md")).unwrap();
+    let commands = handbook.replace("\\\n", " ");
+    let commands: Vec<&str> =
+        commands.lines().filter_map(|line| line.trim_start().strip_prefix("$DEPLOY ")).collect();
+    let from =
+        [given(&[&EXISTING, &REPLICA]), given(&[&EXISTING, &DIRECT, &BUNDLE, &PLACE, &IAM, &RESOURCE])];
+    assert_eq!(commands.len(), from.len(), "{commands:?}");
+    for (former, command) in from.iter().zip(commands) {
+        let mut all = former.clone();
+        for word in command.split_whitespace() {
+            // Quotation marks inside of quotation marks are what makes a value empty.
+            let (name, value) = word.trim_matches('\'').split_once('=').unwrap();
+            assert_eq!(word.starts_with('\''), value == "\"\"", "{word}");
+            let (name, value) = (name.to_owned().leak(), value.trim_matches('"').to_owned().leak());
+            all.insert(name, value);
+        }
+        assert_eq!(all["Topology"], "single");
+        assert_eq!(refusals(&all), Vec::<String>::new(), "{command}");
+        // Without what it makes empty it is refused.
+        let mut kept = former.clone();
+        kept.insert("Topology", "single");
+        assert!(!refusals(&kept).is_empty(), "{command}");
+    }
 }
