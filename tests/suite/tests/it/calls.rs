@@ -1,7 +1,7 @@
 //! What an operation costs, counted in Data API calls.
 
 use local::{
-    Stack, StackOptions, WRITER_ARN,
+    Function, Stack, StackOptions, WRITER_ARN,
     local_registry::{Effect, Operation, Point, Rule, When},
 };
 use reqwest::{Method, StatusCode};
@@ -18,6 +18,9 @@ fn statements(stack: &Stack, before: usize) -> Vec<&'static str> {
         sql if sql.contains("WITH picked AS") => "skip",
         sql if sql.contains("INTO migration_tag_lists") => "keep tags",
         sql if sql.contains("pending AS MATERIALIZED") => "compare tags",
+        sql if sql.contains("FROM migration_tag_lists AS l") => "take uncompared",
+        sql if sql.contains("'newest_line'") => "scan",
+        sql if sql.contains("ORDER BY id DESC") => "overdue line",
         sql if sql.contains("'pre_import_done'") => "resume",
         sql if sql.contains("LIMIT :limit") => "list",
         _ => "status",
@@ -170,5 +173,28 @@ async fn a_sweep_resumes_what_is_parked_before_it_starts_anything() {
     let summary = stack.functions().tick().await.unwrap();
     assert_eq!(summary, serde_json::json!({"resumed": 1, "started": 0, "skipped": 0, "ended": "none_due"}));
     until_state(&stack, "group/parked", "importing").await.unwrap();
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_of_the_guard_costs_one_call_for_each_question() {
+    let functions = vec![Function::GuardMigrations];
+    let stack = Stack::start(StackOptions { functions, instances: 1, ..options() }).await.unwrap();
+    let round = || stack.functions().invoke_on_schedule(Function::GuardMigrations);
+    // The first one asks how the endpoints stand, too.
+    round().await.unwrap();
+    let before = data_api_calls(&stack);
+    round().await.unwrap();
+    assert_eq!(statements(&stack, before), ["overdue line", "scan", "take uncompared"]);
+
+    stack.pair().pause_replay().await.unwrap();
+    given(&stack, "group/image", "importing", None).await.unwrap();
+    sql(&stack, "UPDATE migration_transitions SET created_at = created_at - interval '10 seconds'")
+        .await
+        .unwrap();
+    let before = data_api_calls(&stack);
+    round().await.unwrap();
+    let standing_still = statements(&stack, before);
+    assert_eq!(standing_still, ["overdue line", "scan", "scan", "take uncompared"]);
     stack.stop().await.unwrap();
 }
