@@ -4,7 +4,8 @@
 # updated, rolled back and deleted. Where the emulator is not as AWS is said in tests/rehearsal/emulator.py.
 #
 # usage: tests/rehearsal.sh
-# BIN names another folder with the programs than target/debug, TEMPLATE another template. Installs what it needs as tests/setup.sh does; only loopback.
+# BIN names another folder with the programs than target/debug, TEMPLATE another template; with KEEP=1 the folder with
+# everybody's logs stays. Installs what it needs as tests/setup.sh does; only loopback.
 set -eu
 
 cd "$(dirname -- "$0")/.."

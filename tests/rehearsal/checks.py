@@ -24,7 +24,7 @@ class Checks:
             print(f"          ok      {what}", flush=True)
         else:
             self.failed += 1
-            print(f"          FAILED  {what}: {detail}", flush=True)
+            print(f"          FAILED  {what}: {str(detail)[:2000]}", flush=True)
         return bool(is_so)
 
     def equal(self, what: str, found: object, expected: object) -> bool:

@@ -38,7 +38,9 @@ class DataApi:
             return problem(400, "SecretsErrorException", text)
         sent = {name: value for name, value in headers.items() if name not in REFUSED_HEADERS}
         answer = self.http.request(method, url + path, body=body, headers=sent, retries=False)
-        kept = {name: value for name, value in answer.headers.items() if name.lower().startswith(("content-type", "x-"))}
+        kept = {
+            name: value for name, value in answer.headers.items() if name.lower().startswith(("content-type", "x-"))
+        }
         return answer.status, kept, answer.data
 
     def denied(self, arn: str, headers: dict) -> tuple[int, dict, bytes] | None:

@@ -11,7 +11,6 @@ import functools
 import json
 import os
 import sys
-import threading
 import time
 import zipfile
 from collections.abc import Callable
@@ -185,7 +184,11 @@ def write_access_log() -> None:
 # --- RDS Data API --------------------------------------------------------------------------------------------
 
 
-@correction("the Data API needs Docker and is lax", "it is PostgreSQL's own word", "local-data-api answers, with the secret that the caller may read")
+@correction(
+    "the Data API needs Docker and is lax",
+    "it is PostgreSQL's own word",
+    "local-data-api answers, with the secret that the caller may read",
+)
 def answer_by_local_data_api() -> None:
     import asyncio
 
@@ -268,52 +271,9 @@ def keep_every_line() -> None:
     "it counts as busy until then, and what is busy is ended later",
 )
 def let_busy_processes_finish() -> None:
-    from ministack.core import lambda_runtime
-    from ministack.core.lambda_runtime import ProvidedWorker
-    from ministack.services import lambda_svc
+    from environments import let_finish
 
-    lock = threading.Lock()
-    asks, released = "rehearsal_asks_for_an_event", "rehearsal_is_released"
-
-    def poll(original: Callable, self: ProvidedWorker, generation: int) -> bool:
-        taken = original(self, generation)
-        with lock:
-            setattr(self, asks, True)
-            if getattr(self, released, False):
-                setattr(self, released, False)
-                self.in_use = False
-        return taken
-
-    def record(original: Callable, self: ProvidedWorker, *args) -> bool:
-        with lock:
-            setattr(self, asks, False)
-        return original(self, *args)
-
-    def release(original: Callable, worker: ProvidedWorker) -> None:
-        with lock:
-            works = worker is not None and worker._proc is not None and not getattr(worker, asks, True)
-            if works:
-                setattr(worker, released, True)
-        if not works:
-            original(worker)
-
-    def kill(original: Callable, workers: list) -> None:
-        busy = [worker for worker in workers if worker and worker.in_use]
-        original([worker for worker in workers if worker and not worker.in_use])
-        for worker in busy:
-            threading.Thread(target=kill_later, args=(original, worker), daemon=True).start()
-
-    def kill_later(original: Callable, worker: ProvidedWorker) -> None:
-        # The longest timeout of a function that is not the schema's.
-        limit = time.monotonic() + 60
-        while worker.in_use and worker._proc and worker._proc.poll() is None and time.monotonic() < limit:
-            time.sleep(0.05)
-        original([worker])
-
-    wrap_method(ProvidedWorker, "_mark_first_poll", poll)
-    wrap_method(ProvidedWorker, "_record_result", record)
-    wrap(lambda_svc, "release_worker", release)
-    wrap(lambda_runtime, "kill_workers", kill)
+    let_finish(wrap, wrap_method)
 
 
 def main() -> None:

@@ -6,17 +6,33 @@ from checks import Checks
 from stack import Stack
 from world import FUNCTIONS, World
 
-ACCESS_LOG = {"timestamp": str, "route": str, "status": int, "responseLatency": int, "requestId": str,
-              "integrationStatus": str, "sourceIp": str}
+ACCESS_LOG = {
+    "timestamp": str,
+    "route": str,
+    "status": int,
+    "responseLatency": int,
+    "requestId": str,
+    "integrationStatus": str,
+    "sourceIp": str,
+}
 LEVELS = {"ERROR", "WARN", "INFO", "DEBUG", "TRACE"}
 
 
 def check_function_lines(stack: Stack, checks: Checks) -> None:
+    groups = {}
     for name in FUNCTIONS:
         path = stack.world.folder / "lines" / f"{stack.functions[name]}.jsonl"
         lines = path.read_text().splitlines() if path.exists() else []
         wrong = [line for line in lines if not is_line(line)]
-        checks.that(f"{name}: {len(lines)} lines, each with its time and level, or metrics", lines and not wrong, wrong[:3])
+        config = stack.lambdas.get_function_configuration(FunctionName=stack.functions[name])
+        groups[name] = config["LoggingConfig"]["LogGroup"]
+        checks.that(
+            f"{name}: {len(lines)} lines, each with its time and level, or metrics", lines and not wrong, wrong[:3]
+        )
+    described = stack.world.client("logs").describe_log_groups()["logGroups"]
+    kept = {one["logGroupName"]: one.get("retentionInDays") for one in described}
+    checks.equal("each writes to a log of its own", len(set(groups.values())), len(FUNCTIONS))
+    checks.equal("which is kept for 30 days", {kept.get(group) for group in groups.values()}, {30})
 
 
 def is_line(text: str) -> bool:
@@ -46,8 +62,11 @@ def check_access_log(stack: Stack, checks: Checks) -> list[str]:
 
 
 def check_no_secret(world: World, checks: Checks, more: list[str]) -> None:
-    """No secret stands in a function's line, the access log, a stack's events, what sam printed, or what servers said."""
-    files = [*(world.folder / "lines").iterdir(), *(world.folder / name for name in ("sam.log", "data-api.log", "registry.log"))]
+    """No secret stands in a function's line, the access log, a stack's events, what sam printed or servers said."""
+    files = [
+        *(world.folder / "lines").iterdir(),
+        *(world.folder / name for name in ("sam.log", "data-api.log", "registry.log")),
+    ]
     texts = {path.name: path.read_text(errors="replace") for path in files} | {"access log and events": "\n".join(more)}
     shown = {(where, secret[:4] + "...") for where, text in texts.items() for secret in world.secrets if secret in text}
     checks.that(f"none of {len(world.secrets)} secrets is in any of {len(texts)} logs", not shown, shown)

@@ -32,7 +32,9 @@ def done(world: World, paths: list[str]) -> int:
     """How many are done, with their tags compared, as the writer knows."""
     listed = ",".join(f"'{path}'" for path in paths)
     so = "migration_state = 'import_done' AND tags_check = 'tags_complete'"
-    return int(world.primary.sql(f"SELECT count(*) FROM container_repositories WHERE {so} AND path IN ({listed})", DATABASE))
+    return int(
+        world.primary.sql(f"SELECT count(*) FROM container_repositories WHERE {so} AND path IN ({listed})", DATABASE)
+    )
 
 
 def start_by_hand(stack: Stack, checks: Checks, path: str) -> None:

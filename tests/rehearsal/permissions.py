@@ -7,11 +7,19 @@ from botocore.exceptions import ClientError
 from checks import Checks
 from postgres import DATABASE
 from stack import Stack
-from world import World, cluster_arn
+from world import cluster_arn
 
 FIRST, SECOND = "first", "second"
-SECRETS = ("WritingSecretArn", "ReadingSecretArn", "ReplicationSecretArn", "NotificationSecretArn", "OperatorTokenArn",
-           "SigningKeyArn", "(first owner)", "(second owner)")
+SECRETS = (
+    "WritingSecretArn",
+    "ReadingSecretArn",
+    "ReplicationSecretArn",
+    "NotificationSecretArn",
+    "OperatorTokenArn",
+    "SigningKeyArn",
+    "(first owner)",
+    "(second owner)",
+)
 
 # With the topology replica-cluster: the secrets that a role may read, the clusters that it may send statements to, and
 # whether it may send to the queue of failed runs. A statement needs both, so the secrets decide who is who there.
@@ -44,13 +52,19 @@ def check_permissions(stack: Stack, checks: Checks) -> None:
             (cluster, name)
             for cluster, name in itertools.product((FIRST, SECOND), SECRETS)
             if name not in ("NotificationSecretArn", "OperatorTokenArn", "SigningKeyArn")
-            and may(data.execute_statement, resourceArn=cluster_arn(cluster), secretArn=arns[name], database=DATABASE,
-                    sql="SELECT 1")
+            and may(
+                data.execute_statement,
+                resourceArn=cluster_arn(cluster),
+                secretArn=arns[name],
+                database=DATABASE,
+                sql="SELECT 1",
+            )
         }
         checks.equal(f"{function} sends statements to its clusters", {one for one, _ in ran}, clusters)
-        checks.that("  and only with secrets that it reads", {one for _, one in ran} <= secrets, ran)
-        sends = may(world.client("sqs", session).send_message, QueueUrl=stack.outputs["ScheduleFailuresUrl"],
-                    MessageBody="{}")
+        checks.that("  and only with secrets that it reads", {one for _, one in ran} <= readable, ran)
+        sends = may(
+            world.client("sqs", session).send_message, QueueUrl=stack.outputs["ScheduleFailuresUrl"], MessageBody="{}"
+        )
         puts = may(reads.put_secret_value, SecretId=arns["WritingSecretArn"], SecretString="{}")
         checks.equal("  and may send to the queue, or not; and changes no secret", (sends, puts), (queue, False))
     world.client("sqs").purge_queue(QueueUrl=stack.outputs["ScheduleFailuresUrl"])

@@ -63,8 +63,14 @@ class Postgres:
         self.processes.start(self.name, command, signal.SIGQUIT, env=environment(self.data), **self.as_account())
         wait_until(f"PostgreSQL ({self.name}) takes connections", lambda: self.sql("SELECT 1", check=False) == "1")
 
-    def sql(self, text: str, database: str = "postgres", user: str = "postgres", password: str | None = None,
-            check: bool = True) -> str | None:
+    def sql(
+        self,
+        text: str,
+        database: str = "postgres",
+        user: str = "postgres",
+        password: str | None = None,
+        check: bool = True,
+    ) -> str | None:
         """Runs statements one by one and gives what they print; None where that fails and `check` is not asked for."""
         login = f"host=127.0.0.1 port={self.port} dbname={database} user={user} sslmode=require connect_timeout=5"
         secret = environment(self.data) | {"PGPASSWORD": password or self.password}
@@ -78,8 +84,12 @@ class Postgres:
 
     def run(self, name: str, *arguments) -> None:
         done = subprocess.run(
-            [program(name), *arguments], capture_output=True, text=True, env=environment(self.data.parent),
-            cwd=self.data.parent, **self.as_account(),
+            [program(name), *arguments],
+            capture_output=True,
+            text=True,
+            env=environment(self.data.parent),
+            cwd=self.data.parent,
+            **self.as_account(),
         )
         if done.returncode != 0:
             raise RuntimeError(f"{name}: {done.stderr}")
@@ -98,16 +108,44 @@ class Authority:
 
     def __init__(self, folder: Path) -> None:
         self.file, self.key = folder / "rds-ca.pem", folder / "rds-ca.key"
-        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", self.key, "-out", self.file,
-                "-days", "2", "-subj", "/CN=rehearsal")
+        openssl(
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            self.key,
+            "-out",
+            self.file,
+            "-days",
+            "2",
+            "-subj",
+            "/CN=rehearsal",
+        )
 
     def certify(self, server: Postgres) -> None:
         key, request, made = (server.data / name for name in ("server.key", "server.csr", "server.crt"))
         names = server.data / "names"
         names.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
         openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", request, "-subj", "/CN=localhost")
-        openssl("x509", "-req", "-in", request, "-CA", self.file, "-CAkey", self.key, "-CAcreateserial", "-days", "2",
-                "-extfile", names, "-out", made)
+        openssl(
+            "x509",
+            "-req",
+            "-in",
+            request,
+            "-CA",
+            self.file,
+            "-CAkey",
+            self.key,
+            "-CAcreateserial",
+            "-days",
+            "2",
+            "-extfile",
+            names,
+            "-out",
+            made,
+        )
         key.chmod(0o600)
         for path in (key, made):
             server.own(path)

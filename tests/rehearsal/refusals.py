@@ -1,8 +1,9 @@
-"""Two deployments that must be refused: by the template's rules, and by the schema's function. Both leave nothing."""
+"""Deployments that must be refused: by the template's rules, and by the schema's function in words."""
 
 import json
 
 from checks import Checks
+from postgres import DATABASE
 from stack import Stack
 from world import World, cluster_arn
 
@@ -19,20 +20,40 @@ def refuse_by_rules(world: World, checks: Checks) -> None:
     checks.that("what is left of it can be deleted", stack.status() in (None, "DELETE_COMPLETE"), stack.status())
 
 
-def refuse_by_schema(world: World, checks: Checks) -> None:
+def refuse_guided(world: World, checks: Checks) -> None:
+    """A guided deployment, which answers Enter where it can, onto a database that is not there."""
     stack = Stack(world, "mistaken")
+    done = stack.deploy_guided(stack.parameters() | {"DatabaseName": "missing"})
+    said = done.stdout + done.stderr
+    checks.that("a database that is not there is refused", done.returncode != 0 and bool(stack.status()), said[-2000:])
+    checks.that("guided, nothing is asked about authorizers", "has no authentication" not in said, said[-2000:])
+    saved = world.folder / "samconfig.toml"
+    text = saved.read_text()
+    checks.that("the answers are saved without the key", "RegistryUrl" in text and "PRIVATE KEY" not in text, "")
+    # Another stranger's folder: what follows is told all that it needs.
+    saved.unlink()
+    checks.that(
+        "the stack's events say so in words", "there is no such database" in stack.reasons(), stack.reasons()[-800:]
+    )
+    checks.equal("it is rolled back", stack.status(), "ROLLBACK_COMPLETE")
+    stack.cloudformation.delete_stack(StackName="mistaken")
+    checks.comes("it can be deleted", lambda: stack.status() is None)
+
+
+def mend(stack: Stack, checks: Checks) -> None:
+    """The handbook's first deployment, with a wrong password, and the same command again with the right one."""
+    world = stack.world
     wrong = json.dumps({"username": "owner", "password": world.secret()})
-    secret = stack.secretsmanager.create_secret(Name="mistaken-owner", SecretString=wrong)["ARN"]
-    done = stack.deploy(stack.parameters() | {"OwnerSecretArn": secret})
+    secret = stack.secretsmanager.create_secret(Name="wrong-owner", SecretString=wrong)["ARN"]
+    done = stack.deploy(stack.parameters() | {"OwnerSecretArn": secret}, keep=True)
     checks.that("a wrong password of the owner is refused", done.returncode != 0, done.stdout[-500:])
     said = "the user or the password of the owner's secret is refused"
     checks.that("the stack's events say so in words", said in stack.reasons(), stack.reasons()[-800:])
-    checks.equal("it is rolled back", stack.status(), "ROLLBACK_COMPLETE")
-    done = stack.delete()
-    checks.that("it can be deleted", done.returncode == 0 and stack.status() is None, done.stdout[-500:])
+    checks.equal("what was made is left", stack.status(), "CREATE_FAILED")
     stack.secretsmanager.delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
-    tables = world.primary.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", "migrations")
+    tables = world.primary.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", DATABASE)
     checks.equal("nothing of the schema was kept", tables, "0")
+    stack.deploy_or_give_up(checks, stack.parameters(), keep=True)
 
 
 def made_by(world: World, stack: str) -> list[str]:

@@ -5,6 +5,7 @@ usage: rehearse.py REPOSITORY BINARIES TEMPLATE
 
 import io
 import json
+import os
 import signal
 import sys
 import traceback
@@ -41,13 +42,13 @@ def rehearse(world: World, checks: Checks) -> None:
     checks.section("two deployments are refused")
     empty = leftovers.inventory(world)
     refusals.refuse_by_rules(world, checks)
-    refusals.refuse_by_schema(world, checks)
+    refusals.refuse_guided(world, checks)
     before = leftovers.inventory(world)
     checks.equal("nothing is left of them but sam's own bucket", leftovers.left(empty, before), {"stacks": {SAMS_OWN}})
 
-    checks.section("single is deployed")
+    checks.section("single is deployed, at first with a wrong password")
     stack = Stack(world, "migration")
-    deploy(stack, checks, stack.parameters())
+    refusals.mend(stack, checks)
     world.start_registry(stack.notification_url, stack.notification_secret)
 
     checks.section("the API as it is deployed")
@@ -67,9 +68,13 @@ def rehearse(world: World, checks: Checks) -> None:
     updates.fail_and_roll_back(stack, checks, batches[0][0])
 
     checks.section("replica-cluster")
-    second = {"ReaderClusterArn": cluster_arn("second"), "ReaderOwnerSecretArn": world.second_owner_secret,
-              "WriterHost": "localhost", "WriterPort": str(world.primary.port)}
-    deploy(stack, checks, {"Topology": "replica-cluster"} | second)
+    second = {
+        "ReaderClusterArn": cluster_arn("second"),
+        "ReaderOwnerSecretArn": world.second_owner_secret,
+        "WriterHost": "localhost",
+        "WriterPort": str(world.primary.port),
+    }
+    stack.deploy_or_give_up(checks, {"Topology": "replica-cluster"} | second)
     migrations.start_by_hand(stack, checks, single)
     migrations.migrate(stack, checks, batches[1], by_schedule=False)
     migrations.check_reader(stack, checks, batches[1][0])
@@ -80,9 +85,14 @@ def rehearse(world: World, checks: Checks) -> None:
     permissions.check_permissions(stack, checks)
 
     checks.section("direct-reader, whose replica replays nothing meanwhile")
-    direct = {"ReaderHost": "localhost", "ReaderPort": str(world.standby.port), "ReaderSubnetIds": "subnet-0a",
-              "ReaderSecurityGroupIds": "sg-0a", "CaBundleLayerArn": layer(world)}
-    deploy(stack, checks, {"Topology": "direct-reader"} | NO_SECOND_CLUSTER | direct)
+    direct = {
+        "ReaderHost": "localhost",
+        "ReaderPort": str(world.standby.port),
+        "ReaderSubnetIds": "subnet-0a",
+        "ReaderSecurityGroupIds": "sg-0a",
+        "CaBundleLayerArn": layer(world),
+    }
+    stack.deploy_or_give_up(checks, {"Topology": "direct-reader"} | NO_SECOND_CLUSTER | direct)
     world.second.sql("DROP SUBSCRIPTION registry_migrations", DATABASE)
     migrations.check_reader(stack, checks, batches[0][0])
     tls = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'migration_reader'"
@@ -95,7 +105,7 @@ def rehearse(world: World, checks: Checks) -> None:
     migrations.check_reader(stack, checks, batches[2][0])
 
     checks.section("back to single")
-    deploy(stack, checks, {"Topology": "single"} | NO_HOST)
+    stack.deploy_or_give_up(checks, {"Topology": "single"} | NO_HOST)
     migrations.check_reader(stack, checks, batches[2][0])
 
     checks.section("all that was logged")
@@ -108,8 +118,12 @@ def rehearse(world: World, checks: Checks) -> None:
     checks.that("sam delete", done.returncode == 0, done.stdout[-500:] + done.stderr[-500:])
     remains = leftovers.left(before, leftovers.inventory(world))
     kept = {stack.outputs[output].split(":")[6][:-7] for output in ("NotificationSecretArn", "SigningKeyArn")}
-    checks.equal("two secrets stay, and the layer that was not its own", remains, {"layers": {"rds-ca"}, "secrets": kept})
-    roles = world.primary.sql("SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolname ~ '^migration'")
+    checks.equal(
+        "two secrets stay, and the layer that was not its own", remains, {"layers": {"rds-ca"}, "secrets": kept}
+    )
+    roles = world.primary.sql(
+        "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolname ~ '^migration'"
+    )
     checks.equal("the database keeps its roles", roles, "migration_driver migration_reader migration_replication")
     slots = world.primary.sql("SELECT count(*) FROM pg_replication_slots")
     checks.equal("and no replication slot", slots, "0")
@@ -127,15 +141,6 @@ def prepare(world: World, checks: Checks) -> list[str]:
     world.owner_secret = secrets.create_secret(Name="owner", SecretString=login)["ARN"]
     world.second_owner_secret = secrets.create_secret(Name="second-owner", SecretString=login)["ARN"]
     return paths
-
-
-def deploy(stack: Stack, checks: Checks, parameters: dict[str, str]) -> None:
-    done = stack.deploy(parameters)
-    said = (done.stdout + done.stderr)[-2000:]
-    checks.that("sam deploy", done.returncode == 0, said)
-    if done.returncode != 0:
-        raise RuntimeError("without the stack nothing further can be checked: " + stack.reasons()[-2000:])
-    stack.read_outputs()
 
 
 def layer(world: World) -> str:
@@ -169,7 +174,9 @@ def main() -> int:
         checks.that("the rehearsal went to its end", False, error)
         print(world.processes.tail("emulator"), file=sys.stderr)
     finally:
-        world.end()
+        # An impatient second Ctrl-C would leave something running.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        world.end(keep=bool(os.environ.get("KEEP")))
     return checks.finish()
 
 

@@ -19,7 +19,9 @@ def rotate_shared_secrets(stack: Stack, checks: Checks, path: str) -> None:
         return stack.call("GET", "/migrations/summary", token=token)
 
     first = {"OperatorTokenArn": stack.token, "NotificationSecretArn": stack.notification_secret}
-    checks.equal("both secrets are admitted", (read(stack.token).status, notify(stack.notification_secret).status), (200, 404))
+    checks.equal(
+        "both secrets are admitted", (read(stack.token).status, notify(stack.notification_secret).status), (200, 404)
+    )
     values = [{output: stack.world.secret() for output in first} for _ in range(2)]
     for value in values:
         for output, text in value.items():

@@ -1,13 +1,15 @@
 """The stack as a stranger deploys it: `sam deploy` with the template of the repository, and calls of its API."""
 
-import os
 import json
 import re
 import subprocess
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from checks import Checks
 from postgres import DATABASE
-from world import FUNCTIONS, Answer, World, cluster_arn
+from world import FUNCTIONS, REGION, Answer, World, cluster_arn
 
 # Of secrets that were rotated away, in seconds: the least that the template allows.
 AGE = 10
@@ -16,12 +18,20 @@ EMPTY = '""'
 
 
 def build(world: World) -> None:
-    """What `sam build` makes, but for this machine: each function's program, stripped, beside the template."""
-    for name in FUNCTIONS:
-        artefact = world.folder / "artefacts" / name
-        artefact.mkdir()
-        strip = ["strip", "-o", artefact / "bootstrap", world.binaries / name]
-        subprocess.run(strip, check=True)
+    """What `sam build` makes, for this machine and stripped. Zipped here, as sam would at every deployment."""
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(lambda name: build_one(world, name), FUNCTIONS))
+
+
+def build_one(world: World, name: str) -> None:
+    program = world.folder / "artefacts" / name
+    subprocess.run(["strip", "-o", program, world.binaries / name], check=True)
+    entry = zipfile.ZipInfo("bootstrap")
+    entry.external_attr = 0o100755 << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(program.with_suffix(".zip"), "w", compresslevel=1) as artefact:
+        artefact.writestr(entry, program.read_bytes(), compresslevel=1)
+    program.unlink()
 
 
 def template(world: World, *changes: tuple[str, str]) -> Path:
@@ -31,7 +41,7 @@ def template(world: World, *changes: tuple[str, str]) -> Path:
         if text.count(find) != 1:
             raise ValueError(f"the template has {find!r} {text.count(find)} times")
         text = text.replace(find, replace)
-    text = re.sub(r"(CodeUri: )functions/", rf"\g<1>{world.folder}/artefacts/", text)
+    text = re.sub(r"(CodeUri: )functions/([a-z-]+)/", rf"\g<1>{world.folder}/artefacts/\g<2>.zip", text)
     text = re.sub(r"(ContentUri: )shared/", rf"\g<1>{world.repository}/shared/", text)
     path = world.folder / "template.yaml"
     path.write_text(text)
@@ -52,32 +62,66 @@ class Stack:
     def parameters(self) -> dict[str, str]:
         """What a first deployment onto a cluster that is there is told."""
         return {
-            "CreateDatabase": "false", "Topology": "single", "DatabaseName": DATABASE,
-            "WriterClusterArn": cluster_arn("first"), "OwnerSecretArn": self.world.owner_secret,
-            "RegistryUrl": self.world.registry_url, "RegistryInsecureHost": "127.0.0.1",
-            "RegistryTokenAudience": "rehearsal-registry", "RegistryTokenIssuer": "rehearsal",
+            "CreateDatabase": "false",
+            "Topology": "single",
+            "DatabaseName": DATABASE,
+            "WriterClusterArn": cluster_arn("first"),
+            "OwnerSecretArn": self.world.owner_secret,
+            "RegistryUrl": self.world.registry_url,
+            "RegistryInsecureHost": "127.0.0.1",
+            "RegistryTokenAudience": "rehearsal-registry",
+            "RegistryTokenIssuer": "rehearsal",
             "RegistrySigningKey": f"'{self.world.signing_key}'",
             "SecretMaxAgeSeconds": str(AGE),
         }
 
-    def deploy(self, parameters: dict[str, str], *changes: tuple[str, str]) -> subprocess.CompletedProcess:
-        """`sam deploy` as the handbook says. What is not named keeps its value."""
+    def deploy(
+        self, parameters: dict[str, str], *changes: tuple[str, str], keep: bool = False
+    ) -> subprocess.CompletedProcess:
+        """`sam deploy` as the handbook says: what is not named keeps its value. keep: what fails is left as it is."""
         overrides = [f"{name}={value}" for name, value in parameters.items()]
         return self.sam(
-            "deploy", "--template-file", template(self.world, *changes), "--resolve-s3", "--capabilities",
-            "CAPABILITY_IAM", "--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar",
-            "--parameter-overrides", *overrides,
+            "deploy",
+            "--template-file",
+            template(self.world, *changes),
+            "--resolve-s3",
+            "--capabilities",
+            "CAPABILITY_IAM",
+            *(["--disable-rollback"] if keep else []),
+            "--no-progressbar",
+            "--parameter-overrides",
+            *overrides,
         )
+
+    def deploy_or_give_up(self, checks: Checks, parameters: dict[str, str], keep: bool = False) -> None:
+        """Deploys and reads the outputs. Raises where that fails: nothing further could be checked."""
+        done = self.deploy(parameters, keep=keep)
+        checks.that("sam deploy", done.returncode == 0, (done.stdout + done.stderr)[-2000:])
+        if done.returncode != 0:
+            raise RuntimeError("without the stack nothing further can be checked: " + self.reasons()[-2000:])
+        self.read_outputs()
+
+    def deploy_guided(self, parameters: dict[str, str]) -> subprocess.CompletedProcess:
+        """`sam deploy --guided`: each parameter is asked for, and Enter takes what it is by default."""
+        section = self.world.template.partition("\nParameters:\n")[2].partition("\nRules:\n")[0]
+        asked = [parameters.get(name, "").strip("'") for name in re.findall(r"^  (\w+):$", section, re.MULTILINE)]
+        # Confirm the changes? Make roles? Keep what fails? (That would be saved, too.) Save the answers, and where?
+        answers = [self.name, REGION, *asked, "n", "y", "n", "y", "", ""]
+        return self.sam("deploy", "--guided", "--template-file", template(self.world), said="\n".join(answers) + "\n")
 
     def delete(self) -> subprocess.CompletedProcess:
         return self.sam("delete", "--no-prompts")
 
-    def sam(self, command: str, *arguments) -> subprocess.CompletedProcess:
+    def sam(self, command: str, *arguments, said: str = "") -> subprocess.CompletedProcess:
         program = self.world.repository / "target/tools/sam/bin/sam"
         done = subprocess.run(
-            [program, command, "--stack-name", self.name, "--region", "eu-central-1", *arguments],
-            capture_output=True, text=True, env=self.world.environment(), cwd=self.world.folder,
-            stdin=subprocess.DEVNULL, start_new_session=True,
+            [program, command, "--stack-name", self.name, "--region", REGION, *arguments],
+            input=said,
+            capture_output=True,
+            text=True,
+            env=self.world.environment(),
+            cwd=self.world.folder,
+            start_new_session=True,
         )
         with (self.world.folder / "sam.log").open("a") as log:
             log.write(done.stdout + done.stderr)

@@ -30,7 +30,9 @@ def problem(checks: Checks, what: str, answer: Answer, status: int, text: str = 
 def check_callers(stack: Stack, checks: Checks) -> None:
     world, url = stack.world, stack.api_url
     unknown = world.ask("GET", url + "/unknown")
-    checks.equal("an unknown route: 404 of the gateway", (unknown.status, unknown.json), (404, {"message": "Not Found"}))
+    checks.equal(
+        "an unknown route: 404 of the gateway", (unknown.status, unknown.json), (404, {"message": "Not Found"})
+    )
     problem(checks, "no token", world.ask("GET", url + "/migrations/summary"), 401)
     problem(checks, "a wrong token", stack.call("GET", "/settings", token="wrong"), 401)
     summary = stack.call("GET", "/migrations/summary")
@@ -54,7 +56,9 @@ def check_reading(stack: Stack, checks: Checks) -> None:
     found = stack.call("GET", f"/migrations/status/{ONE}")
     checks.equal("a repository's status", (found.status, found.json["migration_state"]), (200, "default"))
     tag = found.headers["etag"]
-    checks.equal("unchanged since its tag", stack.call("GET", f"/migrations/status/{ONE}", If_None_Match=tag).status, 304)
+    checks.equal(
+        "unchanged since its tag", stack.call("GET", f"/migrations/status/{ONE}", If_None_Match=tag).status, 304
+    )
     coded = stack.call("GET", "/migrations/status/Surface%2Fproject%2F%69mage")
     checks.equal("escapes and upper case lead to the same row", coded.json.get("path"), ONE)
     problem(checks, "an impossible path", stack.call("GET", "/migrations/status/a%20b"), 404)
@@ -97,6 +101,8 @@ def check_routes(stack: Stack, checks: Checks) -> None:
         sources = [one["Condition"]["ArnLike"]["AWS:SourceArn"] for one in policy["Statement"]]
         if any(f":{stack.api_id}/" in source for source in sources):
             allowed.add(name)
-    invoked = {name for name, physical in stack.functions.items() if any(f"function:{physical}/" in one for one in led_to)}
+    invoked = {
+        name for name, physical in stack.functions.items() if any(f"function:{physical}/" in one for one in led_to)
+    }
     checks.equal("the API may invoke the functions that its routes lead to", allowed, invoked)
     checks.equal("that are four", len(invoked), 4)

@@ -1,4 +1,4 @@
-"""What is there before a stranger deploys: an account on the emulator, databases, a registry, artefacts, and clients."""
+"""What is there before a stranger deploys: an account on the emulator, databases, a registry; and clients of it."""
 
 import base64
 import json
@@ -23,8 +23,16 @@ from processes import Processes, ready_line
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
 HERE = Path(__file__).resolve().parent
-FUNCTIONS = ("start-migration", "registry-notification", "migration-status", "manage-migrations",
-             "enqueue-migrations", "guard-migrations", "observe-migrations", "apply-schema")
+FUNCTIONS = (
+    "start-migration",
+    "registry-notification",
+    "migration-status",
+    "manage-migrations",
+    "enqueue-migrations",
+    "guard-migrations",
+    "observe-migrations",
+    "apply-schema",
+)
 
 
 class Answer(NamedTuple):
@@ -91,14 +99,23 @@ class World:
         told = {
             "program": str(self.binaries / "local-data-api"),
             "database": DATABASE,
-            "clusters": [{"arn": cluster_arn(name), "host": "127.0.0.1", "port": server.port}
-                         for name, server in clusters.items()],
+            "clusters": [
+                {"arn": cluster_arn(name), "host": "127.0.0.1", "port": server.port}
+                for name, server in clusters.items()
+            ],
         }
         (self.folder / "data-api.json").write_text(json.dumps(told))
         more = {
-            "GATEWAY_PORT": str(self.port), "BIND_HOST": "127.0.0.1", "MINISTACK_HOST": "127.0.0.1", "AUTH": "true",
-            "MINISTACK_ACCOUNT_ID": ACCOUNT, "MINISTACK_REGION": REGION, "LAMBDA_STRICT": "0",
-            "REHEARSAL_FOLDER": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(self.folder),
+            "GATEWAY_PORT": str(self.port),
+            "BIND_HOST": "127.0.0.1",
+            "MINISTACK_HOST": "127.0.0.1",
+            "AUTH": "true",
+            "MINISTACK_ACCOUNT_ID": ACCOUNT,
+            "MINISTACK_REGION": REGION,
+            "LAMBDA_STRICT": "0",
+            "REHEARSAL_FOLDER": str(self.folder),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "TMPDIR": str(self.folder),
         }
         command = [sys.executable, HERE / "emulator.py"]
         emulator = self.processes.start("emulator", command, env=self.environment() | more)
@@ -116,10 +133,18 @@ class World:
     def environment(self) -> dict[str, str]:
         """Of the stranger's shell: the account's keys, no profile, and nothing of who runs the rehearsal."""
         return {
-            "PATH": os.environ["PATH"], "HOME": str(self.folder / "home"), "LANG": "C.UTF-8",
-            "AWS_ACCESS_KEY_ID": "rehearsal", "AWS_SECRET_ACCESS_KEY": "rehearsal", "AWS_DEFAULT_REGION": REGION,
-            "AWS_REGION": REGION, "AWS_ENDPOINT_URL": self.url, "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "SAM_CLI_TELEMETRY": "0",
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder / "home"),
+            "LANG": "C.UTF-8",
+            "AWS_ACCESS_KEY_ID": "rehearsal",
+            "AWS_SECRET_ACCESS_KEY": "rehearsal",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+            "SAM_CLI_TELEMETRY": "0",
         }
 
     def client(self, service: str, session: dict[str, str] | None = None):
@@ -127,8 +152,12 @@ class World:
         keys = session or self.environment()
         config = Config(retries={"total_max_attempts": 1}, read_timeout=310, proxies={})
         return boto3.client(
-            service, endpoint_url=self.url, region_name=REGION, config=config,
-            aws_access_key_id=keys["AWS_ACCESS_KEY_ID"], aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
+            service,
+            endpoint_url=self.url,
+            region_name=REGION,
+            config=config,
+            aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
             aws_session_token=keys.get("AWS_SESSION_TOKEN"),
         )
 
@@ -138,8 +167,9 @@ class World:
         """Makes a storage full of images and a key, and gives the paths of the repositories."""
         self.old, self.new = self.folder / "old", self.folder / "new"
         program = self.binaries / "local-registry"
-        subprocess.run([program, "make-storage", self.old, "--repositories", str(repositories)], check=True,
-                       capture_output=True)
+        subprocess.run(
+            [program, "make-storage", self.old, "--repositories", str(repositories)], check=True, capture_output=True
+        )
         # As the handbook says: openssl makes the key, and its line breaks are taken out.
         key = self.folder / "signing-key.pem"
         subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
@@ -155,11 +185,24 @@ class World:
         if self.registry:
             self.processes.end(self.registry)
         command = [
-            self.binaries / "local-registry", "serve", "--listen", f"127.0.0.1:{self.registry_port}",
-            "--old-storage", self.old, "--new-storage", self.new,
-            "--token-public-key", self.folder / "signing-key.pub", "--token-issuer", "rehearsal",
-            "--token-audience", "rehearsal-registry", "--max-concurrent-imports", "8",
-            "--notification-url", notification_url,
+            self.binaries / "local-registry",
+            "serve",
+            "--listen",
+            f"127.0.0.1:{self.registry_port}",
+            "--old-storage",
+            self.old,
+            "--new-storage",
+            self.new,
+            "--token-public-key",
+            self.folder / "signing-key.pub",
+            "--token-issuer",
+            "rehearsal",
+            "--token-audience",
+            "rehearsal-registry",
+            "--max-concurrent-imports",
+            "8",
+            "--notification-url",
+            notification_url,
         ]
         told = self.environment() | {"LOCAL_REGISTRY_NOTIFICATION_SECRET": secret}
         self.registry = self.processes.start("registry", command, env=told, stdout=subprocess.PIPE)
@@ -189,9 +232,13 @@ class World:
         self.secrets.add(made)
         return made
 
-    def end(self) -> None:
+    def end(self, keep: bool) -> None:
+        """Ends all that runs; keep: the folder with everybody's logs stays, and is named."""
         self.processes.end_all()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if keep:
+            print(f"Logs: {self.folder}")
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def cluster_arn(name: str) -> str:
