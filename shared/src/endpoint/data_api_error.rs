@@ -87,11 +87,25 @@ fn service_failure(status: u16, code: Option<&str>, message: &str) -> Failure {
             _ => (Unknown, ErrorClass::Defect),
         },
     };
-    let failure = Failure::new(outcome, class);
+    let mut failure = Failure::new(outcome, class);
+    if speaks_of_aws_alone(named) && !message.is_empty() {
+        failure = failure.with_detail(cut(message));
+    }
     match code {
         Some(code) => failure.with_code(&cut(code)),
         None => failure.with_code(&format!("HTTP {status}")),
     }
+}
+
+/// Errors whose message says who may not do what, or what is not there. It is AWS's own and quotes no value.
+fn speaks_of_aws_alone(code: &str) -> bool {
+    matches!(
+        code,
+        "AccessDeniedException"
+            | "DatabaseNotFoundException"
+            | "ForbiddenException"
+            | "HttpEndpointNotEnabledException"
+    )
 }
 
 /// PostgreSQL refused the statement: its SQLSTATE says why.

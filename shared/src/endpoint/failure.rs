@@ -172,6 +172,13 @@ impl Failure {
             && self.detail.as_ref().is_some_and(|detail| detail.ends_with("_change_key"))
     }
 
+    /// Whether the service says that the database, or the service itself, is not there. It does not promise that the
+    /// statement did not run, so that is not known; it is no reason to look for what may have been done twice.
+    pub(super) fn is_an_outage(&self) -> bool {
+        let code = self.code.as_deref().unwrap_or_default();
+        matches!(code, "DatabaseUnavailableException" | "ServiceUnavailableError")
+    }
+
     /// Adds the service's name for the error.
     #[must_use]
     pub fn with_code(mut self, code: &str) -> Self {

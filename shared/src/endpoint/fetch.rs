@@ -40,6 +40,8 @@ const DECODING_DETAIL: usize = 200;
 struct Sendings {
     count: u32,
     one_is_unknown: bool,
+    /// Nobody knows whether it ran, and it may well have: the database was there.
+    one_may_have_run: bool,
 }
 
 /// Sends a statement, again while that is safe and the deadline allows, and decodes its rows.
@@ -77,8 +79,12 @@ pub(super) async fn fetch<T: DeserializeOwned, E: Effect>(
             }
             Repeat::Allowed | Repeat::Never => failure,
         });
-        if result.as_ref().is_err_and(|failure| failure.outcome == Outcome::Unknown) {
-            known().one_is_unknown = true;
+        if let Err(failure) = &result
+            && failure.outcome == Outcome::Unknown
+        {
+            let mut known = known();
+            known.one_is_unknown = true;
+            known.one_may_have_run |= !failure.is_an_outage();
         }
         result
     };
@@ -89,7 +95,7 @@ pub(super) async fn fetch<T: DeserializeOwned, E: Effect>(
         .await;
     let result = rows.and_then(|rows| decode(&rows));
 
-    let Sendings { count: attempts, one_is_unknown } = std::mem::take(&mut *known());
+    let Sendings { count: attempts, one_is_unknown, one_may_have_run } = std::mem::take(&mut *known());
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     match result {
         Ok(rows) => {
@@ -110,7 +116,12 @@ pub(super) async fn fetch<T: DeserializeOwned, E: Effect>(
             }
             let error = EndpointError { endpoint, statement: statement.name(), attempts, failure };
             if error.outcome() == Outcome::Unknown && endpoint == Writer::NAME {
-                tracing::warn!(%error, counter = "outcome_unknown", "nobody knows whether a statement ran");
+                // Rows that cannot be read came after the last sending.
+                if one_may_have_run || error.failure.class == ErrorClass::Undecodable {
+                    tracing::warn!(%error, counter = "outcome_unknown", "nobody knows whether a statement ran");
+                } else {
+                    tracing::warn!(%error, "the database is not there");
+                }
             }
             tracing::debug!(
                 endpoint,

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use aws_config::SdkConfig;
 use aws_sdk_rdsdata::{Client, types::Field};
@@ -46,7 +46,8 @@ impl Transactions {
             .secret_arn(&config.secret_arn)
             .database(&config.database);
         let answer =
-            in_time(deadline, async { request.send().await.map_err(|error| failure_of(&error)) }).await?;
+            in_time(deadline, Box::pin(async { request.send().await.map_err(|error| failure_of(&error)) }))
+                .await?;
         let id = answer.transaction_id.ok_or_else(|| {
             Failure::new(Outcome::Unknown, ErrorClass::Undecodable).with_detail("a transaction without an id")
         })?;
@@ -54,7 +55,7 @@ impl Transactions {
     }
 
     /// Runs a statement that cannot be in a transaction: it commits by itself. Sent once. Its rows, if it has any,
-    /// say nothing.
+    /// say nothing. What takes longer than the service waits goes on after it has answered.
     ///
     /// # Errors
     /// A [`Failure`] whose outcome tells whether it ran: often nobody knows.
@@ -64,6 +65,19 @@ impl Transactions {
         deadline: Instant,
     ) -> Result<(), Failure> {
         self.service.execute(statement, None, deadline).await.map(drop)
+    }
+
+    /// Runs a statement as a transaction of its own, and gives the one text column of every row. Sent once.
+    ///
+    /// # Errors
+    /// A [`Failure`] whose outcome tells whether it ran.
+    pub async fn fetch_alone<E: Effect>(
+        &self,
+        statement: &Statement<E>,
+        deadline: Instant,
+    ) -> Result<Vec<String>, Failure> {
+        let rows = self.service.execute(statement, None, deadline).await?;
+        rows.into_iter().enumerate().map(text_of).collect()
     }
 }
 
@@ -82,9 +96,10 @@ impl Service {
             .secret_arn(&config.secret_arn)
             .database(&config.database)
             .set_transaction_id(transaction.map(str::to_owned))
+            .continue_after_timeout(transaction.is_none())
             .sql(statement.sql())
             .set_parameters(Some(parameters));
-        let sent = async { request.send().await.map_err(|error| failure_of(&error)) };
+        let sent = Box::pin(async { request.send().await.map_err(|error| failure_of(&error)) });
         Ok(in_time(deadline, sent).await?.records.unwrap_or_default())
     }
 }
@@ -143,7 +158,8 @@ impl Transaction<'_> {
             .resource_arn(&config.arn)
             .secret_arn(&config.secret_arn)
             .transaction_id(&self.id);
-        let sent = async { request.send().await.map_err(|error| of_transaction(failure_of(&error))) };
+        let sent =
+            Box::pin(async { request.send().await.map_err(|error| of_transaction(failure_of(&error))) });
         in_time(deadline, sent).await.map(drop)
     }
 
@@ -158,7 +174,8 @@ impl Transaction<'_> {
             .resource_arn(&config.arn)
             .secret_arn(&config.secret_arn)
             .transaction_id(&self.id);
-        let sent = async { request.send().await.map_err(|error| of_transaction(failure_of(&error))) };
+        let sent =
+            Box::pin(async { request.send().await.map_err(|error| of_transaction(failure_of(&error))) });
         in_time(deadline, sent).await.map(drop)
     }
 }
@@ -169,8 +186,12 @@ impl std::fmt::Debug for Transaction<'_> {
     }
 }
 
-/// Neither the SDK nor the service ends a call in time by itself.
-async fn in_time<T>(deadline: Instant, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+/// Neither the SDK nor the service ends a call in time by itself. On the heap: the SDK's calls are large, and so would be
+/// whatever awaits one.
+async fn in_time<T>(
+    deadline: Instant,
+    call: Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + '_>>,
+) -> Result<T, Failure> {
     timeout_at(deadline, call).await.unwrap_or(Err(Failure::new(Outcome::Unknown, ErrorClass::Timeout)))
 }
 

@@ -205,6 +205,14 @@ async fn messages_that_quote_values_are_not_kept() {
 }
 
 #[tokio::test]
+async fn keeps_who_may_not_do_what() {
+    let message = "User: arn:aws:sts::123456789012:assumed-role/enqueue/enqueue is not authorized to perform: \
+                   rds-data:ExecuteStatement on resource: arn:aws:rds:eu-central-1:123456789012:cluster:one";
+    let failure = failure(error(403, "AccessDeniedException", message)).await;
+    assert_eq!(failure.to_string(), format!("misconfigured, did not run, AccessDeniedException: {message}"));
+}
+
+#[tokio::test]
 async fn a_defective_statement_shows_what_is_wrong_with_its_text() {
     let message = "ERROR: operator does not exist: uuid = text\n  Position: 20; SQLState: 42883";
     let failure = failure(error(400, "DatabaseErrorException", message)).await;

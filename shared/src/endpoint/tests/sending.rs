@@ -13,6 +13,7 @@ use crate::endpoint::{
     Writer,
     scripted_server::{Reply, ScriptedServer, within},
 };
+use crate::telemetry::{LogLevel, capture::Capture};
 
 const RESUMING: Failure = Failure::new(Outcome::DidNotRun, ErrorClass::Resuming);
 const CONFLICT: Failure = Failure::new(Outcome::RanAndFailed, ErrorClass::Conflict);
@@ -318,5 +319,25 @@ async fn a_500_is_sent_again_only_where_that_is_safe() {
         let result = within(Duration::from_secs(20), writer.fetch::<u8, _>(statement, deadline)).await;
         assert_eq!(result.is_ok(), expected == 2, "{name}");
         assert_eq!(server.received().len(), expected, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_no_outage_as_an_unknown_outcome() {
+    let outage = CUT.clone().with_code("DatabaseUnavailableException");
+    for (failures, counted) in
+        [(vec![&outage], 0), (vec![&CUT], 1), (vec![&CUT, &outage], 1), (vec![&UNDECODABLE], 1)]
+    {
+        let log = Capture::begin("test", LogLevel::default());
+        let last = failures.last().copied().unwrap().clone();
+        let transport = Scripted { for_ever: Some(last), ..Scripted::failing(&failures) };
+        let error = Writer::new(transport)
+            .fetch::<i64, _>(repeatable(), Instant::now() + Duration::from_secs(8))
+            .await
+            .unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Unknown);
+        let text = log.text();
+        assert_eq!(text.matches(r#""counter":"outcome_unknown""#).count(), counted, "{text}");
+        assert_eq!(text.matches("the database is not there").count(), 1 - counted, "{text}");
     }
 }
