@@ -13,7 +13,10 @@ use crate::{
         secrets::{SecretError, SecretReader},
     },
     endpoint::{DataApi, EndpointConfig, ReadOnlyWriter, Writer},
-    registry::{KeySource, RegistryClient, RegistryClientConfig, RegistryConfigError, SigningKey},
+    registry::{
+        InvalidKey, KeySource, RegistryClient, RegistryClientConfig, RegistryConfigError, SigningKey,
+        check_signing_key,
+    },
 };
 
 /// A registry that is there accepts a connection within a fraction of this; one that does not is not waited for.
@@ -80,6 +83,14 @@ pub enum RegistryClientError {
     /// The signing key cannot be read.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The signing key's secret holds none.
+    #[error("the secret {arn}: {reason}")]
+    SigningKey {
+        /// The secret.
+        arn: SecretArn,
+        /// What it holds instead.
+        reason: InvalidKey,
+    },
     /// The settings cannot work.
     #[error(transparent)]
     Config(#[from] RegistryConfigError),
@@ -92,7 +103,12 @@ impl RegistryConfig {
     /// [`RegistryClientError`] when the key cannot be read or the settings cannot work.
     pub async fn connect(&self, secrets: &SecretReader) -> Result<RegistryClient, RegistryClientError> {
         let key = secrets.read_at_start(&self.signing_key_secret_arn).await?;
-        Ok(self.client(SigningKey::Given(key))?)
+        self.client(SigningKey::Given(key)).map_err(|error| match error {
+            RegistryConfigError::SigningKey(reason) => {
+                RegistryClientError::SigningKey { arn: self.signing_key_secret_arn.clone(), reason }
+            }
+            error => error.into(),
+        })
     }
 
     /// The registry's client for who has something to do that needs no token: the signing key is read when the
@@ -128,6 +144,8 @@ struct KeyInStore {
 #[async_trait]
 impl KeySource for KeyInStore {
     async fn read_key(&self) -> Result<SecretString, String> {
-        self.secrets.read(&self.arn).await.map_err(|error| error.to_string())
+        let key = self.secrets.read(&self.arn).await.map_err(|error| error.to_string())?;
+        check_signing_key(&key).map_err(|reason| format!("the secret {}: {reason}", self.arn))?;
+        Ok(key)
     }
 }

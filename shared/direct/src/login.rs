@@ -80,7 +80,9 @@ impl Login {
 fn unread(error: &SecretError) -> Failure {
     match error {
         SecretError::Unavailable { .. } => unavailable(error.to_string()),
-        SecretError::Unreadable { .. } | SecretError::NoText { .. } => misconfigured(error.to_string()),
+        SecretError::Unreadable { .. } | SecretError::NoText { .. } | SecretError::Form { .. } => {
+            misconfigured(error.to_string())
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
     exchange::{Exchange, Request, exchange},
     interpret,
     signing::{Signing, SigningKey},
+    token::InvalidKey,
     token::Scope,
 };
 use crate::{
@@ -55,8 +56,8 @@ pub enum RegistryConfigError {
     )]
     Insecure,
     /// No token can be signed.
-    #[error("the signing key is not an RSA private key in PEM")]
-    SigningKey,
+    #[error(transparent)]
+    SigningKey(#[from] InvalidKey),
     /// The authorities that it is to be known by cannot be used.
     #[error("REGISTRY_CA_FILE: {0}")]
     Authorities(#[from] TlsError),
@@ -91,8 +92,7 @@ impl RegistryClient {
         if !is_confidential(url) && url.host_str() != config.insecure_host.as_deref() {
             return Err(RegistryConfigError::Insecure);
         }
-        let signing = Signing::new(config.audience, config.issuer, config.signing_key)
-            .map_err(|_| RegistryConfigError::SigningKey)?;
+        let signing = Signing::new(config.audience, config.issuer, config.signing_key)?;
         let tls = match &config.authorities {
             Some(file) => trust_file(file),
             None => trust_public(),

@@ -21,3 +21,4 @@ pub use answer::{CancelAnswer, PreImportCode, ProbeAnswer, StartAnswer, StatusAn
 pub use client::{RegistryClient, RegistryClientConfig, RegistryConfigError};
 pub use list::{Incomplete, ListPage, ListWalk, Refusal};
 pub use signing::{KeySource, SigningKey};
+pub use token::{InvalidKey, check_signing_key};

@@ -6,6 +6,7 @@ use aws_lc_rs::{
     rsa::KeyPair,
     signature::KeyPair as _,
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
@@ -73,16 +74,61 @@ struct Access<'a> {
     actions: [&'static str; 1],
 }
 
-/// No token can be signed with this key.
-#[derive(Debug, thiserror::Error)]
-#[error("the signing key is not an RSA private key in PEM")]
-pub(super) struct InvalidKey;
+/// No token can be signed with this key. Says what it is instead, never what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the signing key is not an RSA private key in PEM: {0}")]
+pub struct InvalidKey(&'static str);
+
+/// Whether tokens can be signed with `key`: signs once.
+///
+/// # Errors
+/// [`InvalidKey`] says what it is instead.
+pub fn check_signing_key(key: &SecretString) -> Result<(), InvalidKey> {
+    Tokens::new(String::new(), String::new(), key).map(drop)
+}
+
+const DAMAGED: InvalidKey = InvalidKey("it is damaged");
+
+/// Object identifiers in DER of algorithms other than RSA, and how their keys are called.
+const OTHERS: [(&[u8], &str); 3] = [
+    (&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01], "it is an EC key"),
+    (&[0x2b, 0x65, 0x70], "it is an Ed25519 key"),
+    (&[0x2b, 0x65, 0x71], "it is an Ed448 key"),
+];
+
+/// What a key is that cannot be used.
+fn describe(key: &str) -> InvalidKey {
+    let labelled = |label: &str| key.contains(&format!("-----BEGIN {label}-----"));
+    InvalidKey(if key.starts_with('{') {
+        "it is a JSON object, store the PEM alone, as plain text"
+    } else if key.contains(r"\n") {
+        r"its line breaks are written as \n, store the file as it is, or without any line breaks"
+    } else if labelled("EC PRIVATE KEY") {
+        "it is an EC key"
+    } else if labelled("ENCRYPTED PRIVATE KEY") || key.contains("Proc-Type: 4,ENCRYPTED") {
+        "it is encrypted"
+    } else if labelled("CERTIFICATE") || labelled("PUBLIC KEY") || labelled("RSA PUBLIC KEY") {
+        "it is the public half, which the registry gets"
+    } else if labelled("OPENSSH PRIVATE KEY") {
+        "it is in OpenSSH's form"
+    } else if labelled("PRIVATE KEY") || labelled("RSA PRIVATE KEY") {
+        let body: String = key.split("-----").nth(2).unwrap_or_default().split_whitespace().collect();
+        let der = BASE64_STANDARD.decode(body).unwrap_or_default();
+        // The algorithm stands at the beginning.
+        let head = &der[..der.len().min(32)];
+        let other = OTHERS.iter().find(|(id, _)| head.windows(id.len()).any(|part| part == *id));
+        other.map_or("it is damaged", |(_, name)| name)
+    } else {
+        "it is no PEM"
+    })
+}
 
 impl Tokens {
     /// Checks the key by signing with it once.
     pub(super) fn new(audience: String, issuer: String, key: &SecretString) -> Result<Self, InvalidKey> {
-        let key = EncodingKey::from_rsa_pem(key.expose_secret().as_bytes()).map_err(|_| InvalidKey)?;
-        let key_id = key_id(public_key(&key)?.as_ref());
+        let pem = key.expose_secret();
+        let key = EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|_| describe(pem))?;
+        let key_id = key_id(public_key(&key).map_err(|_| describe(pem))?.as_ref());
         let tokens = Self { audience, issuer, key, key_id, current: Mutex::new(None) };
         tokens.current(Timestamp::now())?;
         Ok(tokens)
@@ -120,15 +166,15 @@ impl Tokens {
             access: [scope.access()],
         };
         let header = Header { kid: Some(self.key_id.clone()), ..Header::new(Algorithm::RS256) };
-        let text = jsonwebtoken::encode(&header, &claims, &self.key).map_err(|_| InvalidKey)?;
+        let text = jsonwebtoken::encode(&header, &claims, &self.key).map_err(|_| DAMAGED)?;
         Ok(Token { text: text.into(), expires })
     }
 }
 
 /// The public half of the key, as DER (SubjectPublicKeyInfo).
 fn public_key(key: &EncodingKey) -> Result<PublicKeyX509Der<'static>, InvalidKey> {
-    let pair = KeyPair::from_der(key.as_bytes()).map_err(|_| InvalidKey)?;
-    pair.public_key().as_der().map_err(|_| InvalidKey)
+    let pair = KeyPair::from_der(key.as_bytes()).map_err(|_| DAMAGED)?;
+    pair.public_key().as_der().map_err(|_| DAMAGED)
 }
 
 /// The name by which a registry finds a public key among those it trusts: the first 240 bits of the SHA-256 of

@@ -38,12 +38,28 @@ pub enum SecretError {
         /// Why, in the store's or the client's words.
         reason: String,
     },
+    /// The secret is there and is not what is expected of it.
+    #[error("the secret {arn} {reason}")]
+    Form {
+        /// The secret.
+        arn: SecretArn,
+        /// What it is, and what is to be done.
+        reason: &'static str,
+    },
     /// The secret is there and holds no text, or an empty one.
     #[error("the secret {arn} holds no text")]
     NoText {
         /// The secret.
         arn: SecretArn,
     },
+}
+
+impl SecretError {
+    /// Whether the store says that this process may not read it. Right after a permission was given that passes.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Unreadable { reason, .. } if reason.starts_with("AccessDenied"))
+    }
 }
 
 /// Which of a secret's versions: a rotation leaves the one before for those who have not heard of it.

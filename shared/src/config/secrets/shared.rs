@@ -8,7 +8,7 @@ use subtle::{Choice, ConstantTimeEq};
 use tokio::{sync::Mutex, time::sleep};
 
 use super::{
-    SecretMaxAge,
+    SecretMaxAge, check_value,
     misses::Misses,
     reader::{SecretError, SecretReader, Version},
 };
@@ -69,13 +69,14 @@ impl SharedSecret {
     /// Reads the secret's current value, within the time that a process has to start.
     ///
     /// # Errors
-    /// [`SecretError`] when it cannot be read or is empty.
+    /// [`SecretError`] when it cannot be read, is empty, or is no single value.
     pub async fn load(
         reader: SecretReader,
         arn: SecretArn,
         max_age: SecretMaxAge,
     ) -> Result<Self, SecretError> {
         let current = reader.read_at_start(&arn).await?;
+        check_value(&arn, &current)?;
         let store = Store { reader, arn, max_age: max_age.duration(), asked: Mutex::default() };
         Ok(Self::holding(current, Some(store)))
     }
@@ -215,7 +216,11 @@ impl Store {
         let current = self.reader.read_version(&self.arn, Version::Current);
         let previous = self.reader.read_version(&self.arn, Version::Previous);
         let (current, previous) = tokio::join!(current, previous);
-        Ok(current?.into_iter().chain(previous?).collect())
+        let current = current?;
+        if let Some(current) = &current {
+            check_value(&self.arn, current)?;
+        }
+        Ok(current.into_iter().chain(previous?).collect())
     }
 }
 

@@ -101,3 +101,16 @@ async fn a_store_that_hangs_is_given_up() {
     assert!(text.ends_with("no answer in time"), "{text}");
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }
+
+#[tokio::test]
+async fn refuses_a_value_as_the_console_stores_it() {
+    let (store, reader) = store(r#"{"secret":"hunter2"}"#).await;
+    let error = SharedSecret::load(reader.clone(), Store::arn(), SecretMaxAge::default()).await.unwrap_err();
+    assert!(matches!(error, SecretError::Form { .. }), "{error}");
+    // Later too: it would match nobody.
+    store.hold("AWSCURRENT", "hunter2");
+    let secret = SharedSecret::load(reader, Store::arn(), SecretMaxAge::default()).await.unwrap();
+    store.hold("AWSCURRENT", r#"{"secret":"hunter3"}"#);
+    let error = secret.matches(b"hunter3").await.unwrap_err().to_string();
+    assert!(error.contains("is a JSON object") && !error.contains("hunter"), "{error}");
+}

@@ -241,9 +241,10 @@ async fn reads_a_later_key_when_the_registry_is_first_called() {
     let later = RegistryClient::new(RegistryClientConfig { signing_key, ..config(&server.url()) });
     let client = later.unwrap();
     assert_eq!(keys.0.lock().unwrap().len(), 3, "nothing is read at the start");
-    for reason in
-        ["the signing key cannot be read: not there", "the signing key is not an RSA private key in PEM"]
-    {
+    for reason in [
+        "the signing key cannot be read: not there",
+        "the signing key is not an RSA private key in PEM: it is no PEM",
+    ] {
         let answer = client.start(&path(), Step::Pre, attempt(), deadline()).await;
         assert_eq!(answer, StartAnswer::NotSent { reason: "no token can be signed".to_owned() });
         let line = log.lines().pop().unwrap();
@@ -275,7 +276,7 @@ fn a_configuration_that_cannot_work_is_refused_without_showing_the_key() {
         assert!(!format!("{config:?}").contains("hidden"));
         let refused = RegistryClient::new(config);
         let error = refused.expect_err("a key that is none");
-        assert!(matches!(error, RegistryConfigError::SigningKey), "{error}");
+        assert!(matches!(error, RegistryConfigError::SigningKey(_)), "{error}");
         assert!(!format!("{error} {error:?}").contains("hidden"));
     }
 }
