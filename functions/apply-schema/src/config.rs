@@ -22,8 +22,24 @@ shared::config! {
         pub writer_secret_arn: SecretArn = required "WRITER_SECRET_ARN",
         /// The secret of `migration_reader`.
         pub reader_secret_arn: SecretArn = required "READER_SECRET_ARN",
+        /// The stack that this is part of.
+        pub stack_id: String = required "STACK_ID",
+        /// Secrets that other functions read, looked at once so that the stack is told of one that is of no use.
+        pub shown: Shown = flatten,
         /// What the topology asks for.
         pub reader: ReaderNeeds = flatten,
+    }
+}
+
+shared::config! {
+    /// Secrets that are none of the database's.
+    pub struct Shown {
+        /// What the registry shows.
+        pub notification: SecretArn = required "NOTIFICATION_SECRET_ARN",
+        /// What operators show.
+        pub operator_token: SecretArn = required "OPERATOR_TOKEN_SECRET_ARN",
+        /// What signs the tokens for the registry.
+        pub signing_key: SecretArn = required "REGISTRY_SIGNING_KEY_SECRET_ARN",
     }
 }
 
@@ -32,6 +48,8 @@ shared::config! {
 pub enum ReaderNeeds {
     /// Nothing: it is the writer's cluster, or one of its servers, and asks for a password.
     Nothing,
+    /// Nothing either: a proxy takes the tokens of `migration_reader`, and shows its password.
+    Proxy,
     /// A role that logs in by IAM tokens (`direct-reader`).
     IamUser(String),
     /// A second cluster that replicates the first (`replica-cluster`).
@@ -58,8 +76,8 @@ pub struct Replica {
 /// As which a proxy logs in: its tokens need no role of their own.
 const READER: &str = "migration_reader";
 
-/// Roles whose passwords are needed.
-const BY_PASSWORD: [&str; 2] = ["migration_driver", "migration_replication"];
+/// How names begin that are the driver's own, PostgreSQL's or the service's.
+const RESERVED: [&str; 3] = ["migration_", "pg_", "rds"];
 
 impl FromEnvironment for ReaderNeeds {
     fn read(environment: &mut Environment<'_>) -> Option<Self> {
@@ -89,12 +107,17 @@ impl FromEnvironment for ReaderNeeds {
                     environment.refuse_told("READER_USER", &user, "only with TOPOLOGY=direct-reader");
                 }
                 match user? {
-                    Some(user) if BY_PASSWORD.contains(&user.as_str()) => {
-                        environment.refuse("READER_USER", "this role logs in by its password");
+                    Some(user) if user == READER => Some(Self::Proxy),
+                    Some(user) if RESERVED.iter().any(|of| user.starts_with(of)) => {
+                        environment.refuse(
+                            "READER_USER",
+                            "names that begin with migration_, pg_ or rds are somebody else's: choose another one, for \
+                             example reader_iam",
+                        );
                         None
                     }
-                    Some(user) if user != READER => Some(Self::IamUser(user)),
-                    _ => Some(Self::Nothing),
+                    Some(user) => Some(Self::IamUser(user)),
+                    None => Some(Self::Nothing),
                 }
             }
         }
@@ -188,6 +211,10 @@ mod tests {
             ("OWNER_SECRET_ARN", SECRET),
             ("WRITER_SECRET_ARN", SECRET),
             ("READER_SECRET_ARN", SECRET),
+            ("STACK_ID", "arn:aws:cloudformation:eu-central-1:123456789012:stack/driver/1"),
+            ("NOTIFICATION_SECRET_ARN", SECRET),
+            ("OPERATOR_TOKEN_SECRET_ARN", SECRET),
+            ("REGISTRY_SIGNING_KEY_SECRET_ARN", SECRET),
             ("TOPOLOGY", topology),
         ]
         .into_iter()
@@ -202,7 +229,7 @@ mod tests {
         assert!(matches!(read("direct-reader", &[]), Ok(ReaderNeeds::Nothing)));
         let proxy = read("direct-reader", &[("READER_USER", "migration_reader")]);
         assert!(
-            matches!(proxy, Ok(ReaderNeeds::Nothing)),
+            matches!(proxy, Ok(ReaderNeeds::Proxy)),
             "a proxy takes the token, the role keeps its password"
         );
         let own = read("direct-reader", &[("READER_USER", "reader_iam")]);
@@ -229,6 +256,10 @@ mod tests {
             ("single", "x"),
             ("direct-reader", "migration_driver"),
             ("direct-reader", "migration_replication"),
+            ("direct-reader", "migration_iam"),
+            ("direct-reader", "pg_monitor"),
+            ("direct-reader", "rdsadmin"),
+            ("direct-reader", "rds_iam"),
         ] {
             let error = read(topology, &[("READER_USER", user)]).unwrap_err().to_string();
             assert!(error.contains("READER_USER is wrong"), "{topology}: {error}");

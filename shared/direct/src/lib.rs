@@ -13,8 +13,8 @@
 //!   frozen process does not notice that its connection was closed.
 //! * No state outlives a statement, because RDS Proxy ties a connection that has any to one client ("pinning"):
 //!   no named prepared statements, no session settings, no startup options (the proxy refuses those). Each
-//!   statement is a transaction of its own, sent in one go: `BEGIN`, `SET LOCAL` of the time that is left, the
-//!   statement through the unnamed prepared statement, `COMMIT`. A reader's transaction is `READ ONLY`.
+//!   statement is a transaction of its own, sent in one go: `BEGIN`, `SET LOCAL` of the time that is left and of what
+//!   the statements rely on, the statement through the unnamed prepared statement, `COMMIT`. A reader's transaction is `READ ONLY`.
 
 mod bind;
 mod error;

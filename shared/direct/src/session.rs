@@ -99,9 +99,11 @@ impl Session {
         values: &[Bound<'_>],
         deadline: Instant,
     ) -> Result<Vec<Row>, Error> {
-        // Times come in UTC, as from the Data API, wherever the server is.
+        // Whatever the database has of its own: a standby serves no serializable transaction, the tables are in
+        // `public`, and times come in UTC, as from the Data API.
         let begin = format!(
-            "BEGIN {access}; SET LOCAL statement_timeout = {}; SET LOCAL TimeZone = 'UTC'",
+            "BEGIN ISOLATION LEVEL READ COMMITTED, {access}; SET LOCAL statement_timeout = {}; \
+             SET LOCAL search_path = public; SET LOCAL TimeZone = 'UTC'",
             limit(deadline)
         );
         let typed: Vec<(&(dyn ToSql + Sync), Type)> =

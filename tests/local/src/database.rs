@@ -12,7 +12,7 @@ use shared::{
     endpoint::{EndpointConfig, Schema, Transactions},
     store::{
         Store,
-        schema::{Publisher, Roles, SCRIPTS, scripts},
+        schema::{Owner, Patience, Publisher, Roles, Script, scripts},
     },
 };
 use tokio::{sync::OnceCell, time::Instant};
@@ -20,7 +20,7 @@ use tokio_postgres::Client;
 
 use crate::names::{
     DATABASE, OWNER_ROLE, OWNER_SECRET_ARN, PASSWORD, READER_ARN, READER_ROLE, REGION, REPLICATION_ROLE,
-    WRITER_ARN, WRITER_ROLE,
+    STACK_ID, WRITER_ARN, WRITER_ROLE,
 };
 
 /// How long the schema may take, and subscribing to it.
@@ -35,11 +35,8 @@ pub(crate) async fn template() -> anyhow::Result<&'static Template> {
 async fn deploy(client: &Client) -> anyhow::Result<()> {
     create_roles(client, &[WRITER_ROLE, READER_ROLE]).await?;
     // As its owner would by apply-schema, and sooner than through the Data API.
-    for (name, script) in SCRIPTS {
-        client
-            .batch_execute(&format!("BEGIN;\n{script}\nCOMMIT;"))
-            .await
-            .with_context(|| format!("schema script {name}"))?;
+    for Script { name, sql, .. } in scripts() {
+        client.batch_execute(sql).await.with_context(|| format!("schema script {name}"))?;
     }
     Ok(())
 }
@@ -58,6 +55,7 @@ pub(crate) async fn deploy_replica(pair: &Pair, data_api_url: &str) -> anyhow::R
         reader: scram_sha_256(PASSWORD.as_bytes()).into(),
         replication: password(),
         iam_user: None,
+        owner: Owner { stack: STACK_ID.to_owned(), take_over_from: None },
     };
     let there = Roles { driver: None, replication: None, ..roles.clone() };
     let publisher = Publisher {
@@ -67,7 +65,7 @@ pub(crate) async fn deploy_replica(pair: &Pair, data_api_url: &str) -> anyhow::R
         password: PASSWORD.to_owned().into(),
     };
     let (first, second) = (owner(WRITER_ARN, data_api_url), owner(READER_ARN, data_api_url));
-    let until = Instant::now() + PATIENCE;
+    let until = Patience::until(Instant::now() + PATIENCE);
     second.apply(&scripts(), 0, &there, until).await?;
     first.apply(&scripts(), 0, &roles, until).await?;
     second.subscribe(&first, &publisher, until).await?;

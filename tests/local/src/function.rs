@@ -137,7 +137,14 @@ impl Function {
                 tell(&writer);
                 // Whose password it sets. Where the reader is it is told only of a cluster that it is to feed.
                 tell(&reader[..1]);
-                tell(&[("OWNER_SECRET_ARN", names::OWNER_SECRET_ARN), ("TOPOLOGY", "single")]);
+                tell(&operator);
+                tell(&[
+                    ("OWNER_SECRET_ARN", names::OWNER_SECRET_ARN),
+                    ("TOPOLOGY", "single"),
+                    ("STACK_ID", names::STACK_ID),
+                    ("NOTIFICATION_SECRET_ARN", names::NOTIFICATION_SECRET_ARN),
+                    ("REGISTRY_SIGNING_KEY_SECRET_ARN", names::SIGNING_KEY_SECRET_ARN),
+                ]);
             }
         }
         told

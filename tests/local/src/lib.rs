@@ -27,8 +27,9 @@ pub use client::Client;
 pub use function::{Environment, Function};
 pub use functions::FunctionSet;
 pub use names::{
-    DATABASE, OWNER_ROLE, OWNER_SECRET_ARN, READER_ARN, READER_SECRET_ARN, REPLICATION_SECRET_ARN,
-    WRITER_ARN, WRITER_SECRET_ARN,
+    DATABASE, NOTIFICATION_SECRET_ARN, OPERATOR_TOKEN_SECRET_ARN, OWNER_ROLE, OWNER_SECRET_ARN, READER_ARN,
+    READER_SECRET_ARN, REPLICATION_SECRET_ARN, SIGNING_KEY_SECRET_ARN, STACK_ID, WRITER_ARN,
+    WRITER_SECRET_ARN,
 };
 pub use options::{AS_DEPLOYED, RegistryChoice, StackOptions, Topology};
 pub use secrets::SecretStore;

@@ -31,11 +31,17 @@ pub const REPLICATION_SECRET_ARN: &str =
     "arn:aws:secretsmanager:eu-central-1:123456789012:secret:replication";
 /// The secret of the role that owns the database.
 pub const OWNER_SECRET_ARN: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:owner";
-pub(crate) const SIGNING_KEY_SECRET_ARN: &str =
+/// The stack that the functions would be part of.
+pub const STACK_ID: &str = "arn:aws:cloudformation:eu-central-1:123456789012:stack/driver/1";
+
+/// The secret that signs the tokens for the registry.
+pub const SIGNING_KEY_SECRET_ARN: &str =
     "arn:aws:secretsmanager:eu-central-1:123456789012:secret:registry-signing-key";
-pub(crate) const NOTIFICATION_SECRET_ARN: &str =
+/// The secret that the registry shows.
+pub const NOTIFICATION_SECRET_ARN: &str =
     "arn:aws:secretsmanager:eu-central-1:123456789012:secret:registry-notification";
-pub(crate) const OPERATOR_TOKEN_SECRET_ARN: &str =
+/// The token that operators show.
+pub const OPERATOR_TOKEN_SECRET_ARN: &str =
     "arn:aws:secretsmanager:eu-central-1:123456789012:secret:operator-token";
 
 pub(crate) const TOKEN_AUDIENCE: &str = "container_registry";

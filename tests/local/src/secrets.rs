@@ -62,11 +62,12 @@ impl SecretStore {
         format!("http://{}", self.address)
     }
 
-    /// Stores a value; one that was there becomes the previous version, as in a rotation.
-    pub fn put(&self, arn: &str, value: impl Into<SecretString>) {
+    /// Stores a value; one that was there becomes the previous version, as in a rotation, and is given.
+    pub fn put(&self, arn: &str, value: impl Into<SecretString>) -> Option<SecretString> {
         let secrets = &mut lock(&self.held).secrets;
         let previous = secrets.remove(arn).map(|secret| secret.current);
-        secrets.insert(arn.to_owned(), Secret { current: value.into(), previous });
+        secrets.insert(arn.to_owned(), Secret { current: value.into(), previous: previous.clone() });
+        previous
     }
 
     /// Removes a secret with all its versions.

@@ -415,6 +415,7 @@ async fn secrets(keys: &SigningKeys, access: &Access) -> anyhow::Result<SecretSt
     let login = |role: &str| json!({"username": role, "password": names::PASSWORD}).to_string();
     store.put(names::WRITER_SECRET_ARN, login(names::WRITER_ROLE));
     store.put(names::READER_SECRET_ARN, login(names::READER_ROLE));
+    store.put(names::OWNER_SECRET_ARN, login(names::OWNER_ROLE));
     store.put(names::REPLICATION_SECRET_ARN, login(names::REPLICATION_ROLE));
     store.put(names::SIGNING_KEY_SECRET_ARN, keys.private_key_pem.clone());
     store.put(names::NOTIFICATION_SECRET_ARN, access.notification_secret.clone());

@@ -2,7 +2,3 @@
 ALTER TABLE container_repositories ADD COLUMN lease uuid;
 
 ALTER TABLE container_repositories ADD COLUMN leased_until timestamptz;
-
--- What is to be looked at next. No longer than there are slots.
-CREATE INDEX container_repositories_next_check ON container_repositories (coalesce(next_check_at, '-infinity'))
-WHERE migration_state IN ('pre_importing', 'pre_import_done', 'importing');

@@ -12,17 +12,9 @@ ALTER TABLE container_repositories ADD CONSTRAINT tags_check_is_known CHECK (tag
     'tags_due', 'tags_listed', 'tags_counted', 'tags_complete', 'tags_missing', 'tags_accepted', 'tags_unverified'
 )) NOT VALID;
 
-ALTER TABLE container_repositories VALIDATE CONSTRAINT tags_check_is_known;
-
 ALTER TABLE container_repositories ADD CONSTRAINT missing_tags_exactly_where_some_are CHECK (
     (missing_tags IS NOT NULL) = (tags_check IS NOT NULL AND tags_check = 'tags_missing')
 ) NOT VALID;
-
-ALTER TABLE container_repositories VALIDATE CONSTRAINT missing_tags_exactly_where_some_are;
-
--- What an operator is to look at: counted, and the first of them by path.
-CREATE INDEX container_repositories_by_tags_check ON container_repositories (tags_check, path COLLATE "C")
-WHERE tags_check IN ('tags_missing', 'tags_unverified');
 
 -- The names of a repository's tags before its final step, until they have been compared. No reader needs them. Without a
 -- foreign key, since it is no part of what a second cluster copies; what is left of a removed repository the guard

@@ -33,4 +33,4 @@ ALTER TABLE migration_settings ADD COLUMN circuit_breaker_failures integer NOT N
 
 ALTER TABLE migration_settings ADD CONSTRAINT circuit_breaker_can_be_reached CHECK (
     circuit_breaker_failures BETWEEN 0 AND 1000
-);
+) NOT VALID;

@@ -37,6 +37,24 @@ pub enum SchemaError {
         /// The script's number.
         number: u16,
     },
+    /// The cluster works for another stack.
+    #[error(
+        "the cluster belongs to the stack {stack}, whose passwords its roles have. Nothing was changed. If that stack \
+         is gone, or shall lose the cluster, deploy with TakeOverDatabaseFrom={stack}"
+    )]
+    Owned {
+        /// The stack's id.
+        stack: String,
+    },
+    /// The database cannot hold what is written to it.
+    #[error(
+        "the database's encoding is {found}, UTF8 is needed: make a database with ENCODING 'UTF8' TEMPLATE template0, \
+         and deploy with its DatabaseName"
+    )]
+    Encoding {
+        /// What it has.
+        found: String,
+    },
     /// What the first cluster keeps for its replica was dropped: some of it has not been copied and never will be.
     #[error(
         "the second cluster subscribes to a replication slot that is gone: DROP SUBSCRIPTION registry_migrations \
@@ -52,6 +70,10 @@ pub enum Step {
     Begin,
     /// Waiting for another run.
     Lock,
+    /// Looking whose the cluster is.
+    Owner,
+    /// Looking at the database's encoding.
+    Encoding,
     /// Creating the roles or setting their passwords.
     Roles,
     /// Letting the role of a second cluster replicate.
@@ -86,17 +108,42 @@ impl SchemaError {
         Self::Failed { step, failure: Box::new(failure) }
     }
 
+    /// Whether somebody else held a lock for longer than is waited for.
+    pub(super) fn is_of_a_lock(&self) -> bool {
+        matches!(self, Self::Failed { failure, .. }
+            if failure.sql_state.is_some_and(|state| state.as_str() == "55P03"))
+    }
+
     /// Whether another attempt may find it gone. A commit of which nobody knows is looked at again in any case.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(super) fn may_pass(&self, waited: Waited) -> bool {
         match self {
             Self::Failed { step: Step::Commit, failure } if failure.outcome == Outcome::Unknown => true,
-            // Elsewhere a secret that the Data API could not read is waited for. Here most likely nobody has made it, or
-            // it holds something else: who deploys is told at once, and the platform invokes again.
-            Self::Failed { failure, .. } if failure.code.as_deref() == Some("SecretsErrorException") => false,
-            Self::Failed { failure, .. } => failure.class.is_unavailable(),
-            Self::Changed { .. } | Self::Newer { .. } | Self::Gap { .. } | Self::SlotGone => false,
+            Self::Failed { failure, .. } => match failure.code.as_deref().unwrap_or_default() {
+                // Elsewhere a secret that the Data API could not read is waited for. Here most likely nobody has made
+                // it, or it holds something else: who deploys is told at once, and the platform invokes again.
+                "SecretsErrorException" => false,
+                // It takes seconds until everybody has heard of a new permission, or of a new cluster.
+                "AccessDeniedException" => waited.is_short,
+                "HttpEndpointNotEnabledException" => waited.is_short && waited.for_what_is_new,
+                _ => failure.class.is_unavailable(),
+            },
+            Self::Changed { .. }
+            | Self::Newer { .. }
+            | Self::Gap { .. }
+            | Self::Owned { .. }
+            | Self::Encoding { .. }
+            | Self::SlotGone => false,
         }
     }
+}
+
+/// What was waited for until now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waited {
+    /// Less than it may take until everybody has heard of what is new.
+    pub(super) is_short: bool,
+    /// The cluster may have been made just now.
+    pub(super) for_what_is_new: bool,
 }
 
 /// What the failures that somebody can do something about mean here.
@@ -113,7 +160,14 @@ fn hint(step: Step, failure: &Failure) -> &'static str {
         }
         ("42501", _) => "the role of the owner's secret may not do this; ",
         ("55P03", _) => "somebody else holds a lock; ",
-        (_, "HttpEndpointNotEnabledException") => "the cluster's HTTP endpoint is not enabled; ",
+        (_, "HttpEndpointNotEnabledException" | "DatabaseNotFoundException") => {
+            "there is no such cluster, or its Data API (HTTP endpoint) is not enabled; "
+        }
+        (_, "AccessDeniedException" | "ForbiddenException") => "the function's role may not do this; ",
+        (_, "SecretsErrorException" | "InvalidSecretException") => {
+            "the Data API cannot use the owner's secret: it does not exist, cannot be read, or holds no JSON with a \
+             username and a password; "
+        }
         _ => "",
     }
 }
@@ -123,6 +177,8 @@ impl fmt::Display for Step {
         match self {
             Self::Begin => f.write_str("beginning a transaction"),
             Self::Lock => f.write_str("waiting for another run"),
+            Self::Owner => f.write_str("looking which stack the cluster belongs to"),
+            Self::Encoding => f.write_str("looking at the database's encoding"),
             Self::Roles => f.write_str("creating the roles"),
             Self::ReplicationRole => f.write_str("letting migration_replication replicate"),
             Self::IamRole => f.write_str("letting the role read by IAM tokens"),

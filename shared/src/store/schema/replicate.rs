@@ -1,12 +1,10 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::Instant;
 
 use super::{
-    apply::one_at_a_time,
     refusal::{SchemaError, Step},
-    run::{Ask, Each, write},
+    run::{Ask, Each, Patience, write},
 };
 use crate::{
     endpoint::{Outcome, Schema},
@@ -67,24 +65,25 @@ impl Store<Schema> {
         &self,
         first: &Self,
         publisher: &Publisher,
-        deadline: Instant,
+        patience: Patience,
     ) -> Result<(), SchemaError> {
-        if self.in_transaction(Ask(Step::Subscription, SUBSCRIBED), deadline).await? {
-            if !first.in_transaction(Ask(Step::Slot, SLOT), deadline).await? {
+        let yes = |answer: Option<String>| answer.as_deref() == Some("true");
+        if yes(self.in_transaction(Ask(Step::Subscription, write(SUBSCRIBED)), patience).await?) {
+            if !yes(first.in_transaction(Ask(Step::Slot, write(SLOT)), patience).await?) {
                 return Err(SchemaError::SlotGone);
             }
-            self.connect(publisher, deadline).await?;
-            return self.alone(Step::Refresh, &write(REFRESH), deadline).await;
+            self.connect(publisher, patience).await?;
+            return self.alone(Step::Refresh, &write(REFRESH), patience).await;
         }
         // One that an earlier run has left begins in the past.
         let anew = Each([(Step::Slot, write(SLOT_DROP)), (Step::Slot, write(SLOT_CREATE))]);
-        first.in_transaction(anew, deadline).await?;
-        let subscribed = self.connect(publisher, deadline).await;
+        first.in_transaction(anew, patience).await?;
+        let subscribed = self.connect(publisher, patience).await;
         if let Err(SchemaError::Failed { failure, .. }) = &subscribed
             && failure.outcome != Outcome::Unknown
         {
             let dropped =
-                first.in_transaction(Each([(Step::Slot, write(SLOT_DROP))]), deadline + TO_DROP).await;
+                first.in_transaction(Each([(Step::Slot, write(SLOT_DROP))]), patience.longer(TO_DROP)).await;
             if let Err(error) = dropped {
                 tracing::error!(%error, "the replication slot keeps the writer's log until it is dropped");
             }
@@ -92,11 +91,10 @@ impl Store<Schema> {
         subscribed
     }
 
-    async fn connect(&self, publisher: &Publisher, deadline: Instant) -> Result<(), SchemaError> {
+    async fn connect(&self, publisher: &Publisher, patience: Patience) -> Result<(), SchemaError> {
         let told = write(PUBLISHER).bind("connection", publisher.connection().expose_secret());
-        let [wait, lock] = one_at_a_time();
-        let connect = [wait, lock, (Step::Subscription, told), (Step::Subscription, write(SUBSCRIPTION))];
-        self.in_transaction(Each(connect), deadline).await
+        let connect = [(Step::Subscription, told), (Step::Subscription, write(SUBSCRIPTION))];
+        self.in_transaction(Each(connect), patience).await
     }
 }
 

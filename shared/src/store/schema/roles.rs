@@ -2,12 +2,14 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use super::{
+    Owner,
     refusal::{SchemaError, Step},
     run::{Run, write},
 };
 
 const LOGINS: (&str, &str) = ("schema_logins", include_str!("sql/logins.sql"));
 const ROLES: (&str, &str) = ("schema_roles", include_str!("sql/roles.sql"));
+const SETTINGS: (&str, &str) = ("schema_role_settings", include_str!("sql/role_settings.sql"));
 const REPLICATION_ROLE: (&str, &str) = ("schema_replication_role", include_str!("sql/replication_role.sql"));
 const IAM_ROLE: (&str, &str) = ("schema_iam_role", include_str!("sql/iam_role.sql"));
 
@@ -24,10 +26,14 @@ pub struct Roles {
     pub replication: Option<SecretString>,
     /// The role, besides these, that reads by IAM tokens.
     pub iam_user: Option<String>,
+    /// Whose they are.
+    pub owner: Owner,
 }
 
 impl Run<'_> {
+    /// Makes the roles and gives them their passwords, unless they are another stack's.
     pub(super) async fn roles(&self, roles: &Roles) -> Result<(), SchemaError> {
+        self.check_owner(&roles.owner).await?;
         let password = |role: &Option<SecretString>| {
             role.as_ref().map_or(Value::Null, |verifier| json!(verifier.expose_secret()))
         };
@@ -47,6 +53,7 @@ impl Run<'_> {
         if roles.iam_user.is_some() {
             self.send(Step::IamRole, &write(IAM_ROLE)).await?;
         }
-        Ok(())
+        self.send(Step::Roles, &write(SETTINGS)).await?;
+        self.own(&roles.owner).await
     }
 }

@@ -32,6 +32,28 @@ impl Script {
     pub fn statements(&self) -> Vec<&'static str> {
         statements(self.sql)
     }
+
+    /// The index that the script makes while the table goes on being used; `None` for one that is a transaction.
+    pub(super) fn index(&self) -> Option<Index> {
+        let [create] = self.statements()[..] else { return None };
+        let rest = create.strip_prefix("CREATE INDEX CONCURRENTLY ")?;
+        Some(Index { name: rest.split_whitespace().next()?, create })
+    }
+
+    /// Whether the script cannot be in a transaction: it makes an index while the table goes on being used.
+    #[must_use]
+    pub fn stands_alone(&self) -> bool {
+        self.index().is_some()
+    }
+}
+
+/// An index that is made while the table goes on being used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Index {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// The statement that makes it.
+    pub(super) create: &'static str,
 }
 
 /// Every script, in the order to apply them.

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::{
     SCRIPTS, SchemaError, Script,
-    history::{Recorded, pending},
+    history::{History, Recorded},
     newest, number, scripts,
     split::statements,
 };
@@ -87,12 +87,83 @@ fn only_the_first_script_makes_rows_since_a_second_cluster_gets_those_of_the_fir
     }
 }
 
+/// The first script that was written for databases that are in use.
+const IN_USE: u16 = 6;
+
+#[test]
+fn keeps_nobody_from_a_table_that_has_rows() {
+    for script in scripts().iter().filter(|script| script.number >= IN_USE && !script.stands_alone()) {
+        let statements: Vec<String> = script
+            .statements()
+            .iter()
+            .map(|statement| statement.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
+        let made: Vec<&str> = statements
+            .iter()
+            .filter_map(|statement| statement.strip_prefix("CREATE TABLE ")?.split(' ').next())
+            .collect();
+        let all_validate = statements.iter().all(|statement| statement.contains(" VALIDATE CONSTRAINT "));
+        for statement in &statements {
+            let words: Vec<&str> = statement.split([' ', ';']).collect();
+            let table = |after: &str| {
+                let at = words.iter().position(|word| *word == after);
+                at.and_then(|at| words.get(at + 1)).is_some_and(|table| made.contains(table))
+            };
+            let name = script.name;
+            if statement.starts_with("CREATE INDEX") || statement.starts_with("CREATE UNIQUE INDEX") {
+                assert!(table("ON"), "{name}: {statement}: CONCURRENTLY, in a script of its own");
+            }
+            if !statement.starts_with("ALTER TABLE") || table("TABLE") {
+                continue;
+            }
+            if statement.contains("ADD CONSTRAINT") {
+                assert!(
+                    statement.ends_with("NOT VALID"),
+                    "{name}: {statement}: NOT VALID, to be validated later"
+                );
+            }
+            if statement.contains("VALIDATE CONSTRAINT") {
+                assert!(all_validate, "{name}: {statement}: in a script of its own");
+            }
+            for reads_or_writes_all in
+                ["SET NOT NULL", " TYPE ", "GENERATED", "UNIQUE", "PRIMARY KEY", "REFERENCES", "SET LOGGED"]
+            {
+                assert!(!statement.contains(reads_or_writes_all), "{name}: {statement}");
+            }
+            let default =
+                statement.split_once("ADD COLUMN").and_then(|(_, column)| column.split_once("DEFAULT"));
+            assert!(
+                !default.is_some_and(|(_, value)| value.contains('(')),
+                "{name}: {statement}: no constant"
+            );
+        }
+    }
+}
+
+#[test]
+fn knows_a_script_that_is_an_index() {
+    let script = |sql| Script { number: 1, name: "0001_a", sql };
+    let index = script("-- Why.\nCREATE INDEX CONCURRENTLY a_b ON public.a (b);").index().unwrap();
+    assert_eq!((index.name, index.create), ("a_b", "CREATE INDEX CONCURRENTLY a_b ON public.a (b)"));
+    for sql in ["CREATE INDEX a_b ON a (b)", "SELECT 1; CREATE INDEX CONCURRENTLY a_b ON a (b)"] {
+        assert_eq!(script(sql).index(), None, "{sql}");
+    }
+}
+
 #[test]
 fn a_name_that_is_no_scripts_has_no_number() {
     assert_eq!(number("0012_more"), Some(12));
     for name in ["", "more", "12_more", "0012", "0012_", "x012_more"] {
         assert_eq!(number(name), None, "{name}");
     }
+}
+
+fn pending<'a>(
+    recorded: &[Recorded],
+    scripts: &'a [Script],
+    newer_is_known: u16,
+) -> Result<&'a [Script], SchemaError> {
+    History::of(recorded, scripts, newer_is_known).map(|history| history.pending)
 }
 
 const THREE: [Script; 3] = [

@@ -96,7 +96,7 @@ async fn a_statement_leaves_nothing_behind_and_a_reader_writes_nothing_anywhere(
         'timeout', (SELECT reset_val FROM pg_settings WHERE name = 'statement_timeout'),
         'session', (SELECT count(*) FROM pg_settings WHERE source = 'session' AND name <> ALL
             (ARRAY['statement_timeout', 'TimeZone', 'transaction_read_only', 'transaction_isolation',
-                'transaction_deferrable'])))::text";
+                'transaction_deferrable', 'search_path'])))::text";
     let left: Vec<Value> = writer.fetch(Statement::read("state", state), soon()).await.unwrap();
     assert_eq!(left[0]["prepared"], 0, "{left:?}");
     assert_eq!((left[0]["timeout"].as_str(), left[0]["session"].as_i64()), (Some("0"), Some(0)), "{left:?}");

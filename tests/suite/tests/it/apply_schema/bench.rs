@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use apply_schema::config::{Config, ReaderNeeds};
+use apply_schema::config::{Config, ReaderNeeds, Shown};
 use aws_config::{Region, SdkConfig};
 use aws_sdk_rdsdata::config::{Credentials, SharedCredentialsProvider};
 use local::{
-    DATABASE, OWNER_ROLE, OWNER_SECRET_ARN, READER_ARN, READER_SECRET_ARN, WRITER_ARN, WRITER_SECRET_ARN,
+    DATABASE, NOTIFICATION_SECRET_ARN, OPERATOR_TOKEN_SECRET_ARN, OWNER_ROLE, OWNER_SECRET_ARN, READER_ARN,
+    READER_SECRET_ARN, SIGNING_KEY_SECRET_ARN, STACK_ID, WRITER_ARN, WRITER_SECRET_ARN,
     local_data_api::{self, Cluster, DataApi, Limits, Secret},
     postgres_pair::{Pair, PairOptions, Replica},
 };
@@ -16,7 +17,7 @@ use shared::{
     endpoint::{Schema, Transactions},
     store::{
         Store,
-        schema::{Applied, Roles, SchemaError, Script},
+        schema::{Applied, Owner, Patience, Roles, SchemaError, Script},
     },
 };
 use tokio_postgres::{Client, NoTls};
@@ -135,21 +136,7 @@ impl Bench {
     }
 
     fn store_of(&self, cluster: &str, database: &str, owner: &str) -> Store<Schema> {
-        let credentials = Credentials::new("local", "local", None, None, "the local Data API takes any");
-        let sdk = SdkConfig::builder()
-            .region(Region::new("eu-central-1"))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .build();
-        let config = Config {
-            arn: cluster.parse().unwrap(),
-            endpoint_url: Some(self.api.url().parse().unwrap()),
-            database: database.to_owned(),
-            owner_secret_arn: owner.parse().unwrap(),
-            writer_secret_arn: WRITER_SECRET_ARN.parse().unwrap(),
-            reader_secret_arn: READER_SECRET_ARN.parse().unwrap(),
-            reader: ReaderNeeds::Nothing,
-        };
-        Store::new(Transactions::new(&sdk, config.endpoint()))
+        store(&self.api, cluster, database, owner)
     }
 
     /// Applies scripts to a database, with time to spare.
@@ -169,20 +156,55 @@ impl Bench {
     }
 }
 
+/// What applies the schema to a database through a Data API, configured as the function configures it.
+pub fn store(api: &DataApi, cluster: &str, database: &str, owner: &str) -> Store<Schema> {
+    let credentials = Credentials::new("local", "local", None, None, "the local Data API takes any");
+    let sdk = SdkConfig::builder()
+        .region(Region::new("eu-central-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build();
+    let config = Config {
+        arn: cluster.parse().unwrap(),
+        endpoint_url: Some(api.url().parse().unwrap()),
+        database: database.to_owned(),
+        owner_secret_arn: owner.parse().unwrap(),
+        writer_secret_arn: WRITER_SECRET_ARN.parse().unwrap(),
+        reader_secret_arn: READER_SECRET_ARN.parse().unwrap(),
+        stack_id: STACK_ID.to_owned(),
+        shown: Shown {
+            notification: NOTIFICATION_SECRET_ARN.parse().unwrap(),
+            operator_token: OPERATOR_TOKEN_SECRET_ARN.parse().unwrap(),
+            signing_key: SIGNING_KEY_SECRET_ARN.parse().unwrap(),
+        },
+        reader: ReaderNeeds::Nothing,
+    };
+    Store::new(Transactions::new(&sdk, config.endpoint()))
+}
+
 pub async fn apply(store: &Store<Schema>, scripts: &[Script]) -> Result<Applied, SchemaError> {
     store.apply(scripts, 0, &roles("driver-1", "reader-1"), in_time(Duration::from_secs(60))).await
 }
 
 pub fn roles(driver: &str, reader: &str) -> Roles {
-    Roles { driver: Some(verifier(driver)), reader: verifier(reader), replication: None, iam_user: None }
+    Roles {
+        driver: Some(verifier(driver)),
+        reader: verifier(reader),
+        replication: None,
+        iam_user: None,
+        owner: owner(),
+    }
+}
+
+pub fn owner() -> Owner {
+    Owner { stack: STACK_ID.to_owned(), take_over_from: None }
 }
 
 pub fn verifier(password: &str) -> SecretString {
     scram_sha_256(password.as_bytes()).into()
 }
 
-pub fn in_time(time: Duration) -> tokio::time::Instant {
-    tokio::time::Instant::from_std(Instant::now() + time)
+pub fn in_time(time: Duration) -> Patience {
+    Patience::until(tokio::time::Instant::from_std(Instant::now() + time))
 }
 
 /// What was applied to a database, as `number name`.

@@ -4,9 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use apply_schema::PHYSICAL_ID;
 use axum::{Router, body::Bytes, http::HeaderMap, routing::put};
+use base64::Engine as _;
 use local::{
-    DATABASE, Function, FunctionSet, OWNER_ROLE, OWNER_SECRET_ARN, READER_ARN, READER_SECRET_ARN,
-    REPLICATION_SECRET_ARN, Stack, StackOptions, Topology, WRITER_SECRET_ARN,
+    DATABASE, Function, FunctionSet, NOTIFICATION_SECRET_ARN, OPERATOR_TOKEN_SECRET_ARN, OWNER_ROLE,
+    OWNER_SECRET_ARN, READER_ARN, READER_SECRET_ARN, REPLICATION_SECRET_ARN, SIGNING_KEY_SECRET_ARN,
+    STACK_ID, Stack, StackOptions, Topology, WRITER_SECRET_ARN,
 };
 use serde_json::{Value, json};
 use shared::store::schema::{newest, scripts};
@@ -35,6 +37,17 @@ impl Waiting {
 
     /// Invokes the function and takes the one answer that the stack gets.
     async fn ask(&self, functions: &FunctionSet, kind: &str, properties: Value) -> (String, String) {
+        self.ask_after(functions, kind, properties, Value::Null).await
+    }
+
+    /// The same, where the resource had other properties before.
+    async fn ask_after(
+        &self,
+        functions: &FunctionSet,
+        kind: &str,
+        properties: Value,
+        before: Value,
+    ) -> (String, String) {
         let event = json!({
             "RequestType": kind,
             "ResponseURL": self.url,
@@ -44,6 +57,7 @@ impl Waiting {
             "LogicalResourceId": "Schema",
             "PhysicalResourceId": PHYSICAL_ID,
             "ResourceProperties": properties,
+            "OldResourceProperties": before,
         });
         functions.invoke(Function::ApplySchema, &event).await.unwrap();
         let told = std::mem::take(&mut *self.told.lock().unwrap());
@@ -56,7 +70,7 @@ impl Waiting {
 }
 
 /// The database as a new cluster has it.
-async fn empty(stack: &Stack) {
+pub async fn empty(stack: &Stack) {
     let dsn = stack.pair().writer().dsn().replace(DATABASE, "postgres");
     let (client, connection) = tokio_postgres::connect(&dsn, NoTls).await.unwrap();
     tokio::spawn(connection);
@@ -96,8 +110,37 @@ async fn a_stack_is_answered_whatever_it_asks_and_whatever_is_missing() {
     assert_eq!(waiting.ask(&functions, "Delete", json!("whatever it was")).await, success);
     assert_eq!(count("migration_slots").await, 1000, "deleting leaves the data alone");
 
+    // It was given up; whoever comes next has it.
+    let of_another = |_, environment: &mut local::Environment| {
+        environment.insert("STACK_ID".to_owned(), STACK_ID.replace("driver", "other"));
+    };
+    let another = stack.run_functions(&[Function::ApplySchema], of_another).await.unwrap();
+    assert_eq!(waiting.ask(&another, "Create", properties.clone()).await, success);
+    let (status, reason) = waiting.ask(&functions, "Update", properties.clone()).await;
+    assert_eq!(status, "FAILED");
+    let other = STACK_ID.replace("driver", "other");
+    assert!(reason.starts_with(&format!("the cluster belongs to the stack {other}, ")), "{reason}");
+    let mut take_over = properties.clone();
+    take_over["TakeOverDatabaseFrom"] = other.into();
+    assert_eq!(waiting.ask(&functions, "Update", take_over).await, success);
+    assert_eq!(waiting.ask(&another, "Delete", json!({})).await, success);
+    assert_eq!(waiting.ask(&functions, "Update", properties.clone()).await, success, "it is still ours");
+    another.stop();
+
     let by_hand = functions.invoke(Function::ApplySchema, &json!({})).await.unwrap();
     assert_eq!(by_hand, json!({"applied": [], "newest": newest()}));
+
+    // The stack has gone back to an earlier version than the database's. What asks for no script sets the passwords.
+    let later = format!("INSERT INTO schema_versions VALUES ({}, '9999_later', '')", scripts().len() + 1);
+    client.batch_execute(&later).await.unwrap();
+    let (status, reason) = waiting.ask(&functions, "Create", properties.clone()).await;
+    assert_eq!(status, "FAILED");
+    assert!(reason.starts_with("the database is newer than this version: it has 9999_later"), "{reason}");
+    let by_hand = functions.invoke(Function::ApplySchema, &json!({})).await.unwrap();
+    assert_eq!(by_hand, json!({"applied": [], "newest": "9999_later"}));
+    let before = properties.clone();
+    assert_eq!(waiting.ask_after(&functions, "Update", properties.clone(), before).await, success);
+    client.batch_execute("DELETE FROM schema_versions WHERE name = '9999_later'").await.unwrap();
 
     stack.secrets().put(READER_SECRET_ARN, login("migration_driver", "only-the-driver-knows"));
     let (status, reason) = waiting.ask(&functions, "Update", properties.clone()).await;
@@ -127,6 +170,80 @@ async fn a_stack_is_answered_whatever_it_asks_and_whatever_is_missing() {
     );
     assert_eq!(waiting.ask(&untold, "Delete", json!({})).await.0, "SUCCESS", "a stack can always be removed");
     untold.stop();
+    stack.stop().await.unwrap();
+}
+
+/// A secret that nobody could use, and what the stack is told of it.
+fn of_no_use() -> Vec<(&'static str, String, &'static str)> {
+    let plain = "is a JSON object (key and value): store the value alone, as plain text";
+    let console = || r#"{"secret":"hunter2"}"#.to_owned();
+    let login = "is not a JSON object with a username and a password";
+    let pem = |label: &str, body: &[u8]| {
+        let body = base64::prelude::BASE64_STANDARD.encode(body);
+        format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
+    };
+    // The beginnings of keys made by `openssl genpkey`.
+    let ec =
+        [&[0x30, 0x81, 0x87, 2, 1, 0, 0x30, 0x13, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1][..], &[7; 32]]
+            .concat();
+    let ed25519 = [&[0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70][..], &[7; 32]].concat();
+    let rsa = local::local_registry::SigningKeys::generate().unwrap().private_key_pem;
+    let escaped = secrecy::ExposeSecret::expose_secret(&rsa).replace('\n', r"\n");
+    let key = SIGNING_KEY_SECRET_ARN;
+    vec![
+        (NOTIFICATION_SECRET_ARN, console(), plain),
+        (OPERATOR_TOKEN_SECRET_ARN, console(), plain),
+        (OWNER_SECRET_ARN, "hunter2".to_owned(), login),
+        (OWNER_SECRET_ARN, r#"{"password":"hunter2"}"#.to_owned(), login),
+        (key, console(), "it is a JSON object, store the PEM alone, as plain text"),
+        (
+            key,
+            escaped,
+            r"its line breaks are written as \n, store the file as it is, or without any line breaks",
+        ),
+        (key, pem("PRIVATE KEY", &ec), "it is an EC key"),
+        (key, pem("EC PRIVATE KEY", b"hunter2"), "it is an EC key"),
+        (key, pem("PRIVATE KEY", &ed25519), "it is an Ed25519 key"),
+        (key, pem("CERTIFICATE", b"hunter2"), "it is the public half, which the registry gets"),
+        (key, pem("PRIVATE KEY", b"hunter2"), "it is damaged"),
+        (key, "hunter2".to_owned(), "it is no PEM"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_a_secret_that_no_function_could_use() {
+    let stack =
+        Stack::start(StackOptions { functions: Vec::new(), instances: 1, ..suite::options() }).await.unwrap();
+    empty(&stack).await;
+    let functions = stack.run_functions(&[Function::ApplySchema], |_, _| ()).await.unwrap();
+    let waiting = Waiting::listen().await;
+    let properties = json!({"ServiceToken": "arn", "NewestScript": newest()});
+    for (arn, value, words) in of_no_use() {
+        let right = stack.secrets().put(arn, value.clone());
+        let (status, reason) = waiting.ask(&functions, "Create", properties.clone()).await;
+        assert_eq!(status, "FAILED", "{arn}: {words}");
+        assert!(reason.starts_with(&format!("the secret {arn}")) && reason.ends_with(words), "{reason}");
+        stack.secrets().put(arn, right.unwrap());
+    }
+    stack.secrets().remove(OWNER_SECRET_ARN);
+    let (_, reason) = waiting.ask(&functions, "Create", properties).await;
+    assert!(reason.contains(OWNER_SECRET_ARN) && reason.contains("ResourceNotFoundException"), "{reason}");
+    assert!(!functions.log(Function::ApplySchema).contains("hunter2"));
+    functions.stop();
+
+    // A function says it too, where somebody stores such a value later.
+    for (function, arn) in [
+        (Function::RegistryNotification, NOTIFICATION_SECRET_ARN),
+        (Function::StartMigration, OPERATOR_TOKEN_SECRET_ARN),
+        (Function::StartMigration, SIGNING_KEY_SECRET_ARN),
+    ] {
+        let right = stack.secrets().put(arn, r#"{"secret":"hunter2"}"#.to_owned());
+        let error = stack.run_functions(&[function], |_, _| ()).await.unwrap_err();
+        let told = format!("{error:#}");
+        assert!(told.contains(arn) && told.contains("is a JSON object"), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+        stack.secrets().put(arn, right.unwrap());
+    }
     stack.stop().await.unwrap();
 }
 

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use local::{
     DATABASE,
-    local_data_api::{Effect, Fault, Limits, Operation, When},
+    local_data_api::{Effect, ErrorCode, Fault, Operation, When},
 };
 use shared::{
     endpoint::ErrorClass,
@@ -49,22 +49,41 @@ async fn whatever_passes_is_waited_for_and_nothing_is_applied_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_runs_at_once_one_applies_everything_and_the_other_nothing() {
+async fn waits_until_everybody_has_heard_of_what_is_new() {
+    let bench = Bench::start().await;
+    let not_yet = |code| Fault::new(Effect::Error { code, when: When::Before }).times(4);
+    let (scripts, roles) = (scripts(), roles("driver-1", "reader-1"));
+    let patience = in_time(Duration::from_secs(60));
+
+    bench.api.inject(not_yet(ErrorCode::AccessDeniedException));
+    bench.store(DATABASE).apply(&scripts, 0, &roles, patience).await.unwrap();
+
+    let code = ErrorCode::HttpEndpointNotEnabledException;
+    bench.api.inject(not_yet(code));
+    bench.store(DATABASE).apply(&scripts, 0, &roles, patience.for_what_is_new()).await.unwrap();
+    // A cluster that was there before is not waited for: its address is wrong.
+    bench.api.inject(not_yet(code));
+    bench.store(DATABASE).apply(&scripts, 0, &roles, patience).await.unwrap_err();
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn applies_each_script_in_one_of_two_runs_at_once() {
     let bench = Bench::start().await;
     let all: Vec<&str> = scripts().iter().map(|script| script.name).collect();
     let scripts = scripts();
     let (one, other) = tokio::join!(bench.apply(DATABASE, &scripts), bench.apply(DATABASE, &scripts));
-    let mut applied = [one.unwrap().applied, other.unwrap().applied];
-    applied.sort();
-    assert_eq!(applied, [Vec::new(), all]);
+    let (one, other) = (one.unwrap(), other.unwrap());
+    assert_eq!((&one.newest, &other.newest), (&other.newest, &all.last().unwrap().to_string()));
+    let mut applied = [one.applied, other.applied].concat();
+    applied.sort_unstable();
+    assert_eq!(applied, all);
     bench.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_died_in_the_middle_leaves_nothing_and_is_waited_for() {
-    // Where the service ends an idle transaction after three minutes.
-    let limits = Limits { transaction_idle: Duration::from_secs(2), ..Limits::default() };
-    let bench = Bench::with_limits(limits).await;
+    let bench = Bench::start().await;
     bench.api.inject(
         Fault::new(Effect::Hang { when: When::After })
             .sql_contains("CREATE TABLE migration_settings")

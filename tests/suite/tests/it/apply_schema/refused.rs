@@ -1,4 +1,7 @@
-use local::DATABASE;
+use local::{
+    DATABASE,
+    local_data_api::{Effect, ErrorCode, Fault, When},
+};
 use shared::store::schema::{SchemaError, Script, scripts};
 
 use super::bench::{Bench, apply, history};
@@ -39,6 +42,13 @@ async fn what_cannot_be_applied_is_refused_whole_with_a_reason_that_names_it() {
     let back = bench.store(DATABASE).apply(&[ONE], 2, &roles, deadline).await.unwrap();
     assert_eq!((back.applied, back.newest.as_str()), (Vec::new(), "0002_two"), "a stack that goes back");
 
+    // Where nothing but the passwords is asked for, it matters even less how far ahead the database is.
+    let again = super::bench::roles("driver-2", "reader-2");
+    let back = bench.store(DATABASE).apply(&[ONE], u16::MAX, &again, deadline).await.unwrap();
+    assert_eq!((back.applied, back.newest.as_str()), (Vec::new(), "0002_two"));
+    bench.ask_for_passwords().await;
+    bench.login("migration_driver", "driver-2", DATABASE).await.unwrap();
+
     bench.sql("DELETE FROM schema_versions WHERE number = 1").await;
     let reason = refused(&bench, DATABASE, &[ONE, TWO]).await;
     assert_eq!(reason, "the database has later scripts without number 1");
@@ -54,8 +64,9 @@ async fn tables_that_somebody_made_by_hand_are_left_as_they_are() {
     let reason = refused(&bench, "by_hand", &scripts()).await;
     assert!(reason.starts_with(&format!("script {}, statement ", scripts()[0].name)), "{reason}");
     assert!(reason.contains("already exists"), "{reason}");
-    let made = "SELECT string_agg(tablename, ',') FROM pg_tables WHERE schemaname = 'public'";
-    assert_eq!(bench.ask("by_hand", made).await, "migration_slots");
+    let made =
+        "SELECT string_agg(tablename, ',' ORDER BY tablename) FROM pg_tables WHERE schemaname = 'public'";
+    assert_eq!(bench.ask("by_hand", made).await, "migration_slots,schema_versions");
     bench.stop().await;
 }
 
@@ -71,6 +82,30 @@ async fn what_somebody_has_to_put_right_first_is_said_in_words() {
     );
     let reason = apply(&bench.store("elsewhere"), &scripts()).await.unwrap_err().to_string();
     assert!(reason.starts_with("beginning a transaction: there is no such database; "), "{reason}");
+
+    let unused = Fault::new(Effect::Error { code: ErrorCode::SecretsErrorException, when: When::Before });
+    bench.api.inject(unused);
+    let reason = bench.apply(DATABASE, &scripts()).await.unwrap_err().to_string();
+    let words = "beginning a transaction: the Data API cannot use the owner's secret: it does not exist, cannot be read, or \
+                 holds no JSON with a username and a password; ";
+    assert!(reason.starts_with(words), "{reason}");
+    bench.api.clear_faults();
+    for (code, words) in [
+        (
+            ErrorCode::HttpEndpointNotEnabledException,
+            "there is no such cluster, or its Data API (HTTP endpoint) is not enabled; ",
+        ),
+        (
+            ErrorCode::DatabaseNotFoundException,
+            "there is no such cluster, or its Data API (HTTP endpoint) is not enabled; ",
+        ),
+        (ErrorCode::ForbiddenException, "the function's role may not do this; "),
+    ] {
+        bench.api.inject(Fault::new(Effect::Error { code, when: When::Before }));
+        let reason = bench.apply(DATABASE, &scripts()).await.unwrap_err().to_string();
+        assert!(reason.starts_with(&format!("beginning a transaction: {words}")), "{reason}");
+        bench.api.clear_faults();
+    }
 
     // May create roles, may not create tables here.
     bench.sql(&format!("ALTER DATABASE {DATABASE} OWNER TO postgres")).await;

@@ -91,6 +91,7 @@ fn is_told_what_the_names_say(template: &Template, told: &Told) {
                 "OPERATOR_TOKEN_SECRET_ARN" => "OperatorToken",
                 "LOG_LEVEL" => "LogLevel",
                 "METRIC_NAMESPACE" => "AWS::StackName",
+                "STACK_ID" => "AWS::StackId",
                 other => panic!("{name} is told {other}, which nobody knows"),
             };
             assert_eq!(value, expected, "{name}: {variable}");

@@ -1,0 +1,2 @@
+-- Whatever the database's own default is.
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE
