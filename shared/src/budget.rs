@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_handlers_budget_is_the_smaller_of_its_own_and_the_invocations() {
+    async fn gives_the_handler_the_smaller_of_two_budgets() {
         let now = Instant::now();
         let budget = Budget::of_invocation(SystemTime::now() + Duration::from_secs(60), BUDGETS);
         assert_eq!(seconds(budget.deadline(), now), 8.0);

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn each_line_that_cannot_be_registered_is_told_with_its_number_and_the_others_are_kept() {
+    fn names_refused_lines_by_number_and_keeps_the_others() {
         let lines = [
             r#"{"path":"good/1"}"#,
             "",

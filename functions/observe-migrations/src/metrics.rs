@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn no_metric_is_there_twice_and_none_poses_as_another_field_of_its_line() {
+    fn names_no_metric_twice_or_like_a_field_of_its_line() {
         let names: BTreeSet<&str> = METRICS.iter().map(|metric| metric.0).collect();
         assert_eq!(names.len(), METRICS.len());
         for taken in ["_aws", "timestamp", "level", "message", "function", "State", "Reason"] {

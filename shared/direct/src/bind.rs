@@ -71,7 +71,7 @@ mod tests {
     use super::bind;
 
     #[test]
-    fn values_are_bound_in_the_order_of_the_names_as_the_data_api_types_them() {
+    fn binds_values_in_order_and_typed_as_the_data_api_does() {
         let names = ["a", "b", "c", "d"].map(str::to_owned);
         let given = [("d", Value::Null), ("c", true.into()), ("b", 7_i64.into()), ("a", "text".into())];
         let types: Vec<Type> = bind(&names, &given).unwrap().iter().map(super::Bound::ty).collect();
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_without_a_value_and_a_value_without_a_name_are_defects_and_nothing_is_sent() {
+    fn sends_nothing_when_names_and_values_do_not_match() {
         let names = ["a".to_owned()];
         let one = || ("a", Value::Null);
         for given in [vec![], vec![one(), ("b", Value::Null)], vec![one(), one()]] {

@@ -131,7 +131,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn an_iam_token_is_for_the_server_and_the_user_that_are_connected_to() {
+    async fn signs_iam_tokens_for_the_connected_server_and_user() {
         let proof = server("reader.example", 6543).proof().await.unwrap();
         assert_eq!(proof.user, "peccy");
         let token = proof.password.expose_secret();

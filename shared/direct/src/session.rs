@@ -156,7 +156,7 @@ mod tests {
     use crate::server::tests::server;
 
     #[tokio::test(start_paused = true)]
-    async fn a_server_that_says_nothing_is_given_up_at_the_deadline_and_after_two_seconds_at_the_latest() {
+    async fn gives_up_a_silent_server_within_two_seconds() {
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = server("127.0.0.1", silent.local_addr().unwrap().port());
         let proof = server.proof().await.unwrap();
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn only_after_an_error_a_connection_is_used_again_and_not_after_a_servers_last_words() {
+    fn reuses_a_connection_after_errors_but_not_after_fatal_ones() {
         assert!(goes_on(Some(Severity::Error)));
         for last in [Some(Severity::Fatal), Some(Severity::Panic), None] {
             assert!(!goes_on(last), "{last:?}");

@@ -22,7 +22,7 @@ mod tests {
     use super::trusting;
 
     #[test]
-    fn the_authorities_that_are_deployed_are_three_of_each_region_and_amazons_own() {
+    fn deploys_three_authorities_per_region_and_amazons_own() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("authorities/rds-ca.pem");
         let text = std::fs::read_to_string(&file).unwrap();
         let names = text.lines().filter_map(|line| line.strip_prefix("# Amazon RDS "));

@@ -33,7 +33,7 @@ mod tests {
     use aws_sdk_secretsmanager::config::ProvideCredentials;
 
     #[test]
-    fn everything_comes_from_the_environment_and_nothing_from_a_machines_profile() {
+    fn reads_the_environment_and_no_machines_profile() {
         let mut profile = tempfile::NamedTempFile::new().unwrap();
         writeln!(profile, "[default]\nregion = us-east-1\nendpoint_url = http://127.0.0.1:1").unwrap();
         let load = |region: Option<&str>, url: Option<&str>| {

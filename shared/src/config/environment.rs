@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_missing_or_wrong_is_named_at_once_and_once() {
+    fn names_everything_missing_or_wrong_at_once() {
         let source = |name: &str| match name {
             "WRITER_ARN" => Some("hunter2".to_owned()),
             "NOTIFICATION_SECRET_ARN" => Some(String::new()),

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_writer_is_asked_only_for_readers_and_never_because_of_a_misconfiguration() {
+    fn never_falls_back_because_of_a_misconfiguration() {
         use ErrorClass::{Constraint, Defect, Misconfigured, ReadOnly, Undecodable};
         for rule in PURPOSES {
             for class in [Misconfigured, Defect, Constraint, Undecodable] {

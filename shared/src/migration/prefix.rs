@@ -44,7 +44,7 @@ mod tests {
     use super::PathPrefix;
 
     #[test]
-    fn a_part_of_a_path_is_a_beginning_and_what_no_path_holds_is_none() {
+    fn takes_only_the_beginning_of_a_path_as_a_prefix() {
         for (text, prefix) in [("", ""), ("Group/", "group/"), ("group/pro", "group/pro"), ("a.", "a.")] {
             assert_eq!(text.parse::<PathPrefix>().unwrap().as_str(), prefix);
         }

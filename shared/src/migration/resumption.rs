@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pre_step_that_is_done_is_followed_by_the_final_step_unless_the_switch_is_off() {
+    fn resumes_with_the_final_step_unless_switched_off() {
         let view = RegistryView::Says(RegistryStatus::PreImportComplete);
         assert_eq!(leads_to(Step::Pre, view, true), Some((State::Importing, AttemptChange::New)));
         assert_eq!(leads_to(Step::Pre, view, false), Some((State::PreImportDone, AttemptChange::Keep)));
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_pre_step_at_the_registry_the_final_one_goes_back_to_it() {
+    fn goes_back_to_the_pre_import_that_the_registry_lacks() {
         for view in [
             RegistryView::KnowsNothing,
             RegistryView::Says(RegistryStatus::PreImportFailed),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_final_step_and_a_silent_registry_change_nothing_about_what_is_asked() {
+    fn asks_the_same_after_a_failed_final_step_or_silence() {
         for step in [Step::Pre, Step::Final] {
             for view in [
                 RegistryView::NoAnswer,

@@ -55,7 +55,7 @@ fn a_notification_is_accepted_exactly_in_the_active_states() {
 }
 
 #[test]
-fn a_finished_pre_step_is_promoted_with_both_transitions_and_a_new_attempt() {
+fn promotes_with_both_transitions_and_a_new_attempt() {
     let before = row(State::PreImporting);
     let plan = Plan::notification(NotificationStatus::PreImportComplete);
     let after = apply(plan.outcome(&before, ON).unwrap(), &before);
@@ -85,7 +85,7 @@ fn a_finished_pre_step_told_twice_starts_no_second_final_step() {
 }
 
 #[test]
-fn the_third_failure_of_its_own_skips_a_repository_in_the_same_change() {
+fn skips_at_the_third_failure_in_the_same_change() {
     for (retries, state, steps) in
         [(0, State::ImportAborted, 1), (1, State::ImportAborted, 1), (2, State::ImportSkipped, 2)]
     {
@@ -111,7 +111,7 @@ fn a_cancellation_is_not_counted_and_waits_five_seconds() {
 }
 
 #[test]
-fn a_cancellation_that_the_guard_asked_for_is_counted_as_the_guard_does() {
+fn counts_a_cancelation_that_the_guard_asked_for() {
     for status in [NotificationStatus::PreImportCanceled, NotificationStatus::ImportCanceled] {
         for (retries, state) in [(0, State::ImportAborted), (2, State::ImportSkipped)] {
             let mut before = row(State::Importing);
@@ -142,7 +142,7 @@ fn an_aborted_repository_resumes_at_the_step_it_was_aborted_in() {
 }
 
 #[test]
-fn a_refused_start_goes_back_to_where_the_claim_came_from_and_counts_nothing() {
+fn returns_a_refused_start_to_where_it_was_claimed() {
     for (from, plan, keeps_slot) in [
         (State::Default, Plan::claim(), false),
         (State::ImportAborted, Plan::claim(), false),
@@ -161,7 +161,7 @@ fn a_refused_start_goes_back_to_where_the_claim_came_from_and_counts_nothing() {
 }
 
 #[test]
-fn a_final_step_that_wants_a_new_pre_step_does_not_go_back_to_a_pre_step_that_was_done() {
+fn forgets_a_pre_import_that_the_registry_wants_again() {
     let before = row(State::PreImportDone);
     let importing = apply(Plan::resume().outcome(&before, ON).unwrap(), &before);
     let pre = Plan::event(Event::StartPreImport);
@@ -173,7 +173,7 @@ fn a_final_step_that_wants_a_new_pre_step_does_not_go_back_to_a_pre_step_that_wa
 }
 
 #[test]
-fn whatever_happens_the_row_keeps_what_the_database_demands_of_it() {
+fn keeps_every_constraint_of_the_row_whatever_happens() {
     for situation in Situation::all() {
         for event in Event::ALL {
             let Ok(outcome) = Outcome::of(situation, &[event]) else { continue };
@@ -188,7 +188,7 @@ fn whatever_happens_the_row_keeps_what_the_database_demands_of_it() {
 }
 
 #[test]
-fn a_refusal_names_the_state_the_event_and_what_would_have_been_allowed() {
+fn refuses_with_state_event_and_allowed_states() {
     let done = Situation { state: State::ImportSkipped, origin: None };
     let refused = Transition::of(done, Event::StartImport).unwrap_err();
     assert_eq!(refused.to_string(), "start_import is refused in import_skipped; allowed there: reopen");

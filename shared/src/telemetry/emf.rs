@@ -108,7 +108,7 @@ mod tests {
     use super::{Dimension, Metric, MetricNamespace, Unit, embedded_metrics};
 
     #[test]
-    fn a_line_holds_what_its_directive_names_and_what_the_filter_of_levels_needs() {
+    fn writes_what_the_directive_and_the_level_filter_need() {
         let at = "2026-01-02T03:04:05.6789Z".parse().unwrap();
         let metrics = [
             Metric { name: "Age", unit: Unit::Seconds, value: 1.5 },

@@ -31,7 +31,7 @@ fn a_line_is_one_flat_json_object_with_an_rfc_3339_timestamp() {
 }
 
 #[test]
-fn the_inner_spans_field_and_then_the_events_own_stand_before_the_outers() {
+fn prefers_the_events_field_then_the_inner_spans() {
     let log = capture("info");
     tracing::info_span!("outer", path = "outer", attempt = 1).in_scope(|| {
         let inner = tracing::info_span!("inner", path = "inner", later = tracing::field::Empty);
@@ -55,7 +55,7 @@ fn an_events_field_cannot_pose_as_the_lines_own() {
 }
 
 #[test]
-fn the_level_decides_for_our_own_lines_and_others_stay_silent_below_warning() {
+fn filters_own_lines_by_level_and_others_below_warning() {
     let write = |level: &str| {
         let log = capture(level);
         tracing::debug!(target: "shared::store", "ours");

@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_cannot_be_json_is_answered_as_a_defect_without_saying_why() {
+    fn hides_why_an_answer_cannot_be_json() {
         let unwritable = std::collections::BTreeMap::from([((1, 2), 3)]);
         let answer = json(StatusCode::OK, &unwritable, &RequestId::new("r-1"));
         assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);

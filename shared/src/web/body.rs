@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_over_the_limit_is_refused_and_one_at_the_limit_is_read() {
+    fn reads_a_body_at_the_limit_and_none_over_it() {
         let at = |bytes: usize| format!(r#"{{"count":1{}}}"#, " ".repeat(bytes - r#"{"count":1}"#.len()));
         assert!(read(None, at(MAX_BODY_BYTES)).is_ok());
         assert_eq!(read(None, at(MAX_BODY_BYTES + 1)).unwrap_err().0, StatusCode::PAYLOAD_TOO_LARGE);

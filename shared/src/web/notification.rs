@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_ends_no_attempt_or_is_missing_is_refused_by_name() {
+    fn refuses_a_missing_or_unknown_status_by_name() {
         for status in [
             r#""native""#,
             r#""pre_import_in_progress""#,

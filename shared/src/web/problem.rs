@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn an_extension_member_cannot_replace_a_member_that_means_something() {
+    fn never_replaces_a_standard_member_by_an_extension() {
         let body = body(Problem::conflict("not now").with("status", 200).with("message", "fine"));
         assert_eq!(body["status"], 409);
         assert_eq!(body["message"], "409 Conflict - not now");

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn only_functions_that_may_read_what_is_old_are_told_where_the_reader_is() {
+    fn gives_reader_variables_only_to_functions_that_read() {
         let may = [Function::MigrationStatus, Function::GuardMigrations, Function::ObserveMigrations];
         for function in Function::ALL {
             let reader = told(function).keys().any(|name| name.starts_with("READER"));

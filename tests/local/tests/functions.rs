@@ -14,7 +14,7 @@ async fn stack(functions: &[Function]) -> Stack {
 }
 
 #[tokio::test]
-async fn a_process_is_told_its_functions_environment_and_nothing_of_ours() {
+async fn gives_a_process_its_functions_environment_only() {
     let stack = stack(&[Function::RegistryNotification]).await;
     for pid in stack.functions().pids(Function::RegistryNotification) {
         let environment = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
@@ -44,7 +44,7 @@ async fn a_process_that_dies_is_replaced_and_the_function_goes_on() {
 }
 
 #[tokio::test]
-async fn functions_that_lack_a_variable_are_reported_with_their_own_words() {
+async fn reports_missing_variables_in_the_functions_words() {
     let stack = stack(&[]).await;
     let error = stack
         .run_functions(&[Function::StartMigration], |_, environment| {

@@ -68,7 +68,7 @@ async fn a_paused_replica_does_not_show_a_commit_until_it_is_resumed() {
 }
 
 #[tokio::test]
-async fn a_lag_in_milliseconds_delays_each_commit_by_that_much_and_can_be_ended() {
+async fn delays_each_commit_by_the_lag_until_it_is_ended() {
     let pair = pair_with_a_table().await;
     let lag = Duration::from_millis(700);
     pair.set_lag(lag).await.unwrap();

@@ -12,7 +12,7 @@ async fn store(current: &str) -> (Store, SecretReader) {
 }
 
 #[tokio::test]
-async fn a_secret_is_read_by_its_arn_without_the_line_break_at_its_end() {
+async fn reads_a_secret_by_arn_and_strips_its_line_break() {
     let (store, reader) = store("hunter2\n").await;
     assert_eq!(reader.read(&Store::arn()).await.unwrap().expose_secret(), "hunter2");
     assert_eq!(store.asked(), ["AWSCURRENT"]);

@@ -52,7 +52,7 @@ async fn fetch(server: &ScriptedServer) -> Result<Vec<Json>, EndpointError> {
 }
 
 #[tokio::test]
-async fn a_statement_goes_out_with_its_arn_secret_database_and_parameters() {
+async fn sends_arn_secret_database_and_parameters() {
     let server = ScriptedServer::start([rows(&[r#"{"version":7}"#, r#"{"version":8}"#])]).await;
     let id = Uuid::from_u128(1);
     let statement = Statement::read("show", "SELECT :path, :n, :yes, :nothing, :id::uuid")
@@ -180,7 +180,7 @@ async fn signs_each_sending_anew() {
 }
 
 #[tokio::test]
-async fn rows_that_are_not_one_json_text_are_an_error_that_names_the_statement() {
+async fn names_the_statement_whose_rows_are_not_json_text() {
     for (record, reason) in [
         (json!([{ "longValue": 1 }]), "row 0: the column is not text"),
         (json!([{ "isNull": true }]), "row 0: the column is not text"),
@@ -259,7 +259,7 @@ async fn a_write_whose_connection_breaks_off_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_the_services_leaves_the_outcome_unknown() {
+async fn leaves_the_outcome_unknown_after_a_foreign_answer() {
     for (status, body) in [(200, "<html>hello</html>"), (502, "<html>bad gateway</html>"), (200, "[1,")] {
         let server = ScriptedServer::start([Reply::answer(status, body)]).await;
         let error = fetch(&server).await.unwrap_err();
@@ -281,7 +281,7 @@ async fn a_hanging_server_is_left_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn missing_credentials_are_a_misconfiguration_and_nothing_is_sent() {
+async fn sends_nothing_without_credentials() {
     let server = ScriptedServer::start([rows(&["1"])]).await;
     let sdk = SdkConfig::builder().region(Region::from_static("eu-central-1")).build();
     let writer = Writer::new(DataApi::new(&sdk, config(&server.url())));

@@ -30,7 +30,7 @@ fn a_purposes_type_is_the_endpoint_its_rule_names() {
 }
 
 #[test]
-fn nothing_the_notifications_function_does_reads_from_the_reader() {
+fn never_reads_from_the_reader_for_a_notification() {
     let mut rules = PURPOSES.iter().filter(|rule| rule.functions.contains(&"registry-notification"));
     assert!(rules.all(|rule| rule.endpoint == EndpointKind::Writer));
 }

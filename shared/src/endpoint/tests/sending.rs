@@ -90,7 +90,7 @@ async fn fetch<E: Effect>(transport: &Scripted, statement: Statement<E>) -> Resu
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_statement_that_surely_changed_nothing_is_sent_again_whatever_it_is() {
+async fn resends_any_statement_that_surely_changed_nothing() {
     let script = [&RESUMING, &RESUMING, &CONFLICT];
     let (a, b, c) = (Scripted::failing(&script), Scripted::failing(&script), Scripted::failing(&script));
     assert_eq!(fetch(&a, plain()).await.unwrap(), [1]);
@@ -100,7 +100,7 @@ async fn a_statement_that_surely_changed_nothing_is_sent_again_whatever_it_is() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plain_write_is_never_sent_twice_once_its_outcome_is_unknown() {
+async fn never_resends_a_plain_write_of_unknown_outcome() {
     let transport = Scripted::failing(&[&RESUMING, &CUT]);
     let error = fetch(&transport, plain()).await.unwrap_err();
     assert_eq!((error.outcome(), error.attempts), (Outcome::Unknown, 2));
@@ -108,7 +108,7 @@ async fn a_plain_write_is_never_sent_twice_once_its_outcome_is_unknown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reads_and_repeatable_writes_are_sent_again_after_an_unknown_outcome() {
+async fn resends_reads_and_repeatable_writes_of_unknown_outcome() {
     let (a, b) = (Scripted::failing(&[&CUT, &CUT]), Scripted::failing(&[&CUT, &CUT]));
     assert_eq!(fetch(&a, read()).await.unwrap(), [1]);
     assert_eq!(fetch(&b, repeatable()).await.unwrap(), [1]);
@@ -133,7 +133,7 @@ async fn the_outcome_covers_every_time_the_statement_was_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resuming_cluster_is_waited_for_until_the_deadline_with_growing_pauses() {
+async fn waits_for_a_resuming_cluster_with_growing_pauses() {
     let transport = Scripted::always(RESUMING);
     let started = Instant::now();
     let error = fetch(&transport, plain()).await.unwrap_err();

@@ -143,7 +143,7 @@ fn every_row_by_every_answer_is_decided_as_the_snapshot_says() {
 }
 
 #[test]
-fn every_answer_to_a_cancelation_is_decided_as_the_snapshot_says() {
+fn decides_each_answer_to_a_cancelation_as_in_the_snapshot() {
     let mut lines = String::new();
     let answers =
         RegistryStatus::ALL.iter().map(|&status| (status.name(), Cancelation::Stands(status))).chain([

@@ -110,7 +110,7 @@ fn a_native_repository_is_done() {
 }
 
 #[test]
-fn a_lost_notification_of_success_is_recovered_without_a_retry_counted() {
+fn recovers_a_lost_success_without_counting_a_retry() {
     for situation in situations() {
         let (_, after, _) = recorded(&stuck(situation), RegistryStatus::ImportComplete);
         assert_eq!((after.migration_state, after.retries_count), (State::ImportDone, 0), "{situation:?}");
@@ -134,7 +134,7 @@ fn a_step_that_runs_is_left_alone_while_it_has_time() {
 }
 
 #[test]
-fn a_step_that_runs_where_the_row_says_otherwise_is_adopted_without_a_new_start_and_never_canceled() {
+fn adopts_a_step_that_runs_unlike_the_row_says() {
     for (state, status, running) in [
         (State::PreImporting, RegistryStatus::ImportInProgress, State::Importing),
         (State::PreImportDone, RegistryStatus::ImportInProgress, State::Importing),
@@ -170,14 +170,14 @@ fn the_time_of_a_step_that_was_asked_for_again_counts_from_then() {
 }
 
 #[test]
-fn a_final_step_that_was_committed_and_never_asked_for_is_asked_for_with_the_same_attempt() {
+fn asks_for_a_lost_final_step_with_the_same_attempt() {
     for origin in [None, Some(State::PreImportDone), Some(State::ImportAborted)] {
         assert!(is_asked_again(&from(State::Importing, origin), RegistryStatus::PreImportComplete));
     }
 }
 
 #[test]
-fn a_final_step_adopted_from_nobody_known_is_asked_for_with_a_new_attempt() {
+fn asks_for_an_adopted_unknown_step_with_a_new_attempt() {
     let mut stuck = from(State::Importing, None);
     stuck.row.attempt = None;
     let (_, after, attempt) = recorded(&stuck, RegistryStatus::PreImportComplete);
@@ -193,7 +193,7 @@ fn a_parked_row_goes_on_with_the_final_step() {
 }
 
 #[test]
-fn a_failure_is_counted_and_a_cancelation_is_not_as_their_notifications_would_have_it() {
+fn counts_a_failure_but_not_a_cancelation() {
     for situation in situations() {
         for (status, retries) in [
             (RegistryStatus::PreImportFailed, 1),
@@ -220,7 +220,7 @@ fn the_last_retrys_failure_skips_the_repository() {
 }
 
 #[test]
-fn a_failure_that_may_be_of_an_earlier_attempt_is_counted_only_once_the_registry_was_asked_again() {
+fn asks_again_before_it_counts_an_earlier_failure() {
     for state in [State::PreImporting, State::Importing] {
         for status in
             [RegistryStatus::PreImportFailed, RegistryStatus::ImportFailed, RegistryStatus::ImportCanceled]
@@ -238,7 +238,7 @@ fn a_failure_that_may_be_of_an_earlier_attempt_is_counted_only_once_the_registry
 }
 
 #[test]
-fn a_failure_since_the_registry_reported_something_else_is_surely_of_this_attempt() {
+fn counts_a_failure_after_another_status_at_once() {
     for (state, origin) in [
         (State::Importing, Some(State::PreImportDone)),
         (State::Importing, None),
@@ -252,7 +252,7 @@ fn a_failure_since_the_registry_reported_something_else_is_surely_of_this_attemp
 }
 
 #[test]
-fn a_repository_the_registry_knows_nothing_of_begins_anew_with_the_pre_step() {
+fn restarts_an_unknown_repository_with_the_pre_import() {
     for situation in situations() {
         let stuck = stuck(situation);
         let GuardDecision::Apply(remedy) = guard_decision(&stuck, RegistryView::KnowsNothing) else {
@@ -268,7 +268,7 @@ fn a_repository_the_registry_knows_nothing_of_begins_anew_with_the_pre_step() {
 }
 
 #[test]
-fn a_step_canceled_past_its_time_counts_and_at_the_last_retry_is_skipped_as_canceled() {
+fn counts_a_timeout_and_skips_at_the_last_retry() {
     let mut stuck = from(State::Importing, None);
     let (finding, after, _) = remedied(&stuck, &canceled_decision(&stuck, Cancelation::Accepted));
     assert_eq!((finding, after.migration_state), (Finding::TimedOut, State::ImportAborted));

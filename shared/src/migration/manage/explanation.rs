@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_without_a_slot_waits_for_the_most_lasting_obstacle_and_all_are_told() {
+    fn names_every_obstacle_and_the_most_lasting_first() {
         assert_eq!(of("default", |_| {}).next, Next::Sweep);
         assert_eq!(of("import_aborted", |_| {}).text.split(' ').next(), Some("retried"));
         let mut expected = vec![];
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parked_row_waits_for_the_switch_and_a_terminal_one_for_nothing_of_ours() {
+    fn explains_what_parked_and_ended_rows_wait_for() {
         assert_eq!(
             of("pre_import_done", |value| value["settings"]["enabled"] = json!(false)).next,
             Next::Switch

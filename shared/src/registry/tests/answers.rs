@@ -74,7 +74,7 @@ async fn other_refusals_are_told_with_status_code_and_detail() {
 }
 
 #[tokio::test]
-async fn a_404_that_is_not_the_registrys_does_not_mean_that_there_is_nothing_to_migrate() {
+async fn takes_a_foreign_404_for_no_answer() {
     for body in
         ["", "<html>404 page not found</html>", "{}", r#"{"errors":[]}"#, r#"{"errors":"NAME_UNKNOWN"}"#]
     {
@@ -112,7 +112,7 @@ async fn a_redirect_is_refused_and_not_followed() {
 }
 
 #[tokio::test]
-async fn details_are_cut_to_255_characters_and_long_bodies_are_not_read() {
+async fn cuts_details_to_255_characters_and_stops_reading() {
     let long = json!({ "errors": [{ "code": "DENIED", "detail": "é".repeat(300) }] }).to_string();
     let StartAnswer::Refused { detail: Some(detail), .. } = start(Reply::answer(403, long)).await else {
         panic!("not refused");
@@ -191,7 +191,7 @@ fn an_error_about_the_longest_path_is_about_that_path() {
 }
 
 #[tokio::test]
-async fn a_status_404_is_the_registrys_own_only_when_empty_or_with_its_code() {
+async fn believes_a_status_404_only_if_empty_or_coded() {
     assert_eq!(status(Reply::answer(404, "")).await, StatusAnswer::NotFound);
     assert_eq!(status(error(404, "NAME_UNKNOWN")).await, StatusAnswer::NotFound);
     let answer = status(Reply::answer(404, "404 page not found\n")).await;

@@ -86,7 +86,7 @@ async fn nothing_is_sent_when_no_time_is_left() {
 }
 
 #[tokio::test]
-async fn a_start_whose_connection_breaks_off_is_unknown_and_not_sent_again() {
+async fn never_resends_a_start_that_broke_off() {
     for reply in [Reply::Cut, Reply::HalfAnswer { status: 404, body: r#"{"errors":[]}"# }] {
         let server = ScriptedServer::start([reply.clone()]).await;
         let start = client(&server.url()).start(&path(), Step::Pre, attempt(), deadline()).await;
@@ -96,7 +96,7 @@ async fn a_start_whose_connection_breaks_off_is_unknown_and_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_hanging_registry_is_left_at_the_deadline_or_the_request_timeout() {
+async fn leaves_a_hanging_registry_in_time() {
     let server = ScriptedServer::start([Reply::Hang]).await;
     let short = Duration::from_millis(200);
     let patient = client(&server.url());
@@ -259,7 +259,7 @@ async fn reads_a_later_key_when_the_registry_is_first_called() {
 }
 
 #[test]
-fn a_configuration_that_cannot_work_is_refused_without_showing_the_key() {
+fn refuses_a_useless_configuration_and_hides_the_key() {
     for url in [
         "ftp://127.0.0.1",
         "http://user:word@127.0.0.1",

@@ -34,7 +34,7 @@ fn claims(token: &str) -> Json {
 }
 
 #[tokio::test]
-async fn the_token_is_signed_by_our_key_and_claims_what_the_protocol_says() {
+async fn signs_the_token_with_the_protocols_claims() {
     let server = ScriptedServer::start([Reply::answer(200, "")]).await;
     let before = Timestamp::now().as_second();
     client(&server.url()).probe(deadline()).await;
@@ -133,7 +133,7 @@ async fn a_401_is_answered_with_a_new_token_exactly_once() {
 }
 
 #[tokio::test]
-async fn a_call_leaves_one_line_and_neither_it_nor_anything_else_shows_the_token() {
+async fn logs_one_line_per_call_and_never_the_token() {
     let log = Capture::begin("start-migration", "trace".parse().unwrap());
     let server = ScriptedServer::start([Reply::answer(202, "")]).await;
     let client = client(&server.url());

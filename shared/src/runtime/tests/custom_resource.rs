@@ -88,7 +88,7 @@ async fn told(event: impl FnOnce(&str) -> Value, deadline: u64) -> (Vec<Value>, 
 }
 
 #[tokio::test]
-async fn success_is_told_once_without_a_content_type_and_with_an_id_that_stays() {
+async fn reports_success_once_with_a_lasting_id() {
     let (api, stack) = (RuntimeApi::start().await, Stack::default());
     let url = stack.listen().await;
     let script = async {
@@ -177,7 +177,7 @@ async fn an_answer_that_is_not_taken_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_stack_that_cannot_be_told_makes_the_platform_invoke_again_and_its_address_is_not_shown() {
+async fn fails_and_hides_the_url_when_the_stack_is_unreachable() {
     let log = Capture::begin("test", LogLevel::default());
     let (api, stack) = (RuntimeApi::start().await, Stack::default());
     stack.statuses.lock().unwrap().extend([403]);

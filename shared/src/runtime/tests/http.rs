@@ -89,7 +89,7 @@ fn problem(answer: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn the_answer_leaves_before_the_work_after_it_and_the_next_event_is_asked_for_after_it() {
+async fn answers_then_works_then_takes_the_next_event() {
     let api = RuntimeApi::start().await;
     // The work waits for the answer to arrive: had the answer to wait for the work, this would not end.
     assert_eq!(first_of_two(&api, Budgets::HTTP, "/defer").await["statusCode"], 200);
@@ -112,7 +112,7 @@ async fn what_the_handler_and_the_work_log_carries_the_request_id() {
 }
 
 #[tokio::test]
-async fn a_panic_in_the_handler_is_answered_and_the_next_event_is_served() {
+async fn answers_a_panic_and_serves_the_next_event() {
     let log = Capture::begin("test", LogLevel::default());
     let api = RuntimeApi::start().await;
     let answer = first_of_two(&api, Budgets::HTTP, "/panic").await;
@@ -130,7 +130,7 @@ async fn a_panic_in_the_handler_is_answered_and_the_next_event_is_served() {
 }
 
 #[tokio::test]
-async fn a_handler_past_its_budget_is_answered_503_and_the_next_event_is_served() {
+async fn answers_503_past_the_budget_and_serves_the_next_event() {
     let log = Capture::begin("test", LogLevel::default());
     let api = RuntimeApi::start().await;
     let answer = first_of_two(&api, SHORT, "/hang").await;
@@ -143,7 +143,7 @@ async fn a_handler_past_its_budget_is_answered_503_and_the_next_event_is_served(
 }
 
 #[tokio::test]
-async fn a_panic_in_the_work_after_the_answer_is_logged_and_the_next_event_is_served() {
+async fn logs_a_panic_after_the_answer_and_serves_the_next() {
     let log = Capture::begin("test", LogLevel::default());
     let api = RuntimeApi::start().await;
     let answer = first_of_two(&api, Budgets::HTTP, "/defer-panic").await;
@@ -153,7 +153,7 @@ async fn a_panic_in_the_work_after_the_answer_is_logged_and_the_next_event_is_se
 }
 
 #[tokio::test]
-async fn work_after_the_answer_that_does_not_end_is_cut_off_and_the_next_event_is_served() {
+async fn cuts_off_endless_work_and_serves_the_next_event() {
     let log = Capture::begin("test", LogLevel::default());
     let api = RuntimeApi::start().await;
     let answer = first_of_two(&api, SHORT, "/defer-hang").await;
@@ -163,7 +163,7 @@ async fn work_after_the_answer_that_does_not_end_is_cut_off_and_the_next_event_i
 }
 
 #[tokio::test]
-async fn work_that_was_handed_over_before_the_handler_panicked_is_done() {
+async fn does_deferred_work_although_the_handler_panicked() {
     let api = RuntimeApi::start().await;
     let answer = first_of_two(&api, Budgets::HTTP, "/defer-then-panic").await;
     assert_eq!(answer["statusCode"], 500);
@@ -181,7 +181,7 @@ async fn work_that_the_work_hands_over_is_done_before_the_next_event() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_the_platform_gives_bounds_the_handler_and_the_work() {
+async fn bounds_handler_and_work_by_the_platforms_deadline() {
     let api = RuntimeApi::start().await;
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
     let script = async {
@@ -330,7 +330,7 @@ async fn a_stage_in_front_of_the_path_is_no_part_of_it() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_no_request_is_refused_and_the_next_event_is_served() {
+async fn refuses_what_is_no_request_and_serves_the_next_event() {
     let api = RuntimeApi::start().await;
     let script = async {
         api.invoke("first", super::api::IN_1970, json!({"detail-type": "Scheduled Event"}));
@@ -342,7 +342,7 @@ async fn an_event_that_is_no_request_is_refused_and_the_next_event_is_served() {
 }
 
 #[tokio::test]
-async fn work_handed_over_outside_an_invocation_is_dropped_with_a_word() {
+async fn drops_and_logs_work_outside_an_invocation() {
     let log = Capture::begin("test", LogLevel::default());
     defer(async { panic!("must not run") });
     assert_eq!(

@@ -69,7 +69,7 @@ async fn a_failed_run_is_the_functions_error_and_is_logged() {
 }
 
 #[tokio::test]
-async fn a_run_that_panics_is_the_functions_error_and_the_next_event_is_served() {
+async fn reports_a_panicking_run_and_serves_the_next_event() {
     let log = Capture::begin("test", LogLevel::default());
     let api = RuntimeApi::start().await;
     let error = then_another(&api, "panic", Budgets::SCHEDULE, api.until_failed("first")).await;
@@ -78,7 +78,7 @@ async fn a_run_that_panics_is_the_functions_error_and_the_next_event_is_served()
 }
 
 #[tokio::test]
-async fn a_run_past_its_deadline_is_the_functions_error_and_the_next_event_is_served() {
+async fn reports_an_overrun_and_serves_the_next_event() {
     let api = RuntimeApi::start().await;
     let budgets = Budgets { invocation: Duration::from_millis(700), ..Budgets::SCHEDULE };
     let error = then_another(&api, "hang", budgets, api.until_failed("first")).await;

@@ -105,7 +105,7 @@ mod tests {
     use super::Publisher;
 
     #[test]
-    fn a_connection_holds_whatever_a_password_is_made_of_and_shows_it_to_nobody() {
+    fn quotes_any_password_and_shows_it_to_nobody() {
         let publisher = Publisher {
             host: "cluster.example".to_owned(),
             port: 5432,

@@ -8,7 +8,7 @@ use super::{
 };
 
 #[test]
-fn statements_end_at_their_semicolons_and_comments_between_them_are_left_out() {
+fn splits_at_semicolons_and_drops_comments() {
     let script = "-- The first; of two.\nCREATE TABLE a (b text); /* no; */\n;\n  SELECT 1 -- the end;\n;\n";
     assert_eq!(statements(script), ["CREATE TABLE a (b text)", "SELECT 1"]);
 }
@@ -75,7 +75,7 @@ fn every_statement_keeps_to_what_the_data_api_takes() {
 }
 
 #[test]
-fn only_the_first_script_makes_rows_since_a_second_cluster_gets_those_of_the_first() {
+fn makes_rows_in_the_first_script_only() {
     for script in &scripts()[1..] {
         for statement in script.statements() {
             let verb = statement.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();

@@ -64,7 +64,7 @@ async fn an_operator_shows_a_bearer_token() {
 }
 
 #[tokio::test]
-async fn anything_but_the_operators_token_is_refused_and_the_scheme_is_told() {
+async fn refuses_other_tokens_and_names_the_scheme() {
     for value in
         [&b"hunter2"[..], b"Basic hunter2", b"Bearer", b"Bearer ", b"Bearer hunter3", b"Bearerhunter2"]
     {
@@ -76,8 +76,7 @@ async fn anything_but_the_operators_token_is_refused_and_the_scheme_is_told() {
 }
 
 #[tokio::test]
-async fn when_the_store_cannot_tell_a_new_secret_from_a_wrong_one_the_answer_is_503_and_the_log_has_no_value()
-{
+async fn answers_503_when_the_secret_cannot_be_checked() {
     let log = Capture::begin("test", crate::telemetry::LogLevel::default());
     let store = Store::start().await;
     store.hold("AWSCURRENT", "hunter2");

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn semicolons_in_literals_comments_and_dollar_quotes_separate_nothing() {
+    fn ignores_semicolons_in_literals_comments_and_quotes() {
         assert_eq!(one("select ';', $$ ; $$, \";\" /* ; */ -- ;"), Verb::Select);
         assert_eq!(one("do $$ begin perform 1; perform 2; end $$"), Verb::Other);
     }

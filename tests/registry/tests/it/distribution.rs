@@ -123,7 +123,7 @@ async fn a_blob_of_another_repository_is_not_served() {
 }
 
 #[tokio::test]
-async fn users_are_served_by_the_old_storage_until_the_final_import_is_complete() {
+async fn serves_the_old_storage_until_the_import_is_complete() {
     let bench = Bench::new().await;
     let path = format!("/v2/{IMAGE}/tags/list");
     bench.bring_to(Status::PreImportComplete).await;

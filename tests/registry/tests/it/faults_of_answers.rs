@@ -12,7 +12,7 @@ fn answer(status: u16, code: Option<&str>, when: When) -> Effect {
 }
 
 #[tokio::test]
-async fn any_call_can_be_answered_with_any_status_and_code_a_number_of_times() {
+async fn answers_any_call_with_any_status_a_number_of_times() {
     for (status, code) in [
         (500, "UNKNOWN"),
         (503, "UNAVAILABLE"),

@@ -161,7 +161,7 @@ async fn a_notification_can_be_late_and_keeps_the_slot_meanwhile() {
 }
 
 #[tokio::test]
-async fn the_notification_of_an_earlier_attempt_can_come_after_a_later_one_began() {
+async fn sends_an_earlier_attempts_notification_late() {
     let bench = Bench::new().await;
     let rule = bench.registry.rules().add(Rule::new(Effect::Hold { at: Point::Notification }).times(1));
     bench.send(bench.start_call(IMAGE, "pre", "first")).await.is(202);

@@ -74,7 +74,7 @@ async fn what_was_pushed_and_removed_between_the_steps_is_followed() {
 }
 
 #[tokio::test]
-async fn a_blob_that_is_not_what_it_should_be_fails_the_import_and_is_not_copied() {
+async fn fails_the_import_at_a_wrong_blob_and_copies_none() {
     let bench = Bench::new().await;
     let digest = bench.old().put_blob(b"a layer").unwrap();
     let config = bench.old().put_blob(b"{}").unwrap();

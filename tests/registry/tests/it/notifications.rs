@@ -79,7 +79,7 @@ async fn only_200_is_a_success_and_nothing_is_sent_again() {
 }
 
 #[tokio::test]
-async fn an_answer_that_takes_too_long_is_lost_and_the_slot_comes_free() {
+async fn loses_a_late_answer_and_frees_the_slot() {
     let bench = Bench::with(|config| {
         if let Some(notification) = &mut config.notification {
             notification.timeout = Duration::from_millis(100);
@@ -138,7 +138,7 @@ async fn even_after_the_answer_the_slot_may_be_taken_a_moment_longer() {
 }
 
 #[tokio::test]
-async fn a_start_without_an_id_is_notified_with_the_one_it_was_answered_with() {
+async fn notifies_with_the_id_that_the_start_was_answered_with() {
     let bench = Bench::new().await;
     let path = format!("/gitlab/v1/import/{IMAGE}/?import_type=pre");
     let answer = bench.send(bench.call(Method::PUT, &path).bearer_auth(token(&claims()))).await;

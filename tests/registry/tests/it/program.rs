@@ -116,7 +116,7 @@ fn a_flag_that_is_missing_is_named() {
 }
 
 #[tokio::test]
-async fn it_migrates_a_storage_and_tells_its_driver_when_it_is_terminated() {
+async fn migrates_a_storage_and_notifies_when_terminated() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     run_well(&["make-keys", &path("")]);

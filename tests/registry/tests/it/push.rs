@@ -55,7 +55,7 @@ async fn while_a_pre_import_runs_users_push() {
 }
 
 #[tokio::test]
-async fn while_a_final_import_runs_every_write_is_refused_and_reads_are_not() {
+async fn refuses_writes_but_no_reads_during_a_final_import() {
     let bench = Bench::new().await;
     bench.run(IMAGE, "pre").await;
     let upload = bench.send(bench.call(Method::POST, &format!("/v2/{IMAGE}/blobs/uploads/"))).await;
@@ -100,7 +100,7 @@ async fn a_manifest_is_taken_only_with_what_it_names() {
 }
 
 #[tokio::test]
-async fn a_blob_that_is_not_what_was_announced_is_refused_and_forgotten() {
+async fn refuses_and_forgets_a_blob_unlike_its_digest() {
     let bench = Bench::new().await;
     let begun = bench.send(bench.call(Method::POST, &format!("/v2/{IMAGE}/blobs/uploads/"))).await;
     let digest = Digest::of(b"announced");

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::bench::{AT_MOST, Bench, IMAGE, config};
 
 #[tokio::test]
-async fn a_registry_that_is_told_to_stop_cancels_what_runs_and_says_so() {
+async fn cancels_and_notifies_when_told_to_stop() {
     for (running, told) in
         [(Status::PreImportInProgress, "pre_import_canceled"), (Status::ImportInProgress, "import_canceled")]
     {

@@ -8,7 +8,7 @@ use reqwest::Method;
 use crate::bench::{Bench, IMAGE, claims, token};
 
 #[tokio::test]
-async fn at_the_maximum_a_start_is_refused_before_anything_else_is_looked_at() {
+async fn refuses_a_start_at_the_maximum_before_all_else() {
     let bench = Bench::new().await;
     bench.bring_to(Status::ImportComplete).await;
     bench.registry.set_max_concurrent_imports(0);
@@ -179,7 +179,7 @@ async fn an_error_says_its_code_a_message_and_the_path() {
 }
 
 #[tokio::test]
-async fn without_the_trailing_slash_every_call_is_redirected_and_nothing_is_begun() {
+async fn redirects_calls_without_the_trailing_slash() {
     let bench = Bench::new().await;
     let path = format!("/gitlab/v1/import/{IMAGE}");
     for method in [Method::PUT, Method::GET, Method::DELETE] {

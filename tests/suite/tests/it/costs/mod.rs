@@ -1,0 +1,4 @@
+//! What an operation costs: calls, and pages read.
+
+mod calls;
+pub(crate) mod explained;

@@ -1,0 +1,4 @@
+//! The project itself: its documents and its scripts.
+
+mod handbooks;
+mod scripts;
