@@ -1,8 +1,10 @@
 """What is there before a stranger deploys: an account on the emulator, databases, a registry; and clients of it."""
 
 import base64
+import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import socket
@@ -246,6 +248,9 @@ def cluster_arn(name: str) -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    """One below those that the system gives to outgoing connections: nobody takes it before it is listened to."""
+    for port in random.sample(range(15_000, 30_000), 1_000):
+        with socket.socket() as one, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no free port on 127.0.0.1 between 15000 and 30000")
