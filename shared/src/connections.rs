@@ -6,7 +6,7 @@ use std::{
     future::Future,
     io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll},
     time::Duration,
 };
@@ -41,6 +41,7 @@ use tower_service::Service;
 
 use crate::{
     freshness::FetchedAt,
+    lock::lock,
     tls::{TlsError, trust_public},
 };
 
@@ -98,7 +99,7 @@ impl Connections {
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.kept)
     }
 }
 

@@ -1,4 +1,5 @@
 //! An IAM token instead of a password: a presigned request for `rds-db:connect`, good for 15 minutes.
+//! By hand, since the SDK has it only in the crate of all of RDS, which is much to build; the signing is the SDK's.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,7 +1,4 @@
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Mutex, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
 use serde::de::DeserializeOwned;
@@ -10,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     Call, Effect, EndpointError, ErrorClass, Failure, Outcome, Repeat, Statement, Transport, Writer,
 };
-use crate::migration::foreign;
+use crate::{lock::lock, migration::foreign};
 
 /// The pauses between two sendings of a statement: doubling, each up to twice as long by chance.
 const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
@@ -58,7 +55,7 @@ pub(super) async fn fetch<T: DeserializeOwned, E: Effect>(
     };
     let started = Instant::now();
     let sendings = Mutex::new(Sendings::default());
-    let known = || sendings.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = || lock(&sendings);
 
     let send = || async {
         let now = Instant::now();

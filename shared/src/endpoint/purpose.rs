@@ -91,25 +91,34 @@ pub struct PurposeRule {
     pub consistency: Consistency,
 }
 
-/// The type that stands for an [`EndpointKind`].
-macro_rules! endpoint_type {
-    (Writer) => {
-        Writer
-    };
-    (Writer by Transactions) => {
-        Transactions
-    };
-    (Reader) => {
-        Arc<ReplicaReads>
-    };
-    (Both) => {
-        Endpoints
-    };
+/// What a store sends its statements through.
+trait Handle {
+    const KIND: EndpointKind;
 }
 
-/// One line per purpose gives its type and its row of [`PURPOSES`], so that the two cannot disagree.
+impl Handle for Writer {
+    const KIND: EndpointKind = EndpointKind::Writer;
+}
+
+impl Handle for Transactions {
+    const KIND: EndpointKind = EndpointKind::Writer;
+}
+
+impl Handle for Arc<ReplicaReads> {
+    const KIND: EndpointKind = EndpointKind::Reader;
+}
+
+impl Handle for Endpoints {
+    const KIND: EndpointKind = EndpointKind::Both;
+}
+
+/// Each purpose gives its type and its row of [`PURPOSES`], so that the two cannot disagree.
 macro_rules! purposes {
-    ($($(#[$doc:meta])+ $name:ident $functions:tt => $endpoint:ident $(by $handle:ident)?, $consistency:ident;)+) => {
+    ($($(#[$doc:meta])+ $name:ident {
+        functions: $functions:tt,
+        endpoint: $endpoint:ty,
+        consistency: $consistency:ident,
+    })+) => {
         $(
             $(#[$doc])+
             #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,12 +127,12 @@ macro_rules! purposes {
             impl sealed::Sealed for $name {}
 
             impl Purpose for $name {
-                type Endpoint = endpoint_type!($endpoint $(by $handle)?);
+                type Endpoint = $endpoint;
 
                 const RULE: PurposeRule = PurposeRule {
                     name: stringify!($name),
                     functions: &$functions,
-                    endpoint: EndpointKind::$endpoint,
+                    endpoint: <$endpoint as Handle>::KIND,
                     consistency: Consistency::$consistency,
                 };
             }
@@ -136,30 +145,77 @@ macro_rules! purposes {
 
 purposes! {
     /// Applying what the registry tells of an attempt.
-    Notification ["registry-notification"] => Writer, Latest;
+    Notification {
+        functions: ["registry-notification"],
+        endpoint: Writer,
+        consistency: Latest,
+    }
     /// Beginning one repository's migration.
-    Start ["start-migration"] => Writer, Latest;
+    Start {
+        functions: ["start-migration"],
+        endpoint: Writer,
+        consistency: Latest,
+    }
     /// An operator's other changes.
-    Manage ["manage-migrations"] => Writer, Latest;
+    Manage {
+        functions: ["manage-migrations"],
+        endpoint: Writer,
+        consistency: Latest,
+    }
     /// Filling free slots: the schedule, and the chain after a repository has ended.
-    Claim ["enqueue-migrations", "registry-notification", "manage-migrations", "guard-migrations"]
-        => Writer, Latest;
+    Claim {
+        functions: ["enqueue-migrations", "registry-notification", "manage-migrations", "guard-migrations"],
+        endpoint: Writer,
+        consistency: Latest,
+    }
     /// Deciding on what seems stuck, and on what a notification has cast doubt on.
-    Guard ["guard-migrations", "registry-notification"] => Writer, Latest;
+    Guard {
+        functions: ["guard-migrations", "registry-notification"],
+        endpoint: Writer,
+        consistency: Latest,
+    }
     /// Showing one repository.
-    Status ["migration-status"] => Reader, MinVersion;
+    Status {
+        functions: ["migration-status"],
+        endpoint: Arc<ReplicaReads>,
+        consistency: MinVersion,
+    }
     /// Showing many repositories.
-    List ["migration-status"] => Reader, Any;
+    List {
+        functions: ["migration-status"],
+        endpoint: Arc<ReplicaReads>,
+        consistency: Any,
+    }
     /// Counting repositories by state.
-    Summary ["migration-status"] => Reader, Any;
+    Summary {
+        functions: ["migration-status"],
+        endpoint: Arc<ReplicaReads>,
+        consistency: Any,
+    }
     /// Showing one repository's transitions.
-    History ["migration-status"] => Reader, MinVersion;
+    History {
+        functions: ["migration-status"],
+        endpoint: Arc<ReplicaReads>,
+        consistency: MinVersion,
+    }
     /// Looking for what seems stuck.
-    StaleScan ["guard-migrations"] => Reader, Hint;
+    StaleScan {
+        functions: ["guard-migrations"],
+        endpoint: Arc<ReplicaReads>,
+        consistency: Hint,
+    }
     /// Measuring the replica against the primary.
-    Observe ["observe-migrations"] => Both, Compared;
+    Observe {
+        functions: ["observe-migrations"],
+        endpoint: Endpoints,
+        consistency: Compared,
+    }
     /// Bringing the schema and the roles to what this version expects.
-    Schema ["apply-schema"] => Writer by Transactions, Latest;
+    Schema {
+        functions: ["apply-schema"],
+        endpoint: Transactions,
+        consistency: Latest,
+    }
 }
 
 impl fmt::Display for EndpointKind {

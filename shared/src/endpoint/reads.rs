@@ -1,6 +1,6 @@
 use std::{
     pin::pin,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -16,6 +16,7 @@ use super::{
     resort,
     token_bucket::TokenBucket,
 };
+use crate::lock::lock;
 
 /// So many reads may go to the writer at once because the reader failed or lags, and one more each second: per
 /// process, and a process serves one caller at a time.
@@ -200,7 +201,7 @@ impl ReplicaReads {
         purpose: &'static str,
         error: EndpointError,
     ) -> Result<EndpointError, EndpointError> {
-        if self.fallbacks.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now()) {
+        if lock(&self.fallbacks).take(Instant::now()) {
             return Ok(error);
         }
         tracing::warn!(%error, counter = "fallback_refused", purpose, "too many ask the writer");
@@ -240,7 +241,7 @@ impl ReplicaReads {
     }
 
     fn health(&self) -> MutexGuard<'_, EndpointHealth> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.health)
     }
 }
 

@@ -1,4 +1,4 @@
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use aws_lc_rs::{
     digest,
@@ -7,12 +7,13 @@ use aws_lc_rs::{
     signature::KeyPair as _,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use data_encoding::BASE32_NOPAD;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
-use crate::migration::RepositoryPath;
+use crate::{lock::lock, migration::RepositoryPath};
 
 /// How long a token is valid.
 const LIFETIME: SignedDuration = SignedDuration::from_mins(5);
@@ -20,9 +21,6 @@ const LIFETIME: SignedDuration = SignedDuration::from_mins(5);
 /// How long before its end a token is no longer used, so that it does not expire on its way and clocks may
 /// differ a little.
 const MARGIN: SignedDuration = SignedDuration::from_mins(1);
-
-/// The characters of base32 (RFC 4648).
-const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// What a token allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,7 +142,7 @@ impl Tokens {
 
     /// A token that allows imports and is valid for a while yet.
     pub(super) fn current(&self, now: Timestamp) -> Result<SecretString, InvalidKey> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = lock(&self.current);
         if let Some(token) = current.as_ref().filter(|token| now < token.expires - MARGIN) {
             return Ok(token.text.clone());
         }
@@ -154,7 +152,7 @@ impl Tokens {
 
     /// Forgets the token, so that the next one is signed anew.
     pub(super) fn forget(&self) {
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.current) = None;
     }
 
     fn sign(&self, scope: &Scope, now: Timestamp) -> Result<Token, InvalidKey> {
@@ -181,13 +179,7 @@ fn public_key(key: &EncodingKey) -> Result<PublicKeyX509Der<'static>, InvalidKey
 /// its DER, in base32, by fours (libtrust's key id; the distribution registry refuses a token without it).
 pub(super) fn key_id(public_key: &[u8]) -> String {
     let hash = digest::digest(&digest::SHA256, public_key);
-    // Five bytes are eight characters, two groups of four.
-    let groups = hash.as_ref()[..30].chunks_exact(5).flat_map(|bytes| {
-        let bits = bytes.iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
-        let group = move |first: u32| -> String {
-            (first..first + 4).map(|i| char::from(BASE32[(bits >> (35 - 5 * i) & 31) as usize])).collect()
-        };
-        [group(0), group(4)]
-    });
-    groups.collect::<Vec<_>>().join(":")
+    let text = BASE32_NOPAD.encode(&hash.as_ref()[..30]);
+    // Base32 is ASCII.
+    text.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(":")
 }

@@ -8,13 +8,14 @@ use std::{
     collections::VecDeque,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use super::{
     Budget,
     guarded::{self, Outcome},
 };
+use crate::lock::lock;
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -64,7 +65,7 @@ impl Deferred {
     /// How many pieces of work wait.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        lock(&self.0).len()
     }
 
     /// Whether none waits.
@@ -79,10 +80,10 @@ impl Deferred {
     }
 
     fn push(&self, work: Work) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(work);
+        lock(&self.0).push_back(work);
     }
 
     fn pop(&self) -> Option<Work> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        lock(&self.0).pop_front()
     }
 }

@@ -1,3 +1,6 @@
+//! Metrics as lines of the log (CloudWatch's embedded metric format). By hand, since the crate for it is a recorder behind
+//! a facade of counters: here a run measures everything once and writes it at once.
+
 use std::str::FromStr;
 
 use serde_json::{Map, Value, json};

@@ -12,6 +12,8 @@ use tracing_subscriber::{Layer, fmt::MakeWriter, layer::Context, registry::Looku
 /// filter read (an RFC 3339 `timestamp`, a `level`), the function, the event's fields, and beside them the
 /// fields of the spans it happened in (`request_id` among them). Nothing is nested, so that every field can be
 /// asked for by its bare name.
+///
+/// By hand, since the crates for it write a field twice where a span and its event both have it, or leave out the target.
 pub(super) struct JsonLines<W> {
     function: &'static str,
     writer: W,

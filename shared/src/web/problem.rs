@@ -16,6 +16,8 @@ const REGISTRY_RETRY: Duration = Duration::from_secs(5);
 /// An answer that is no success: RFC 9457's `application/problem+json`, which also carries `message` in the
 /// form GitLab's API uses (`400 Bad request - Wrong migration state (default)`), because that member is what
 /// the registry writes into its log.
+///
+/// By hand, since `message`, `Retry-After` and the words would still be ours beside a crate's type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
     status: StatusCode,

@@ -21,6 +21,7 @@ use self::queue::{Queue, next_look};
 use super::Patience;
 use crate::{
     endpoint::{Claim, EndpointError, Guard, Served, StaleScan},
+    lock::lock,
     migration::RepositoryPath,
     registry::RegistryClient,
     store::{Lease, Store},
@@ -70,7 +71,7 @@ impl Guardian {
                 let Some(stuck) = next else { return };
                 let looked = caretaker.look_after(&stuck, deadline).await;
                 queue.lock().await.looked_at(&stuck, looked.found);
-                summary.lock().unwrap_or_else(PoisonError::into_inner).add(&looked);
+                lock(&summary).add(&looked);
             }
         };
         join_all((0..AT_ONCE).map(|_| lane())).await;

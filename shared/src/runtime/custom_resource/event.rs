@@ -1,3 +1,6 @@
+//! The event is read by hand: a type of its own would refuse one that lacks a member, and CloudFormation, which waits for
+//! an answer, would wait for an hour.
+
 use serde_json::Value;
 use url::Url;
 

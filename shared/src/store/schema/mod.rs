@@ -8,6 +8,8 @@
 //! The driver goes on working while they are applied. So a script is one short transaction, or a single `CREATE INDEX
 //! CONCURRENTLY`, which no transaction can hold. Nothing in a transaction reads or writes a table that has rows: a new
 //! column has a constant default, a constraint is added `NOT VALID`, and a later script validates it.
+//!
+//! The tools for migrations want a connection, and the Data API is none: hence a runner of our own.
 
 mod apply;
 mod history;

@@ -1,6 +1,5 @@
-use std::fmt::Write as _;
-
 use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
 
 use super::{SCRIPTS, split::statements};
 
@@ -19,12 +18,7 @@ impl Script {
     /// SHA-256 of its text, in hexadecimal digits.
     #[must_use]
     pub fn checksum(&self) -> String {
-        let mut digits = String::with_capacity(64);
-        for byte in digest(&SHA256, self.sql.as_bytes()).as_ref() {
-            // Writing to a String cannot fail.
-            let _ = write!(digits, "{byte:02x}");
-        }
-        digits
+        HEXLOWER.encode(digest(&SHA256, self.sql.as_bytes()).as_ref())
     }
 
     /// Its statements, in order, without the semicolons between them.

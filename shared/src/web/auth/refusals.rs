@@ -1,7 +1,9 @@
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::{Duration, Instant},
 };
+
+use crate::lock::lock;
 
 /// How long after a line the next one may be written.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -34,7 +36,7 @@ static REFUSALS: Mutex<Refusals> = Mutex::new(Refusals::new());
 
 /// Notes in the log that a caller is turned away.
 pub(super) fn note_refusal() {
-    let told = REFUSALS.lock().unwrap_or_else(PoisonError::into_inner).count(Instant::now());
+    let told = lock(&REFUSALS).count(Instant::now());
     if let Some(count) = told {
         tracing::warn!(count, "callers were turned away: what they presented is missing or wrong");
     }
