@@ -16,6 +16,8 @@ mod scripted;
 mod start;
 mod sweep;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 use uuid::Uuid;
 
