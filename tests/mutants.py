@@ -9,7 +9,7 @@ once), what it is replaced by, the promise that this breaks, and the test that m
     [[mutant]]
     name = "believes-an-empty-200"
     promise = "A 200 is believed only after the registry's own status"
-    file = "shared/src/driver/decision.rs"
+    file = "shared/src/driver/decision/mod.rs"
     find = "…"
     replace = "…"
     unit = "driver::decision::tests::asks_before_it_believes_a_200"

@@ -60,9 +60,9 @@ mod observe;
 mod page;
 mod read;
 pub mod schema;
-#[cfg(test)]
-mod sending_tests;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     endpoint::{EndpointError, ErrorClass, Failure, Outcome, Purpose},

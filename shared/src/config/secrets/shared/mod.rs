@@ -252,5 +252,4 @@ impl SharedSecret {
 }
 
 #[cfg(test)]
-#[path = "shared_tests.rs"]
 mod tests;

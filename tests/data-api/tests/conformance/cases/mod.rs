@@ -45,17 +45,17 @@ fn once() -> String {
 }
 
 /// SQL for an empty database, before the first case.
-pub const FIXTURE: &str = include_str!("cases/fixture.sql");
+pub const FIXTURE: &str = include_str!("fixture.sql");
 
 /// All cases.
 pub fn all() -> Vec<Case> {
     let files = [
-        include_str!("cases/wire.json"),
-        include_str!("cases/strictness.json"),
-        include_str!("cases/transactions.json"),
-        include_str!("cases/limits.json"),
-        include_str!("cases/errors.json"),
-        include_str!("cases/faults.json"),
+        include_str!("wire.json"),
+        include_str!("strictness.json"),
+        include_str!("transactions.json"),
+        include_str!("limits.json"),
+        include_str!("errors.json"),
+        include_str!("faults.json"),
     ];
     files.iter().flat_map(|text| serde_json::from_str::<Vec<Case>>(text).unwrap()).collect()
 }
@@ -70,7 +70,7 @@ fn no_two_cases_have_one_name() {
 
 #[test]
 fn every_row_of_the_three_tables_has_a_case() {
-    let rows = include_str!("cases/rows.txt");
+    let rows = include_str!("rows.txt");
     let cases = all();
     for row in rows.lines().filter(|line| !line.is_empty()) {
         assert!(cases.iter().any(|case| case.row == row), "no case for the row: {row}");
