@@ -2,6 +2,7 @@
 
 import json
 
+import leftovers
 from checks import Checks
 from postgres import DATABASE
 from stack import Stack
@@ -20,26 +21,6 @@ def refuse_by_rules(world: World, checks: Checks) -> None:
     checks.that("what is left of it can be deleted", stack.status() in (None, "DELETE_COMPLETE"), stack.status())
 
 
-def refuse_guided(world: World, checks: Checks) -> None:
-    """A guided deployment, which answers Enter where it can, onto a database that is not there."""
-    stack = Stack(world, "mistaken")
-    done = stack.deploy_guided(stack.parameters() | {"DatabaseName": "missing"})
-    said = done.stdout + done.stderr
-    checks.that("a database that is not there is refused", done.returncode != 0 and bool(stack.status()), said[-2000:])
-    checks.that("guided, nothing is asked about authorizers", "has no authentication" not in said, said[-2000:])
-    saved = world.folder / "samconfig.toml"
-    text = saved.read_text()
-    checks.that("the answers are saved without the key", "RegistryUrl" in text and "PRIVATE KEY" not in text, "")
-    # Another stranger's folder: what follows is told all that it needs.
-    saved.unlink()
-    checks.that(
-        "the stack's events say so in words", "there is no such database" in stack.reasons(), stack.reasons()[-800:]
-    )
-    checks.equal("it is rolled back", stack.status(), "ROLLBACK_COMPLETE")
-    stack.cloudformation.delete_stack(StackName="mistaken")
-    checks.comes("it can be deleted", lambda: stack.status() is None)
-
-
 def mend(stack: Stack, checks: Checks) -> None:
     """The handbook's first deployment, with a wrong password, and the same command again with the right one."""
     world = stack.world
@@ -54,6 +35,29 @@ def mend(stack: Stack, checks: Checks) -> None:
     tables = world.primary.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", DATABASE)
     checks.equal("nothing of the schema was kept", tables, "0")
     stack.deploy_or_give_up(checks, stack.parameters(), keep=True)
+
+
+def refuse_second_stack(first: Stack, checks: Checks) -> None:
+    """Another stack onto the same cluster, by a guided deployment that answers Enter where it can."""
+    world, before = first.world, leftovers.inventory(first.world)
+    stack = Stack(world, "another")
+    done = stack.deploy_guided(stack.parameters())
+    said = done.stdout + done.stderr
+    checks.that("a second stack on the cluster is refused", done.returncode != 0 and bool(stack.status()), said[-2000:])
+    checks.that("guided, nothing is asked about authorizers", "has no authentication" not in said, said[-2000:])
+    saved = world.folder / "samconfig.toml"
+    text = saved.read_text()
+    checks.that("the answers are saved without the key", "RegistryUrl" in text and "PRIVATE KEY" not in text, "")
+    # Another stranger's folder: what follows is told all that it needs.
+    saved.unlink()
+    reasons = stack.reasons()
+    checks.that("its events name the first one", f"the cluster belongs to the stack {first.id()}" in reasons, reasons)
+    checks.equal("it is rolled back", stack.status(), "ROLLBACK_COMPLETE")
+    stack.cloudformation.delete_stack(StackName="another")
+    checks.comes("it can be deleted", lambda: stack.status() is None)
+    checks.equal("nothing of it is left", leftovers.left(before, leftovers.inventory(world)), {})
+    answers = (first.call("GET", "/settings").status, first.call("GET", "/migrations/summary").status)
+    checks.equal("the first one works on", answers, (200, 200))
 
 
 def made_by(world: World, stack: str) -> list[str]:

@@ -31,6 +31,7 @@ from world import World, cluster_arn
 NO_SECOND_CLUSTER = dict.fromkeys(("ReaderClusterArn", "ReaderOwnerSecretArn", "WriterHost"), EMPTY)
 HOST = ("ReaderHost", "ReaderSubnetIds", "ReaderSecurityGroupIds", "ReaderResourceId", "CaBundleLayerArn")
 NO_HOST = {"ReaderAuth": "secret"} | dict.fromkeys(HOST, EMPTY)
+BELONGS = "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = 'migration_driver'"
 SAMS_OWN = "aws-sam-cli-managed-default"
 EACH = 20
 
@@ -39,20 +40,24 @@ def rehearse(world: World, checks: Checks) -> None:
     paths = prepare(world, checks)
     single, batches = paths[-1], [paths[start : start + EACH] for start in range(0, 3 * EACH, EACH)]
 
-    checks.section("two deployments are refused")
+    checks.section("a deployment is refused")
     empty = leftovers.inventory(world)
     refusals.refuse_by_rules(world, checks)
-    refusals.refuse_guided(world, checks)
     before = leftovers.inventory(world)
-    checks.equal("nothing is left of them but sam's own bucket", leftovers.left(empty, before), {"stacks": {SAMS_OWN}})
+    checks.equal("nothing is left of it but sam's own bucket", leftovers.left(empty, before), {"stacks": {SAMS_OWN}})
 
     checks.section("single is deployed, at first with a wrong password")
     stack = Stack(world, "migration")
     refusals.mend(stack, checks)
     world.start_registry(stack.notification_url, stack.notification_secret)
 
+    checks.equal("the cluster belongs to the stack", world.primary.sql(BELONGS), f"of the stack {stack.id()}")
+
     checks.section("the API as it is deployed")
     surface.check_surface(stack, checks)
+
+    checks.section("a second stack is refused")
+    refusals.refuse_second_stack(stack, checks)
 
     checks.section("secrets and passwords are rotated")
     rotation.rotate_shared_secrets(stack, checks, "no/such")
@@ -125,6 +130,7 @@ def rehearse(world: World, checks: Checks) -> None:
         "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolname ~ '^migration'"
     )
     checks.equal("the database keeps its roles", roles, "migration_driver migration_reader migration_replication")
+    checks.equal("the cluster belongs to no stack any more", world.primary.sql(BELONGS), "")
     slots = world.primary.sql("SELECT count(*) FROM pg_replication_slots")
     checks.equal("and no replication slot", slots, "0")
 

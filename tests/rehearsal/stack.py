@@ -134,6 +134,9 @@ class Stack:
         except self.cloudformation.exceptions.ClientError:
             return None
 
+    def id(self) -> str:
+        return self.cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]["StackId"]
+
     def reasons(self) -> str:
         """Why something of it failed, in the words of its events."""
         pages = self.cloudformation.get_paginator("describe_stack_events").paginate(StackName=self.name)
