@@ -1,8 +1,9 @@
 //! The configuration of this function.
 
 use shared::{
-    config::{ClusterArn, Environment, FromEnvironment, SecretArn, Topology},
+    config::{ClusterArn, Environment, FromEnvironment, SecretArn, Topology, TopologyVariable},
     endpoint::EndpointConfig,
+    wiring::data_api_endpoint,
 };
 use url::Url;
 
@@ -79,110 +80,77 @@ const READER: &str = "migration_reader";
 /// How names begin that are the driver's own, PostgreSQL's or the service's.
 const RESERVED: [&str; 3] = ["migration_", "pg_", "rds"];
 
+const VARIABLES: [TopologyVariable; 7] = [
+    TopologyVariable::new::<String>("READER_USER", &[Topology::DirectReader]),
+    TopologyVariable::new::<ClusterArn>("READER_ARN", &[Topology::ReplicaCluster]),
+    TopologyVariable::new::<Url>("READER_ENDPOINT_URL", &[Topology::ReplicaCluster]),
+    TopologyVariable::new::<SecretArn>("READER_OWNER_SECRET_ARN", &[Topology::ReplicaCluster]),
+    TopologyVariable::new::<SecretArn>("REPLICATION_SECRET_ARN", &[Topology::ReplicaCluster]),
+    TopologyVariable::new::<String>("WRITER_HOST", &[Topology::ReplicaCluster]),
+    TopologyVariable::new::<u16>("WRITER_PORT", &[Topology::ReplicaCluster]),
+];
+
 impl FromEnvironment for ReaderNeeds {
     fn read(environment: &mut Environment<'_>) -> Option<Self> {
-        let topology: Option<Topology> = environment.required("TOPOLOGY");
-        let writer: Option<ClusterArn> = environment.required("WRITER_ARN");
-        let user: Option<Option<String>> = environment.optional("READER_USER");
-        let replica = Told {
-            arn: environment.optional("READER_ARN"),
-            endpoint_url: environment.optional("READER_ENDPOINT_URL"),
-            owner_secret_arn: environment.optional("READER_OWNER_SECRET_ARN"),
-            replication_secret_arn: environment.optional("REPLICATION_SECRET_ARN"),
-            writer_host: environment.optional("WRITER_HOST"),
-            writer_port: environment.optional("WRITER_PORT"),
-        };
-        match topology? {
-            Topology::ReplicaCluster => {
-                environment.refuse_told("READER_USER", &user, "only with TOPOLOGY=direct-reader");
-                let replica = replica.all(environment);
-                if replica.as_ref().is_some_and(|replica| Some(&replica.arn) == writer.as_ref()) {
-                    environment.refuse("READER_ARN", "the writer's own cluster is TOPOLOGY=single");
-                }
-                replica.map(Self::Replica)
-            }
-            topology => {
-                replica.none(environment);
-                if topology == Topology::Single {
-                    environment.refuse_told("READER_USER", &user, "only with TOPOLOGY=direct-reader");
-                }
-                match user? {
-                    Some(user) if user == READER => Some(Self::Proxy),
-                    Some(user) if RESERVED.iter().any(|of| user.starts_with(of)) => {
-                        environment.refuse(
-                            "READER_USER",
-                            "names that begin with migration_, pg_ or rds are somebody else's: choose another one, for \
-                             example reader_iam",
-                        );
-                        None
-                    }
-                    Some(user) => Some(Self::IamUser(user)),
-                    None => Some(Self::Nothing),
-                }
-            }
+        match Topology::read(environment, &VARIABLES)? {
+            Topology::Single => Some(Self::Nothing),
+            Topology::DirectReader => read_user(environment),
+            Topology::ReplicaCluster => read_replica(environment).map(Self::Replica),
         }
     }
 }
 
-/// What the environment says about a second cluster; the outer None: something that it cannot be.
-struct Told {
-    arn: Option<Option<ClusterArn>>,
-    endpoint_url: Option<Option<Url>>,
-    owner_secret_arn: Option<Option<SecretArn>>,
-    replication_secret_arn: Option<Option<SecretArn>>,
-    writer_host: Option<Option<String>>,
-    writer_port: Option<Option<u16>>,
+fn read_user(environment: &mut Environment<'_>) -> Option<ReaderNeeds> {
+    let Some(user) = environment.optional::<String>("READER_USER")? else {
+        return Some(ReaderNeeds::Nothing);
+    };
+    if user == READER {
+        return Some(ReaderNeeds::Proxy);
+    }
+    if RESERVED.iter().any(|of| user.starts_with(of)) {
+        environment.refuse(
+            "READER_USER",
+            "names that begin with migration_, pg_ or rds are somebody else's: choose another one, for example \
+             reader_iam",
+        );
+        return None;
+    }
+    Some(ReaderNeeds::IamUser(user))
 }
 
-impl Told {
-    fn all(self, environment: &mut Environment<'_>) -> Option<Replica> {
-        let arn = environment.needed("READER_ARN", self.arn);
-        let owner_secret_arn = environment.needed("READER_OWNER_SECRET_ARN", self.owner_secret_arn);
-        let replication_secret_arn =
-            environment.needed("REPLICATION_SECRET_ARN", self.replication_secret_arn);
-        let writer_host = environment.needed("WRITER_HOST", self.writer_host);
-        let writer_port = environment.needed("WRITER_PORT", self.writer_port);
-        Some(Replica {
-            arn: arn?,
-            endpoint_url: self.endpoint_url?,
-            owner_secret_arn: owner_secret_arn?,
-            replication_secret_arn: replication_secret_arn?,
-            writer_host: writer_host?,
-            writer_port: writer_port?,
-        })
+fn read_replica(environment: &mut Environment<'_>) -> Option<Replica> {
+    let writer: Option<ClusterArn> = environment.required("WRITER_ARN");
+    let arn = environment.required("READER_ARN");
+    if arn.is_some() && arn == writer {
+        environment.refuse("READER_ARN", "the writer's own cluster is TOPOLOGY=single");
     }
-
-    fn none(&self, environment: &mut Environment<'_>) {
-        let reason = "only with TOPOLOGY=replica-cluster";
-        environment.refuse_told("READER_ARN", &self.arn, reason);
-        environment.refuse_told("READER_ENDPOINT_URL", &self.endpoint_url, reason);
-        environment.refuse_told("READER_OWNER_SECRET_ARN", &self.owner_secret_arn, reason);
-        environment.refuse_told("REPLICATION_SECRET_ARN", &self.replication_secret_arn, reason);
-        environment.refuse_told("WRITER_HOST", &self.writer_host, reason);
-        environment.refuse_told("WRITER_PORT", &self.writer_port, reason);
-    }
+    let endpoint_url = environment.optional("READER_ENDPOINT_URL");
+    let owner_secret_arn = environment.required("READER_OWNER_SECRET_ARN");
+    let replication_secret_arn = environment.required("REPLICATION_SECRET_ARN");
+    let writer_host = environment.required("WRITER_HOST");
+    let writer_port = environment.required("WRITER_PORT");
+    Some(Replica {
+        arn: arn?,
+        endpoint_url: endpoint_url?,
+        owner_secret_arn: owner_secret_arn?,
+        replication_secret_arn: replication_secret_arn?,
+        writer_host: writer_host?,
+        writer_port: writer_port?,
+    })
 }
 
 impl Config {
     /// The endpoint that the schema is applied through.
     #[must_use]
     pub fn endpoint(&self) -> EndpointConfig {
-        endpoint(&self.arn, &self.owner_secret_arn, self.endpoint_url.as_ref(), &self.database)
+        data_api_endpoint(&self.arn, &self.owner_secret_arn, &self.database, self.endpoint_url.as_ref())
     }
 
     /// The one that a second cluster's schema is applied through.
     #[must_use]
     pub fn replica_endpoint(&self, replica: &Replica) -> EndpointConfig {
-        endpoint(&replica.arn, &replica.owner_secret_arn, replica.endpoint_url.as_ref(), &self.database)
-    }
-}
-
-fn endpoint(arn: &ClusterArn, secret: &SecretArn, url: Option<&Url>, database: &str) -> EndpointConfig {
-    EndpointConfig {
-        arn: arn.to_string(),
-        secret_arn: secret.to_string(),
-        database: database.to_owned(),
-        endpoint_url: url.map(ToString::to_string),
+        let url = replica.endpoint_url.as_ref();
+        data_api_endpoint(&replica.arn, &replica.owner_secret_arn, &self.database, url)
     }
 }
 
@@ -249,7 +217,7 @@ mod tests {
             let one: Vec<_> = REPLICA.into_iter().filter(|(other, _)| *other == name).collect();
             for topology in ["single", "direct-reader"] {
                 let error = read(topology, &one).unwrap_err().to_string();
-                assert!(error.contains(&format!("{name} is wrong: only with")), "{topology}: {error}");
+                assert!(error.contains(&format!("{name} is not used with TOPOLOGY=")), "{topology}: {error}");
             }
         }
         for (topology, user) in [
@@ -262,7 +230,7 @@ mod tests {
             ("direct-reader", "rds_iam"),
         ] {
             let error = read(topology, &[("READER_USER", user)]).unwrap_err().to_string();
-            assert!(error.contains("READER_USER is wrong"), "{topology}: {error}");
+            assert!(error.contains("READER_USER is "), "{topology}: {error}");
         }
         let user: Vec<_> = REPLICA.into_iter().chain([("READER_USER", "x")]).collect();
         assert!(read("replica-cluster", &user).is_err());

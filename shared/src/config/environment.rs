@@ -81,30 +81,9 @@ impl Environment<'_> {
         }
     }
 
-    /// Says that a variable is missing after all.
-    pub fn miss(&mut self, name: &'static str) {
-        self.faults.push(Fault::Missing(name));
-    }
-
     /// Says that a variable is wrong after all. The reason must not hold its value.
     pub fn refuse(&mut self, name: &'static str, reason: impl Display) {
         self.faults.push(Fault::Wrong { name, reason: reason.to_string() });
-    }
-
-    /// Of what may be absent in general, what must be there after all.
-    pub fn needed<T>(&mut self, name: &'static str, told: Option<Option<T>>) -> Option<T> {
-        let told = told?;
-        if told.is_none() {
-            self.miss(name);
-        }
-        told
-    }
-
-    /// Refuses what may be there in general and is there. What cannot be read is refused already.
-    pub fn refuse_told<T>(&mut self, name: &'static str, told: &Option<Option<T>>, reason: impl Display) {
-        if matches!(told, Some(Some(_))) {
-            self.refuse(name, reason);
-        }
     }
 
     /// Refuses a variable that is set, since it is used only `with` something else. One that cannot be read is refused

@@ -12,7 +12,8 @@ pub struct UnknownName {
     pub text: String,
 }
 
-/// Defines an enum whose variants have one name each, in the database, in JSON and in logs.
+/// Defines an enum whose variants have one name each, in the database, in JSON and in logs. By hand, since a crate's
+/// derives would want their attributes, a constant and two functions at each of the enums to come to the same.
 macro_rules! named {
     ($(#[$meta:meta])* $name:ident, $kind:literal { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
         $(#[$meta])*
