@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::document::{Template, objects, text, workspace};
+use super::document::{Template, named, objects, text, workspace};
 
 const LONGEST_STACK: usize = 128;
 
@@ -45,7 +45,13 @@ fn makes_no_name_too_long_of_a_long_stack_name() {
             made += 1;
         }
         let fixed = resource["Properties"].get("FunctionName");
-        assert!(kind == "AWS::Lambda::Permission" || fixed.is_none(), "{id} has room for 64 characters");
+        // One that somebody gives is refused before anything is made.
+        let given = id == "ApplySchema"
+            && named(&resource["Properties"]["FunctionName"]) == "SchemaFunctionName|AWS::NoValue";
+        assert!(
+            kind == "AWS::Lambda::Permission" || given || fixed.is_none(),
+            "{id} has room for 64 characters"
+        );
     }
     assert!(made > 8, "{made}");
 }
