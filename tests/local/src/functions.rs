@@ -48,6 +48,8 @@ pub(crate) struct SetPlan<'a> {
     pub(crate) port: u16,
     pub(crate) functions: Vec<(Function, Environment)>,
     pub(crate) instances: usize,
+    /// The folder with their programs, if not the one that they are built into.
+    pub(crate) programs: Option<&'a Path>,
     pub(crate) logs: &'a Path,
     pub(crate) keeper: &'a Arc<Keeper>,
 }
@@ -60,7 +62,10 @@ impl FunctionSet {
         let (folder, gateway) = if plan.functions.is_empty() {
             (PathBuf::new(), Gateway::absent(plan.port, plan.keeper))
         } else {
-            let folder = tokio::task::spawn_blocking(binaries::functions).await??;
+            let folder = match plan.programs {
+                Some(folder) => folder.to_owned(),
+                None => tokio::task::spawn_blocking(binaries::functions).await??,
+            };
             (folder, Gateway::start(plan.host, plan.port, &log, plan.keeper).await?)
         };
         let workers: Arc<Mutex<Workers>> = Arc::default();

@@ -178,6 +178,7 @@ impl Stack {
             port: gateway_port,
             functions: options.functions.iter().copied().map(told).collect(),
             instances: options.instances,
+            programs: None,
             logs: &folder.join("logs/0"),
             keeper: &keeper,
         })
@@ -282,6 +283,19 @@ impl Stack {
         functions: &[Function],
         change: impl Fn(Function, &mut Environment),
     ) -> anyhow::Result<FunctionSet> {
+        self.run_programs(None, functions, change).await
+    }
+
+    /// The same with the programs of a folder, for example those of another version.
+    ///
+    /// # Errors
+    /// As [`Stack::run_functions`].
+    pub async fn run_programs(
+        &self,
+        programs: Option<&Path>,
+        functions: &[Function],
+        change: impl Fn(Function, &mut Environment),
+    ) -> anyhow::Result<FunctionSet> {
         let told = |function: &Function| {
             let mut environment = self.environment(*function);
             change(*function, &mut environment);
@@ -293,6 +307,7 @@ impl Stack {
             port: free_port()?,
             functions: functions.iter().map(told).collect(),
             instances: self.options.instances,
+            programs,
             logs: &self.folder.join(format!("logs/{number}")),
             keeper: &self.keeper,
         })

@@ -19,7 +19,8 @@ const SCHEDULED: [Function; 3] =
 pub struct Ticker(Vec<JoinHandle<()>>);
 
 impl Ticker {
-    pub(crate) fn start(functions: &Arc<FunctionSet>, period: Duration) -> Self {
+    /// Begins at once, with those of them that the set has.
+    pub fn start(functions: &Arc<FunctionSet>, period: Duration) -> Self {
         let there = SCHEDULED.into_iter().filter(|function| !functions.pids(*function).is_empty());
         Self(there.map(|function| tokio::spawn(tick(Arc::clone(functions), function, period))).collect())
     }
