@@ -74,26 +74,68 @@ pub enum Started {
     NotFound,
 }
 
+/// What a claim reports. A report that lacks what its verdict is about is a defect, and no answer.
 #[derive(Deserialize)]
-struct Report {
-    verdict: ReportedVerdict,
-    #[serde(default)]
-    held: Option<Held>,
-    row: Option<Box<ContainerRepository>>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum ReportedVerdict {
-    Repeat,
-    Started,
-    WrongState,
+#[serde(tag = "verdict", rename_all = "snake_case")]
+enum ClaimReport {
+    #[serde(alias = "repeat")]
+    Started {
+        row: Box<ContainerRepository>,
+    },
     Disabled,
     NoSlot,
     PassedOver,
-    Held,
+    Held {
+        held: Held,
+    },
     SlotWaits,
     NoneDue,
+}
+
+impl From<ClaimReport> for Claimed {
+    fn from(report: ClaimReport) -> Self {
+        match report {
+            ClaimReport::Started { row } => Self::Started(row),
+            ClaimReport::Disabled => Self::Disabled,
+            ClaimReport::NoSlot => Self::NoSlot,
+            ClaimReport::PassedOver => Self::PassedOver,
+            ClaimReport::Held { held } => Self::Held(held),
+            ClaimReport::SlotWaits => Self::SlotWaits,
+            ClaimReport::NoneDue => Self::NoneDue,
+        }
+    }
+}
+
+/// What a start of one repository reports, likewise. No report: there is no such repository.
+#[derive(Deserialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+enum StartReport {
+    #[serde(alias = "repeat")]
+    Started {
+        row: Box<ContainerRepository>,
+    },
+    WrongState {
+        row: Box<ContainerRepository>,
+    },
+    Disabled,
+    NoSlot,
+    PassedOver,
+    Held {
+        held: Held,
+    },
+}
+
+impl From<StartReport> for Started {
+    fn from(report: StartReport) -> Self {
+        match report {
+            StartReport::Started { row } => Self::Started(row),
+            StartReport::WrongState { row } => Self::WrongState(row),
+            StartReport::Disabled => Self::Disabled,
+            StartReport::NoSlot => Self::NoSlot,
+            StartReport::PassedOver => Self::PassedOver,
+            StartReport::Held { held } => Self::Held(held),
+        }
+    }
 }
 
 impl Store<Claim> {
@@ -109,7 +151,7 @@ impl Store<Claim> {
             .bind("plan", &Plan::claim().to_json())
             .bind("cause", "claim")
             .bind("change", change);
-        fetch_report(&self.endpoint, statement, deadline).await.map(claimed)
+        fetch_claim(&self.endpoint, statement, deadline).await
     }
 
     /// Lets the parked row that is due longest go on with the final step, as the attempt `change`.
@@ -128,7 +170,7 @@ impl Store<Claim> {
             .bind("plan", &Plan::resume().to_json())
             .bind("cause", "claim")
             .bind("change", change);
-        fetch_report(&self.endpoint, statement, deadline).await.map(claimed)
+        fetch_claim(&self.endpoint, statement, deadline).await
     }
 
     /// Skips, while the kill switch is on, rows that would be started if they had not more tags than the
@@ -195,41 +237,64 @@ async fn start_named(
         .bind("plan", &plan.to_json())
         .bind("cause", "operator")
         .bind("change", change);
-    let report = fetch_report(writer, statement, deadline).await?;
-    if let Some(Report { row: Some(row), .. }) = &report {
+    let report: Option<StartReport> = writer.fetch(statement, deadline).await?.pop();
+    let started = report.map_or(Started::NotFound, Started::from);
+    if let Started::Started(row) | Started::WrongState(row) = &started {
         check_path(row, path, Writer::NAME, "start")?;
     }
-    Ok(match report {
-        Some(Report {
-            verdict: ReportedVerdict::Started | ReportedVerdict::Repeat, row: Some(row), ..
-        }) => Started::Started(row),
-        Some(Report { verdict: ReportedVerdict::WrongState, row: Some(row), .. }) => Started::WrongState(row),
-        Some(Report { verdict: ReportedVerdict::Disabled, .. }) => Started::Disabled,
-        Some(Report { verdict: ReportedVerdict::NoSlot, .. }) => Started::NoSlot,
-        Some(Report { verdict: ReportedVerdict::PassedOver, .. }) => Started::PassedOver,
-        Some(Report { verdict: ReportedVerdict::Held, held: Some(held), .. }) => Started::Held(held),
-        Some(_) | None => Started::NotFound,
-    })
+    Ok(started)
 }
 
-fn claimed(report: Option<Report>) -> Claimed {
-    match report {
-        Some(Report {
-            verdict: ReportedVerdict::Started | ReportedVerdict::Repeat, row: Some(row), ..
-        }) => Claimed::Started(row),
-        Some(Report { verdict: ReportedVerdict::Disabled, .. }) => Claimed::Disabled,
-        Some(Report { verdict: ReportedVerdict::NoSlot, .. }) => Claimed::NoSlot,
-        Some(Report { verdict: ReportedVerdict::PassedOver, .. }) => Claimed::PassedOver,
-        Some(Report { verdict: ReportedVerdict::Held, held: Some(held), .. }) => Claimed::Held(held),
-        Some(Report { verdict: ReportedVerdict::SlotWaits, .. }) => Claimed::SlotWaits,
-        Some(_) | None => Claimed::NoneDue,
-    }
-}
-
-async fn fetch_report(
+async fn fetch_claim(
     writer: &Writer,
     statement: Statement<Write>,
     deadline: Instant,
-) -> Result<Option<Report>, EndpointError> {
-    Ok(writer.fetch(statement, deadline).await?.into_iter().next())
+) -> Result<Claimed, EndpointError> {
+    let report: Option<ClaimReport> = writer.fetch(statement, deadline).await?.pop();
+    // Without settings nothing can be due.
+    Ok(report.map_or(Claimed::NoneDue, Claimed::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+    use tokio::time::Instant;
+    use uuid::Uuid;
+
+    use crate::{
+        endpoint::{
+            Claim, Start, Writer,
+            scripted_transport::{Does, ScriptedTransport},
+        },
+        migration::{AttemptId, RepositoryPath},
+        store::Store,
+    };
+
+    fn writer(report: &Value) -> Writer {
+        let database = ScriptedTransport::default();
+        for statement in ["claim_next", "start"] {
+            database.set(statement, Does::Answers(report.to_string()));
+        }
+        Writer::new(database)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refuses_a_report_that_lacks_what_it_is_about() {
+        let (change, deadline) = (AttemptId::new(Uuid::new_v4()), Instant::now() + Duration::from_secs(9));
+        let path = RepositoryPath::parse("group/image").unwrap();
+        for report in [
+            json!({"verdict": "started", "row": null}),
+            json!({"verdict": "repeat"}),
+            json!({"verdict": "held", "held": null}),
+            json!({"verdict": "wrong_state", "row": null}),
+            json!({"verdict": "unheard_of", "row": null}),
+        ] {
+            let claimed = Store::<Claim>::new(writer(&report)).claim_next(change, deadline).await;
+            assert!(claimed.is_err(), "{report}: {claimed:?}");
+            let started = Store::<Start>::new(writer(&report)).start(&path, change, deadline).await;
+            assert!(started.is_err(), "{report}: {started:?}");
+        }
+    }
 }
