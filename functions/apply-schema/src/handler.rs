@@ -115,7 +115,7 @@ pub async fn handle(request: ResourceRequest, until: Instant) -> Result<Option<A
             first.apply(&scripts, newer_is_known, &roles, patience).await?
         }
     };
-    tracing::info!(applied = as_text(&applied), served_by = "writer", "schema");
+    tracing::info!(applied = as_text(&applied), served_by = "writer", "applied the schema");
     Ok(Some(applied))
 }
 

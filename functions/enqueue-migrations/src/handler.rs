@@ -25,6 +25,6 @@ pub struct Deps {
 /// [`EndpointError`] when the writer did not answer: the schedule tries again.
 pub async fn handle(deps: Arc<Deps>, budget: Budget) -> Result<Sweep, EndpointError> {
     let sweep = sweep(&deps.store, &deps.registry, budget.deadline()).await?;
-    tracing::info!(sweep = as_text(&sweep), served_by = "writer", "sweep");
+    tracing::info!(sweep = as_text(&sweep), served_by = "writer", "finished a sweep");
     Ok(sweep)
 }

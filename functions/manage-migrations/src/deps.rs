@@ -9,7 +9,6 @@ use shared::{
     registry::RegistryClient,
     runtime::after_response,
     store::Store,
-    telemetry::as_text,
 };
 
 /// What the handlers work with, made once per process.
@@ -35,10 +34,11 @@ pub fn fill_freed_slot(call: &Call<'_>) {
     let deps = Arc::clone(call.deps);
     let deadline = call.budget.after_response().deadline();
     after_response::defer(async move {
-        match fill_slot(&deps.claims, &deps.registry, Patience::AfterNotification, deadline).await {
-            Ok(filled) => tracing::info!(filled = as_text(&filled), "a slot was freed"),
+        if let Err(error) =
+            fill_slot(&deps.claims, &deps.registry, Patience::AfterNotification, deadline).await
+        {
             // The schedule fills it.
-            Err(error) => tracing::error!(%error, "a freed slot was not filled"),
+            tracing::error!(%error, "a freed slot could not be filled");
         }
     });
 }

@@ -136,7 +136,7 @@ fn registration(entry: &str) -> Result<Registration, String> {
     let Given { path, tags_count, plan, priority } = given;
     let path = RepositoryPath::exactly(&path).map_err(|error| format!("path: {error}: {}", shown(&path)))?;
     if tags_count.is_some_and(|count| count < 0) {
-        return Err("tags_count: a whole number from 0 is expected".to_owned());
+        return Err("tags_count: must be a whole number, at least 0".to_owned());
     }
     let plan =
         plan.as_deref().map(foreign::read_name).transpose().map_err(|error| format!("plan: {error}"))?;
@@ -203,10 +203,10 @@ mod tests {
         for (index, says) in [
             (0, "this is not JSON: expected ident, column 2"),
             (1, r#"path: no container repository can have this path: "a//b""#),
-            (6, "a whole number from -2147483648 to 2147483647 is expected, not 99999999999"),
+            (6, "must be a whole number from -2147483648 to 2147483647, not 99999999999"),
             (7, r#"path: the path is not in lower case: "Good/1""#),
-            (8, "an object is expected, not a list"),
-            (14, "a string is expected, not a list"),
+            (8, "must be an object, not a list"),
+            (14, "must be a string, not a list"),
         ] {
             assert_eq!(listing.errors[index].message, says);
         }

@@ -35,7 +35,7 @@ async fn answer(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     let route = Route::of(call.request)?;
     Query::of(call.request, &[])?;
     let path = route.path().map(tracing::field::display);
-    tracing::info!(operation = route.name(), path, served_by = WRITER, "manage");
+    tracing::info!(operation = route.name(), path, served_by = WRITER, "answered an operator's request");
     match route {
         Route::Register => register(call).await,
         Route::RegisterFromCatalogue => register_catalogue(call).await,

@@ -60,7 +60,7 @@ async fn answer(call: &Call<'_, Deps>) -> Result<Response<Body>, Problem> {
     let (before, verdict) = (changed.before, changed.verdict);
     tracing::info!(
         %path, status = %told.status, attempt = told.attempt.map(tracing::field::display), %before, after = %changed.row.migration_state,
-        version = changed.row.version, verdict = as_text(&verdict), served_by = "writer", "notification"
+        version = changed.row.version, verdict = as_text(&verdict), served_by = "writer", "answered a notification"
     );
     match verdict {
         Verdict::Refused | Verdict::Superseded => {
@@ -93,7 +93,7 @@ fn defer(call: &Call<'_, Deps>, due: FollowUp) {
     after_response::defer(async move {
         if let Err(error) = follow_up(due, &deps.claims, &deps.guard, &deps.registry, deadline).await {
             // The guard and the schedules find the row as it stands and go on from there.
-            tracing::error!(%error, "what was left to do after a notification was not done");
+            tracing::error!(%error, "follow-up failed; the guard will do it");
         }
     });
 }

@@ -37,6 +37,6 @@ async fn answer(call: &Call<'_, Deps>) -> Result<Response<Body>, Problem> {
     Query::of(call.request, &[])?;
     no_body(call.request)?;
     let outcome = start(&call.deps.store, &call.deps.registry, &path, call.deadline()).await?;
-    tracing::info!(%path, outcome = outcome.name(), served_by = "writer", "start");
+    tracing::info!(%path, outcome = outcome.name(), served_by = "writer", "answered a start request");
     start_answer(outcome, &call.id)
 }

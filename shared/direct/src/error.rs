@@ -25,7 +25,7 @@ pub(crate) fn of_connecting(error: &Error) -> Failure {
     }
     // The client refuses by itself: a server without TLS, an authentication that it does not know.
     if causes(error).all(|cause| cause.downcast_ref::<std::io::Error>().is_none()) && !error.is_closed() {
-        return misconfigured("the server does not offer TLS, or an authentication that is known here");
+        return misconfigured("the server offers no TLS, or no supported authentication method");
     }
     unavailable("no connection to the database")
 }

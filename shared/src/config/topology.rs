@@ -30,7 +30,7 @@ impl Topology {
 
 /// The text names no topology.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("single, direct-reader or replica-cluster is expected")]
+#[error("must be single, direct-reader or replica-cluster")]
 pub struct UnknownTopology;
 
 impl FromStr for Topology {

@@ -10,6 +10,7 @@ use crate::{
     migration::Brake,
     registry::RegistryClient,
     store::{Claimed, Store},
+    telemetry::as_text,
 };
 
 /// What became of a free slot.
@@ -65,12 +66,23 @@ const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .with_max_times(8)
     .with_jitter();
 
-/// Gives a free slot to the repository that is due next, and to the one after it while those turn out to have
-/// nothing to import or are refused.
+/// Gives a slot that was freed to the repository that is due next, and to the one after it while those turn out to have
+/// nothing to import or are refused. The log says once what became of the slot.
 ///
 /// # Errors
 /// [`EndpointError`] when the writer did not answer.
 pub async fn fill_slot(
+    store: &Store<Claim>,
+    registry: &RegistryClient,
+    patience: Patience,
+    deadline: Instant,
+) -> Result<Filled, EndpointError> {
+    let filled = fill(store, registry, patience, deadline).await?;
+    tracing::info!(event = "slot_freed", filled = as_text(&filled), "a slot was freed");
+    Ok(filled)
+}
+
+async fn fill(
     store: &Store<Claim>,
     registry: &RegistryClient,
     patience: Patience,

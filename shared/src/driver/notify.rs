@@ -6,7 +6,6 @@ use crate::{
     migration::{AttemptId, ContainerRepository, NotificationStatus, RepositoryPath, State, TagsCheck},
     registry::RegistryClient,
     store::{Changed, Store, Verdict},
-    telemetry::as_text,
 };
 
 /// What a notification came to.
@@ -102,8 +101,7 @@ pub async fn follow_up(
         }
     };
     if freed {
-        let filled = fill_slot(store, registry, patience, deadline).await?;
-        tracing::info!(filled = as_text(&filled), "a slot was freed");
+        fill_slot(store, registry, patience, deadline).await?;
     }
     if let Some(row) = done {
         compare_tags(store, registry, &row, deadline).await?;

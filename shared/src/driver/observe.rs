@@ -149,7 +149,7 @@ fn answer<T>(result: Result<Option<T>, EndpointError>) -> Option<T> {
     match result {
         Ok(Some(answer)) => Some(answer),
         Ok(None) => {
-            tracing::error!("a row of the schema's own is not there");
+            tracing::error!("bookkeeping row missing: has the schema been applied?");
             None
         }
         Err(error) => {

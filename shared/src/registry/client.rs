@@ -51,8 +51,8 @@ pub enum RegistryConfigError {
     Url,
     /// Everybody on the way could read the tokens, and use them.
     #[error(
-        "the registry's address is http, which shows its tokens to everybody on the way: https is expected, or \
-         REGISTRY_INSECURE_HOST with the name of its host"
+        "the registry's address is http, which shows its tokens to everybody on the way: use https, or name its host in \
+         REGISTRY_INSECURE_HOST"
     )]
     Insecure,
     /// No token can be signed.

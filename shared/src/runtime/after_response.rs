@@ -32,7 +32,7 @@ tokio::task_local! {
 pub fn defer(work: impl Future<Output = ()> + Send + 'static) {
     let handed_over = CURRENT.try_with(|current| current.push(Box::pin(work)));
     if handed_over.is_err() {
-        tracing::error!("work for after the answer was handed over outside an invocation, and is dropped");
+        tracing::error!("`defer` called outside an invocation; work dropped");
     }
 }
 

@@ -91,7 +91,7 @@ where
             Problem::defect().into_response(&id)
         }
         Outcome::Overran => {
-            tracing::error!("the handler was not done at its deadline");
+            tracing::error!("the handler did not finish before its deadline");
             let text = if only_reads { TOO_LONG } else { MAY_STILL_BE_DONE };
             Problem::unavailable(text, Duration::from_secs(1)).into_response(&id)
         }

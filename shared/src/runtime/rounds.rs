@@ -70,7 +70,7 @@ where
             Ok(_) => match is_idle(budget.at_most(LONGEST)).await {
                 Ok(true) => return outcome,
                 Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "nobody knows whether there is more to do"),
+                Err(error) => tracing::warn!(%error, "could not find out whether more is due"),
             },
             Err(error) => tracing::error!(%error, "a round failed; the next one goes on"),
         }

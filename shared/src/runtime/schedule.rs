@@ -27,7 +27,7 @@ pub enum ScheduleError {
     #[error("the run panicked: {0}")]
     Panicked(String),
     /// It was not done at its deadline.
-    #[error("the run was not done at its deadline")]
+    #[error("the run did not finish before its deadline")]
     Overran,
 }
 

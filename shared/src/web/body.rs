@@ -63,7 +63,7 @@ pub fn text_body<'a>(
     }
     let bytes = after_mark(bytes);
     if bytes.is_empty() {
-        return Err(Problem::bad_request("the body is empty, JSON is expected"));
+        return Err(Problem::bad_request("the body is empty: send JSON"));
     }
     std::str::from_utf8(bytes).map_err(|_| Problem::bad_request("the body is not UTF-8"))
 }
@@ -213,11 +213,11 @@ mod tests {
             (r#"{"count":"x"}"#, "field count is wrong"),
             (r#"{"count":1,"inner":{"name":7}}"#, "field inner.name is wrong"),
             ("{}", "missing field `count`"),
-            ("[]", "an object is expected"),
-            ("null", "an object is expected"),
-            (r#"[1,{"name":"x"}]"#, "an object is expected, not a list"),
-            (r#"{"count":1,"inner":["x"]}"#, "field inner is wrong: an object is expected, not a list"),
-            (r#"{"count":300}"#, "field count is wrong: a whole number from 0 to 255 is expected, not 300"),
+            ("[]", "must be an object"),
+            ("null", "must be an object"),
+            (r#"[1,{"name":"x"}]"#, "must be an object, not a list"),
+            (r#"{"count":1,"inner":["x"]}"#, "field inner is wrong: must be an object, not a list"),
+            (r#"{"count":300}"#, "field count is wrong: must be a whole number from 0 to 255, not 300"),
         ] {
             let (status, message) = read(None, body).unwrap_err();
             assert_eq!(status, StatusCode::BAD_REQUEST);

@@ -9,10 +9,10 @@ use crate::endpoint::EndpointError;
 impl From<&EndpointError> for Problem {
     fn from(error: &EndpointError) -> Self {
         if error.is_unavailable() {
-            tracing::warn!(%error, "an endpoint is not available");
+            tracing::warn!(%error, "the database is not available");
             Self::unavailable("the database is not available now", Duration::from_secs(1))
         } else {
-            tracing::error!(%error, "an endpoint refused a statement");
+            tracing::error!(%error, "the database refused a statement");
             Self::defect()
         }
     }

@@ -48,7 +48,7 @@ impl NotificationRequest {
 
 fn unreadable(text: &str, error: &serde_json::Error) -> Problem {
     if text.trim_ascii().is_empty() {
-        return Problem::bad_request("the body is empty, a JSON object is expected");
+        return Problem::bad_request("the body is empty: send a JSON object");
     }
     Problem::bad_request(format!("the body is not one JSON object: {error}"))
 }

@@ -48,7 +48,7 @@ fn parse(encoded: &str) -> Result<RepositoryPath, Problem> {
 }
 
 fn no_such_address() -> Problem {
-    Problem::not_found("no such address")
+    Problem::not_found("no route matches this path")
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ impl Query {
 /// Reads a whole number in `range`, for [`Query::get`].
 pub fn number(range: RangeInclusive<i64>) -> impl FnOnce(&str) -> Result<i64, String> {
     move |text| {
-        let outside = || format!("a whole number from {} to {} is expected", range.start(), range.end());
+        let outside = || format!("must be a whole number between {} and {}", range.start(), range.end());
         text.parse().ok().filter(|number| range.contains(number)).ok_or_else(outside)
     }
 }
@@ -115,7 +115,7 @@ mod tests {
             let outcome = given.get("min_version", number(0..=i64::MAX)).map(Option::unwrap);
             let message = outcome.as_ref().map_or_else(super::Problem::message, |_| String::new());
             assert_eq!(outcome.map_err(|_| ()), read, "{text:?}");
-            let says = "is wrong: a whole number from 0 to 9223372036854775807 is expected";
+            let says = "is wrong: must be a whole number between 0 and 9223372036854775807";
             assert_eq!(message.ends_with(says), read.is_err(), "{text:?}: {message}");
         }
     }

@@ -34,7 +34,7 @@ pub fn find_route<R>(
         allowed.push(method);
     }
     if allowed.is_empty() {
-        return Err(Problem::not_found("no such address"));
+        return Err(Problem::not_found("no route matches this path"));
     }
     let allowed: Vec<&str> = allowed.iter().map(Method::as_str).collect();
     Err(Problem::method_not_allowed(allowed.join(", ")))

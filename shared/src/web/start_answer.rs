@@ -30,11 +30,15 @@ pub fn start_answer(outcome: StartOutcome, id: &RequestId) -> Result<Response<Bo
     match outcome {
         StartOutcome::Asked(asked) => asked_answer(*asked, id),
         StartOutcome::WrongState(row) => Err(Problem::wrong_state(&row, "started")),
-        StartOutcome::Disabled => {
-            Err(Problem::conflict("migrations are switched off").of_kind("migrations-disabled"))
-        }
+        StartOutcome::Disabled => Err(Problem::conflict(
+            "migrations are switched off: PATCH /settings {\"enabled\":true} switches them on",
+        )
+        .of_kind("migrations-disabled")),
         StartOutcome::NoSlot => {
-            let problem = Problem::too_many_requests("every slot is taken", UNTIL_A_SLOT_IS_FREE);
+            let problem = Problem::too_many_requests(
+                "every slot is taken: retry when a repository has ended, or raise the capacity",
+                UNTIL_A_SLOT_IS_FREE,
+            );
             Err(problem.of_kind("no-free-slot"))
         }
         StartOutcome::Held(held) => {
@@ -61,7 +65,8 @@ fn asked_answer(asked: Asked, id: &RequestId) -> Result<Response<Body>, Problem>
         Standing::Settled => Ok(json(StatusCode::OK, &Answer { standing, row }, id)),
         Standing::Postponed | Standing::NotReady => {
             let wait = row.not_before.map_or(UNTIL_A_SLOT_IS_FREE, left_until);
-            let problem = Problem::too_many_requests("the registry cannot start it now", wait);
+            let problem =
+                Problem::too_many_requests("the registry has no room for this import now: retry later", wait);
             Err(problem.of_kind("registry-busy").about(&row))
         }
         Standing::NotTheRegistry => {

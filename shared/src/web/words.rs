@@ -14,7 +14,7 @@ pub fn describe_json_error(error: &serde_json::Error) -> String {
     let text = text.strip_suffix(&place).unwrap_or(&text);
     let mistaken = text.strip_prefix("invalid type: ").or_else(|| text.strip_prefix("invalid value: "));
     match mistaken.and_then(|rest| rest.rsplit_once(", expected ")) {
-        Some((given, wanted)) => format!("{} is expected, not {}", expected(wanted), unexpected(given)),
+        Some((given, wanted)) => format!("must be {}, not {}", expected(wanted), unexpected(given)),
         None => keep_first(text, 3 * SHOWN),
     }
 }
@@ -95,24 +95,24 @@ mod tests {
     #[test]
     fn mistakes_are_told_in_the_words_of_json() {
         for (json, says) in [
-            ("[]", "an object is expected, not a list"),
-            ("7", "an object is expected, not 7"),
-            ("null", "an object is expected, not null"),
-            (r#"{"number":"x"}"#, r#"a whole number from -2147483648 to 2147483647 is expected, not "x""#),
+            ("[]", "must be an object, not a list"),
+            ("7", "must be an object, not 7"),
+            ("null", "must be an object, not null"),
+            (r#"{"number":"x"}"#, r#"must be a whole number from -2147483648 to 2147483647, not "x""#),
             (
                 r#"{"number":99999999999}"#,
-                "a whole number from -2147483648 to 2147483647 is expected, not 99999999999",
+                "must be a whole number from -2147483648 to 2147483647, not 99999999999",
             ),
-            (r#"{"number":1.5}"#, "a whole number from -2147483648 to 2147483647 is expected, not 1.5"),
-            (r#"{"share":true}"#, "a number is expected, not true"),
-            (r#"{"truth":1}"#, "true or false is expected, not 1"),
-            (r#"{"names":{}}"#, "a list is expected, not an object"),
-            (r#"{"names":[["a"]]}"#, "a string is expected, not a list"),
+            (r#"{"number":1.5}"#, "must be a whole number from -2147483648 to 2147483647, not 1.5"),
+            (r#"{"share":true}"#, "must be a number, not true"),
+            (r#"{"truth":1}"#, "must be true or false, not 1"),
+            (r#"{"names":{}}"#, "must be a list, not an object"),
+            (r#"{"names":[["a"]]}"#, "must be a string, not a list"),
             (
                 r#"{"names":[", expected x"],"truth":", expected y"}"#,
-                r#"true or false is expected, not ", expected y""#,
+                r#"must be true or false, not ", expected y""#,
             ),
-            (r#"{"inner":["a"]}"#, "an object is expected, not a list"),
+            (r#"{"inner":["a"]}"#, "must be an object, not a list"),
             (r#"{"inner":{}}"#, "missing field `name`"),
             (r#"{"other":1}"#, "unknown field `other`"),
             (r#"{"number":1,"number":1}"#, "duplicate field `number`"),

@@ -265,7 +265,7 @@ pub async fn until_state(stack: &Stack, path: &str, wanted: &str) -> anyhow::Res
 /// When it does not.
 pub async fn until_freed_slots_are_dealt_with(stack: &Stack, times: usize) -> anyhow::Result<()> {
     let log = || stack.functions().log(Function::RegistryNotification);
-    let dealt_with = || async { Ok(log().matches("a slot was freed").count() >= times) };
+    let dealt_with = || async { Ok(log().matches("\"event\":\"slot_freed\"").count() >= times) };
     until("freed slots are dealt with", dealt_with).await
 }
 

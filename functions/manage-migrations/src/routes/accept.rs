@@ -40,8 +40,7 @@ fn checked(reason: &str) -> Result<&str, Problem> {
     if fits && !reason.contains(char::is_control) {
         return Ok(reason);
     }
-    let text =
-        format!("the body's field reason is wrong: a line of 1 to {MAX_REASON} characters is expected");
+    let text = format!("the body's field reason is wrong: must be one line of 1 to {MAX_REASON} characters");
     Err(Problem::bad_request(text))
 }
 

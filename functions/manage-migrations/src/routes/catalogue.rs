@@ -28,7 +28,7 @@ pub async fn register_catalogue(call: &Call<'_>) -> Result<Response<Body>, Probl
         .is_some_and(|after| after.is_empty() || after.len() > MAX_AFTER || after.contains('\0'))
     {
         let text =
-            "the body's field after is wrong: a repository's name, or next of the last answer, is expected";
+            "the body's field after is wrong: must be a repository's name, or `next` of the last answer";
         return Err(Problem::bad_request(text));
     }
     let deps = call.deps;

@@ -99,7 +99,8 @@ fn filter(body: &Many) -> Result<ReopenFilter, Problem> {
     if reason.is_some() && state == State::ImportAborted {
         return Err(wrong("reason", &"only what is skipped or done has a reason"));
     }
-    let prefix: PathPrefix = body.prefix.parse().map_err(|_| wrong("prefix", &"no path begins so"))?;
+    let prefix: PathPrefix =
+        body.prefix.parse().map_err(|_| wrong("prefix", &"not the beginning of a path"))?;
     Ok(ReopenFilter { state, reason, prefix })
 }
 

@@ -61,7 +61,8 @@ async fn give_up(
             Err(problem.with("registry_status", previous.map(|status| status.name())))
         }
         GaveUp::MovedOn(row) => {
-            let problem = Problem::conflict("the migration moved on meanwhile; try again");
+            let problem =
+                Problem::conflict("the repository has changed since: look at its status, then retry");
             Err(problem.of_kind("moved-on").about(&row))
         }
         GaveUp::NoAnswer(row) => {

@@ -36,12 +36,15 @@ pub async fn change_settings(call: &Call<'_>) -> Result<Response<Body>, Problem>
     }
     let changed = call.deps.store.change_settings(&change, call.deadline()).await?;
     let verdict = changed.as_ref().map(SettingsChanged::name);
-    tracing::info!(change = as_text(&change), verdict, "settings");
+    tracing::info!(change = as_text(&change), verdict, "changed the settings");
     match changed.ok_or_else(Problem::defect)? {
         SettingsChanged::Changed(settings) => Ok(call.ok(WRITER, Changed { changed: true, settings })),
         SettingsChanged::Unchanged(settings) => Ok(call.ok(WRITER, Changed { changed: false, settings })),
         SettingsChanged::Conflict(settings) => {
-            let text = format!("the settings are at version {} meanwhile", settings.version);
+            let text = format!(
+                "the settings have changed since (now version {}): read them again, then retry",
+                settings.version
+            );
             Err(Problem::conflict(text).of_kind("settings-changed").with("version", settings.version))
         }
     }

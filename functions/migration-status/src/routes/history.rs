@@ -32,6 +32,6 @@ pub async fn history(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<
     let served = call.deps.histories.history(path, page, min_version, call.deadline()).await?;
     let (served_by, history) = not_before(min_version, served, |history| history.version)?;
     let next = if history.more { history.transitions.last().map(|transition| transition.id) } else { None };
-    tracing::info!(%path, rows = history.transitions.len(), served_by = as_text(&served_by), "history");
+    tracing::info!(%path, rows = history.transitions.len(), served_by = as_text(&served_by), "answered a history request");
     Ok(call.ok(served_by, Page { history, next }))
 }

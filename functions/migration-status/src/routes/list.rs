@@ -36,6 +36,6 @@ pub async fn list(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     let Served { found, by: served_by } = call.deps.lists.list(&filter, call.deadline()).await?;
     let store::Page { rows: repositories, more } = found;
     let next = if more { repositories.last().map(|row| row.path.clone()) } else { None };
-    tracing::info!(rows = repositories.len(), served_by = as_text(&served_by), "list");
+    tracing::info!(rows = repositories.len(), served_by = as_text(&served_by), "answered a list request");
     Ok(call.ok(served_by, Page { repositories, next }))
 }

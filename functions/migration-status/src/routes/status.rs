@@ -24,7 +24,7 @@ pub async fn status(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<B
     let served = call.deps.statuses.status(path, seen, call.deadline()).await?;
     let (served_by, row) = not_before(min_version, served, |row| row.version)?;
     let version = row.version;
-    tracing::info!(%path, version, served_by = as_text(&served_by), "status");
+    tracing::info!(%path, version, served_by = as_text(&served_by), "answered a status request");
     let response = if cached.has(version) { not_modified(&call.id) } else { call.ok(served_by, row) };
     Ok(tagged(response, version))
 }

@@ -17,6 +17,6 @@ pub async fn summary(call: &Call<'_>) -> Result<Response<Body>, Problem> {
         tracing::error!("the database has no settings");
         Problem::defect()
     })?;
-    tracing::info!(left = census.left, served_by = as_text(&served_by), "summary");
+    tracing::info!(left = census.left, served_by = as_text(&served_by), "answered a summary request");
     Ok(call.ok(served_by, census))
 }

@@ -64,7 +64,7 @@ enum Auth {
 
 /// The text names no way to log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("secret or iam is expected")]
+#[error("must be secret or iam")]
 pub struct UnknownAuth;
 
 impl FromStr for Auth {

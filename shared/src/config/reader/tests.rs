@@ -99,9 +99,9 @@ fn what_a_topology_needs_is_missed_by_name_and_all_at_once() {
     assert!(read("", &[]).unwrap_err().contains("TOPOLOGY is missing"));
     let error = read("cluster", &[("READER_PORT", "many"), ("READER_AUTH", "none")]).unwrap_err();
     for expected in [
-        "TOPOLOGY is wrong: single, direct-reader or",
+        "TOPOLOGY is wrong: must be single, direct-reader or",
         "READER_PORT is wrong",
-        "READER_AUTH is wrong: secret or",
+        "READER_AUTH is wrong: must be secret or",
     ] {
         assert!(error.contains(expected), "{error}");
     }

@@ -12,7 +12,7 @@ pub enum InvalidMaxAge {
     #[error(transparent)]
     NoNumber(#[from] ParseIntError),
     /// Out of range.
-    #[error("from 10 to 3600 seconds are expected")]
+    #[error("must be between 10 and 3600 seconds")]
     OutOfRange,
 }
 

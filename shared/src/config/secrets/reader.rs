@@ -212,7 +212,7 @@ fn reason<R>(error: &SdkError<GetSecretValueError, R>) -> String {
         SdkError::TimeoutError(_) => NO_ANSWER.to_owned(),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => NO_ANSWER.to_owned(),
         SdkError::DispatchFailure(_) => "the store cannot be reached".to_owned(),
-        SdkError::ResponseError(_) => "the store's answer is not one".to_owned(),
+        SdkError::ResponseError(_) => "unreadable response from Secrets Manager".to_owned(),
         _ => "the request cannot be made".to_owned(),
     }
 }

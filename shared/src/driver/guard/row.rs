@@ -71,7 +71,7 @@ impl Caretaker<'_> {
         let applied = match applied {
             Ok(applied) => applied,
             Err(error) => {
-                tracing::error!(%path, %error, "a stuck repository could not be looked after");
+                tracing::error!(%path, %error, "could not reconcile a stuck repository");
                 Applied { found: Found::Failed, frees_slot: false }
             }
         };
@@ -80,7 +80,7 @@ impl Caretaker<'_> {
             state = %stuck.row.migration_state,
             found = applied.found.name(),
             detail,
-            "looked after a stuck repository"
+            "reconciled a stuck repository"
         );
         let filled = applied.frees_slot && Instant::now() < ask_until && self.fill(deadline).await;
         Looked { found: applied.found, filled }
@@ -95,7 +95,7 @@ impl Caretaker<'_> {
         let path = &stuck.row.path;
         let answer = self.registry.status(path, ask_until).await;
         if let StatusAnswer::NoAnswer { reason } = &answer {
-            tracing::warn!(%path, reason, counter = "guard_unanswered", "the registry does not say how it stands");
+            tracing::warn!(%path, reason, counter = "guard_unanswered", "the registry did not answer a status request");
         }
         let (view, detail) = answer.view();
         match guard_decision(stuck, view) {
@@ -202,10 +202,7 @@ impl Caretaker<'_> {
 
     async fn fill(&self, deadline: Instant) -> bool {
         match fill_slot(self.claims, self.registry, self.patience, deadline).await {
-            Ok(filled) => {
-                tracing::info!(filled = as_text(&filled), "a slot was freed");
-                filled == Filled::Running
-            }
+            Ok(filled) => filled == Filled::Running,
             Err(error) => {
                 tracing::error!(%error, "a freed slot could not be filled");
                 false

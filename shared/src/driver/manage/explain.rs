@@ -45,7 +45,7 @@ pub async fn explain(
     let Some(around) = store.surroundings(path, deadline).await? else { return Ok(None) };
     let answer = registry.status(path, deadline).await;
     if let StatusAnswer::NoAnswer { reason } = &answer {
-        tracing::warn!(%path, reason, "the registry did not say how a repository stands");
+        tracing::warn!(%path, reason, "the registry did not answer a status request");
     }
     let (view, detail) = answer.view();
     let registry = RegistryState { answered: view != RegistryView::NoAnswer, status: view.status(), detail };

@@ -204,7 +204,7 @@ impl ReplicaReads {
         if lock(&self.fallbacks).take(Instant::now()) {
             return Ok(error);
         }
-        tracing::warn!(%error, counter = "fallback_refused", purpose, "too many ask the writer");
+        tracing::warn!(%error, counter = "fallback_refused", purpose, "fallback to the writer refused: too many at once");
         Err(error)
     }
 
@@ -236,7 +236,7 @@ impl ReplicaReads {
                 }
                 self.health().learn_writer(status);
             }
-            Err(error) => tracing::warn!(%error, "the writer does not say how it stands"),
+            Err(error) => tracing::warn!(%error, "the writer did not answer its health check"),
         }
     }
 

@@ -34,7 +34,7 @@ pub fn without_nul(text: String) -> String {
 
 /// Not a name: it is empty, too long, or holds what cannot be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a name of 1 to 255 characters is expected")]
+#[error("must have 1 to 255 characters")]
 pub struct InvalidName;
 
 /// A name that an operator gives, without the blanks around it: it is compared with others later, and blanks that

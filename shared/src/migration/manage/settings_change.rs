@@ -115,7 +115,7 @@ impl SettingsChange {
     pub fn checked(mut self) -> Result<Self, InvalidSetting> {
         if self.reader_lag_bound_seconds.is_some_and(|bound| bound != 0 && !LAG_BOUNDS.contains(&bound)) {
             let (least, most) = LAG_BOUNDS.into_inner();
-            let reason = format!("a number from {least} to {most} is expected, or 0 for no bound");
+            let reason = format!("must be between {least} and {most}, or 0 for no bound");
             return Err(InvalidSetting { field: "reader_lag_bound_seconds", reason });
         }
         within("capacity", self.capacity, 0, MAX_CAPACITY)?;
@@ -130,12 +130,11 @@ impl SettingsChange {
         let per_tag =
             |value: f64| value == 0.0 || (MIN_SECONDS_PER_TAG..=MAX_SECONDS_PER_TAG).contains(&value);
         if !self.pre_import_seconds_per_tag.is_none_or(per_tag) {
-            let reason =
-                format!("0 or a number from {MIN_SECONDS_PER_TAG} to {MAX_SECONDS_PER_TAG} is expected");
+            let reason = format!("must be 0, or between {MIN_SECONDS_PER_TAG} and {MAX_SECONDS_PER_TAG}");
             return Err(InvalidSetting { field: "pre_import_seconds_per_tag", reason });
         }
         if self.created_before.flatten().is_some_and(|time| !TIMES.contains(&time)) {
-            let reason = format!("a time from {} to {} is expected, or null", TIMES.start(), TIMES.end());
+            let reason = format!("must be null, or a time between {} and {}", TIMES.start(), TIMES.end());
             return Err(InvalidSetting { field: "created_before", reason });
         }
         let plan = |name: &str| Some(name.to_owned());
@@ -153,7 +152,7 @@ fn within(field: &'static str, value: Option<i32>, least: i32, most: i32) -> Res
     if value.is_none_or(|value| (least..=most).contains(&value)) {
         return Ok(());
     }
-    Err(InvalidSetting { field, reason: format!("a number from {least} to {most} is expected") })
+    Err(InvalidSetting { field, reason: format!("must be between {least} and {most}") })
 }
 
 fn names(
@@ -164,7 +163,7 @@ fn names(
 ) -> Result<(), InvalidSetting> {
     let Some(names) = names else { return Ok(()) };
     if names.len() > MAX_NAMES {
-        return Err(InvalidSetting { field, reason: format!("at most {MAX_NAMES} names are expected") });
+        return Err(InvalidSetting { field, reason: format!("must have at most {MAX_NAMES} names") });
     }
     let mut read_names: Vec<String> = Vec::with_capacity(names.len());
     for name in names.iter() {
@@ -181,7 +180,7 @@ fn names(
     // As the database writes them: each in quotes and escaped, with what stands between two.
     let bytes: usize = names.iter().map(|name| serde_json::json!(name).to_string().len() + 2).sum();
     if bytes > MAX_LIST_BYTES {
-        let reason = format!("the names have {bytes} bytes as JSON, at most {MAX_LIST_BYTES} are expected");
+        let reason = format!("must have at most {MAX_LIST_BYTES} bytes as JSON, and has {bytes}");
         return Err(InvalidSetting { field, reason });
     }
     Ok(())

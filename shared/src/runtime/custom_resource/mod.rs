@@ -98,8 +98,9 @@ where
                 None => result.map_err(ResourceError::Failed),
                 Some(receipt) => {
                     let told = deliver(&receipt, result.as_ref().err(), budget.deadline()).await;
-                    told.map_err(ResourceError::Unanswered)
-                        .inspect_err(|error| tracing::error!(%error, "the stack does not know"))?;
+                    told.map_err(ResourceError::Unanswered).inspect_err(
+                        |error| tracing::error!(%error, "could not report the result to CloudFormation"),
+                    )?;
                     Ok(result.unwrap_or_default())
                 }
             }
@@ -126,6 +127,6 @@ where
         Outcome::Done(Err(error)) => Err(error.to_string()),
         // Its text may hold anything; it is in the log.
         Outcome::Panicked(_) => Err("a defect (panic): the function's log says more".to_owned()),
-        Outcome::Overran => Err("it was not done in time".to_owned()),
+        Outcome::Overran => Err("it did not finish in time".to_owned()),
     }
 }

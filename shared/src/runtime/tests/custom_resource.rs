@@ -143,7 +143,7 @@ async fn work_that_does_not_end_is_told_before_the_function_is_ended() {
     assert!(left > Duration::from_millis(1500), "{left:?} were left to tell it");
     assert_eq!(
         (&told[0]["Status"], &told[0]["Reason"]),
-        (&json!("FAILED"), &json!("it was not done in time"))
+        (&json!("FAILED"), &json!("it did not finish in time"))
     );
 }
 

@@ -139,7 +139,7 @@ async fn answers_503_past_the_budget_and_serves_the_next_event() {
     assert_eq!(problem(&answer)["instance"], "first");
     let detail = problem(&answer)["detail"].clone();
     assert!(detail.as_str().unwrap().contains("may still be done"), "{detail}");
-    assert_eq!(log.line("the handler was not done at its deadline")["request_id"], "first");
+    assert_eq!(log.line("the handler did not finish before its deadline")["request_id"], "first");
 }
 
 #[tokio::test]
@@ -345,10 +345,7 @@ async fn refuses_what_is_no_request_and_serves_the_next_event() {
 async fn drops_and_logs_work_outside_an_invocation() {
     let log = Capture::begin("test", LogLevel::default());
     defer(async { panic!("must not run") });
-    assert_eq!(
-        log.line("work for after the answer was handed over outside an invocation, and is dropped")["level"],
-        "ERROR"
-    );
+    assert_eq!(log.line("`defer` called outside an invocation; work dropped")["level"], "ERROR");
 }
 
 #[tokio::test]

@@ -183,7 +183,7 @@ impl fmt::Display for Step {
             Self::ReplicationRole => f.write_str("letting migration_replication replicate"),
             Self::IamRole => f.write_str("letting the role read by IAM tokens"),
             Self::Publication => f.write_str("publishing the tables"),
-            Self::Slot => f.write_str("having the log kept for the second cluster"),
+            Self::Slot => f.write_str("creating the replication slot for the second cluster"),
             Self::Subscription => f.write_str("subscribing to the first cluster"),
             Self::Refresh => f.write_str("asking the first cluster which tables it publishes"),
             Self::History => f.write_str("looking at what was applied"),

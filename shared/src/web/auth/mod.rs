@@ -33,7 +33,7 @@ pub async fn registry(headers: &HeaderMap, secret: &SharedSecret) -> Result<(), 
 pub async fn operator(headers: &HeaderMap, token: &SharedSecret) -> Result<(), Problem> {
     let refused = || {
         note_refusal();
-        Problem::unauthorized("an operator token is needed", Some(CHALLENGE))
+        Problem::unauthorized("send the operator token as Authorization: Bearer <token>", Some(CHALLENGE))
     };
     let presented = presented(headers).and_then(bearer).ok_or_else(refused)?;
     if token.matches(presented).await.map_err(|error| unreadable(&error))? { Ok(()) } else { Err(refused()) }

@@ -38,7 +38,7 @@ static REFUSALS: Mutex<Refusals> = Mutex::new(Refusals::new());
 pub(super) fn note_refusal() {
     let told = lock(&REFUSALS).count(Instant::now());
     if let Some(count) = told {
-        tracing::warn!(count, "callers were turned away: what they presented is missing or wrong");
+        tracing::warn!(count, "callers without a valid secret were refused");
     }
 }
 

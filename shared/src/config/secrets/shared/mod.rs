@@ -177,7 +177,7 @@ impl Held {
                 Err(error @ SecretError::Unavailable { .. })
                     if !self.look(presented).1.is_older_than(HELD_WITHOUT_THE_STORE) =>
                 {
-                    tracing::warn!(%error, counter = "secret_unread", "a secret is believed that was read long ago");
+                    tracing::warn!(%error, counter = "secret_unread", "secret could not be read again; using the value read before");
                 }
                 outcome => outcome?,
             }
