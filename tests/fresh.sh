@@ -73,12 +73,6 @@ for file in /etc/apt/sources.list /etc/apt/sources.list.d /etc/apt/apt.conf.d /e
         cp -RL "$file" "$root$file"
     fi
 done
-# The authorities that this machine trusts: rustup and cargo have them from wherever the user has them.
-if [ -e /etc/ssl/certs/ca-certificates.crt ]; then
-    mkdir -p "$root/etc/ssl/certs"
-    cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
-fi
-
 # Rust as rustup installs it, and no crate.
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
 rustup_home=${RUSTUP_HOME:-$HOME/.rustup}
@@ -95,11 +89,20 @@ mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount -t tmpfs -o size=12g tmpfs "$root/dev/shm"
 
+# How this machine reaches package servers, and whom it trusts: nothing else of its environment. Files that it names go
+# along, under a name that no package overwrites.
+env | grep -E '^((https?|no)_proxy|PIP_[A-Z_]*|SSL_CERT_FILE|REQUESTS_CA_BUNDLE|CARGO_(HTTP|NET|REGISTRIES)_[A-Z_]*|RUSTUP_[A-Z_]*)=' |
+    grep -v -E '^(RUSTUP_HOME|PIP_FIND_LINKS)=' | while IFS='=' read -r name value; do
+    if [ -f "$value" ]; then
+        cp -L "$value" "$root/root/reach.$name"
+        value=/root/reach.$name
+    fi
+    printf "export %s='%s'\n" "$name" "$value"
+done >"$root/root/reach"
+
 run() {
     env -i HOME=/root TERM="${TERM:-dumb}" PATH=/root/.cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-        ${SSL_CERT_FILE:+SSL_CERT_FILE="$SSL_CERT_FILE"} ${http_proxy:+http_proxy="$http_proxy"} \
-        ${https_proxy:+https_proxy="$https_proxy"} ${RUSTUP_AUTO_INSTALL:+RUSTUP_AUTO_INSTALL="$RUSTUP_AUTO_INSTALL"} \
-        chroot "$root" /bin/sh -c "cd /root/driver && $1"
+        chroot "$root" /bin/sh -c ". /root/reach && cd /root/driver && $1"
 }
 
 if [ -z "$FRESH_COMMANDS" ]; then
