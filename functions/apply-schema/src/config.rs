@@ -25,7 +25,7 @@ shared::config! {
         pub reader_secret_arn: SecretArn = required "READER_SECRET_ARN",
         /// The stack that this is part of.
         pub stack_id: String = required "STACK_ID",
-        /// Secrets that other functions read, looked at once so that the stack is told of one that is of no use.
+        /// Secrets that other functions read, looked at once so that the stack hears of one that is of no use.
         pub shown: Shown = flatten,
         /// What the topology asks for.
         pub reader: ReaderNeeds = flatten,

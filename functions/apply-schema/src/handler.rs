@@ -43,7 +43,7 @@ pub enum ApplyError {
          that the stack creates has none. Choose another name, for example reader_iam"
     )]
     ReaderOfACreatedCluster,
-    /// What the function is told is not all there.
+    /// The configuration is incomplete or wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A role's secret is of no use.

@@ -10,7 +10,7 @@ use shared::{
     telemetry::{Dimension, Metric, MetricNamespace, Unit, embedded_metrics},
 };
 
-/// Every metric: its name, its unit, what it is told apart by, and what it means. The table of functions/README.md.
+/// Every metric: its name, its unit, its dimension, and what it means. The table of functions/README.md.
 pub const METRICS: &[(&str, Unit, Option<&str>, &str)] = &[
     ("Observed", Unit::Count, None, "1; 0 where neither endpoint could count"),
     ("ReaderFailed", Unit::Count, None, "1 where the reader did not answer to something"),

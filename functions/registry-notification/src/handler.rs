@@ -9,7 +9,7 @@ use lambda_http::{
 use serde::Serialize;
 use shared::{
     config::secrets::SharedSecret,
-    driver::{FollowUp, Notified, follow_up, notified},
+    driver::{AppliedNotification, FollowUp, apply_notification, follow_up},
     endpoint::{Claim, Guard, Notification},
     migration::{RepositoryPath, State},
     registry::RegistryClient,
@@ -52,14 +52,15 @@ async fn answer(call: &Call<'_, Deps>) -> Result<Response<Body>, Problem> {
     auth::registry(call.request.headers(), &call.deps.secret).await?;
     let path = NotificationRoute::repository_path(call.request)?;
     expect_method(call.request, &Method::PUT)?;
-    let told = NotificationRequest::of(call.request)?;
+    let sent = NotificationRequest::of(call.request)?;
     let store = &call.deps.notifications;
     let notified =
-        notified(store, &path, told.status, told.attempt, told.detail.as_deref(), call.deadline()).await?;
-    let Notified { changed, follow_up } = notified.ok_or_else(Problem::unknown_repository)?;
+        apply_notification(store, &path, sent.status, sent.attempt, sent.detail.as_deref(), call.deadline())
+            .await?;
+    let AppliedNotification { changed, follow_up } = notified.ok_or_else(Problem::unknown_repository)?;
     let (before, verdict) = (changed.before, changed.verdict);
     tracing::info!(
-        %path, status = %told.status, attempt = told.attempt.map(tracing::field::display), %before, after = %changed.row.migration_state,
+        %path, status = %sent.status, attempt = sent.attempt.map(tracing::field::display), %before, after = %changed.row.migration_state,
         version = changed.row.version, verdict = as_text(&verdict), served_by = "writer", "answered a notification"
     );
     match verdict {

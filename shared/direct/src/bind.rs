@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use shared::endpoint::{ErrorClass, Failure, Outcome, Value};
+use shared::endpoint::{ErrorClass, Execution, Failure, Value};
 use tokio_postgres::types::{IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
 
 /// One value, to be bound as [`Bound::ty`].
@@ -44,7 +44,7 @@ pub(crate) fn bind<'a>(
     parameters: &'a [(&'static str, Value)],
 ) -> Result<Vec<Bound<'a>>, Failure> {
     let refused = |detail: String| {
-        Failure::new(Outcome::DidNotRun, ErrorClass::Defect).with_code("Parameters").with_detail(detail)
+        Failure::new(Execution::DidNotRun, ErrorClass::Defect).with_code("Parameters").with_detail(detail)
     };
     if let Some((unused, _)) = parameters.iter().find(|(name, _)| !names.iter().any(|wanted| wanted == name))
     {
@@ -65,7 +65,7 @@ pub(crate) fn bind<'a>(
 
 #[cfg(test)]
 mod tests {
-    use shared::endpoint::{ErrorClass, Outcome, Value};
+    use shared::endpoint::{ErrorClass, Execution, Value};
     use tokio_postgres::types::Type;
 
     use super::bind;
@@ -84,7 +84,7 @@ mod tests {
         let one = || ("a", Value::Null);
         for given in [vec![], vec![one(), ("b", Value::Null)], vec![one(), one()]] {
             let failure = bind(&names, &given).unwrap_err();
-            assert_eq!((failure.outcome, failure.class), (Outcome::DidNotRun, ErrorClass::Defect));
+            assert_eq!((failure.outcome, failure.class), (Execution::DidNotRun, ErrorClass::Defect));
         }
     }
 }

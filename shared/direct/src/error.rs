@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use shared::endpoint::{ErrorClass, Failure, Outcome, SqlState};
+use shared::endpoint::{ErrorClass, Execution, Failure, SqlState};
 use tokio_postgres::Error;
 
 /// A statement that was sent and gave no rows.
@@ -10,7 +10,7 @@ pub(crate) fn of_statement(error: &Error) -> Failure {
     match of_postgres(error) {
         Some(failure) => failure,
         // Nobody can tell how far it got.
-        None => Failure::new(Outcome::Unknown, ErrorClass::ConnectionLost)
+        None => Failure::new(Execution::Unknown, ErrorClass::ConnectionLost)
             .with_detail("the connection to the database broke off"),
     }
 }
@@ -18,7 +18,7 @@ pub(crate) fn of_statement(error: &Error) -> Failure {
 /// A connection that could not be made: whatever it was, no statement was sent.
 pub(crate) fn of_connecting(error: &Error) -> Failure {
     if let Some(failure) = of_postgres(error) {
-        return Failure { outcome: Outcome::DidNotRun, ..failure };
+        return Failure { outcome: Execution::DidNotRun, ..failure };
     }
     if causes(error).any(|cause| cause.is::<rustls::Error>()) {
         return misconfigured("the server's certificate is not trusted for its name, or TLS failed");
@@ -32,11 +32,11 @@ pub(crate) fn of_connecting(error: &Error) -> Failure {
 
 /// Nobody is there to connect to, or to say as whom.
 pub(crate) fn unavailable(detail: impl Into<String>) -> Failure {
-    Failure::new(Outcome::DidNotRun, ErrorClass::Unavailable).with_detail(detail)
+    Failure::new(Execution::DidNotRun, ErrorClass::Unavailable).with_detail(detail)
 }
 
 pub(crate) fn misconfigured(detail: impl Into<String>) -> Failure {
-    Failure::new(Outcome::DidNotRun, ErrorClass::Misconfigured).with_detail(detail)
+    Failure::new(Execution::DidNotRun, ErrorClass::Misconfigured).with_detail(detail)
 }
 
 fn of_postgres(error: &Error) -> Option<Failure> {

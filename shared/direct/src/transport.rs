@@ -1,7 +1,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use shared::endpoint::{Call, ErrorClass, Failure, Outcome, Transport};
+use shared::endpoint::{Call, ErrorClass, Execution, Failure, Transport};
 use tokio::{sync::Mutex, time::Instant};
 use tokio_postgres::{Row, types::Type};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -115,7 +115,7 @@ impl Transport for Direct {
 /// The one text of a row.
 fn text_of((index, row): (usize, &Row)) -> Result<String, Failure> {
     let undecodable =
-        |detail: String| Failure::new(Outcome::Unknown, ErrorClass::Undecodable).with_detail(detail);
+        |detail: String| Failure::new(Execution::Unknown, ErrorClass::Undecodable).with_detail(detail);
     match row.columns() {
         [column] if *column.type_() == Type::TEXT => match row.try_get(0) {
             Ok(Some(text)) => Ok(text),

@@ -4,7 +4,7 @@ use rand::RngExt;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    decision::{Decision, Standing, answered, decide, jitter, prove_migrated},
+    decision::{Decision, StepStatus, answered, decide, jitter, prove_migrated},
     new_change,
     tags::prepare_final,
 };
@@ -51,7 +51,7 @@ impl Patience {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asked {
     /// How the repository stands.
-    pub standing: Standing,
+    pub standing: StepStatus,
     /// Its row, as far as known.
     pub row: ContainerRepository,
 }
@@ -104,12 +104,12 @@ async fn ask<P: Purpose<Endpoint = Writer>>(
     let mut asking = asking;
     loop {
         let (Some(attempt), Some(step)) = (row.attempt, row.migration_state.running_step()) else {
-            return Ok(Asked { standing: Standing::MovedOn, row });
+            return Ok(Asked { standing: StepStatus::MovedOn, row });
         };
         if step == Step::Final {
             match prepare_final(store, registry, row.clone(), deadline).await {
                 Some(prepared) => row = prepared,
-                None => return Ok(Asked { standing: Standing::MovedOn, row }),
+                None => return Ok(Asked { standing: StepStatus::MovedOn, row }),
             }
         }
         let mut answer = start_patiently(registry, &row, step, attempt, patience, deadline).await;
@@ -119,23 +119,23 @@ async fn ask<P: Purpose<Endpoint = Writer>>(
         }
         if asking == Asking::Again && answer == StartAnswer::AlreadyRunning(step) {
             // What runs is this very attempt: there is nobody else's to adopt.
-            return Ok(Asked { standing: Standing::Running, row });
+            return Ok(Asked { standing: StepStatus::Running, row });
         }
         asking = Asking::First;
         let (plan, standing, detail) = match decide(step, &answer, jitter()) {
             Decision::Stay(standing) => return Ok(Asked { standing, row }),
             Decision::Record { plan, standing, detail } => (plan, standing, detail),
-            Decision::StartPreAgain(plan) => (plan, Standing::MovedOn, None),
+            Decision::StartPreAgain(plan) => (plan, StepStatus::MovedOn, None),
         };
         let (by, change) = (answered(&answer), new_change());
         let changed =
             store.record_asked(&row.path, attempt, &plan, by, detail.as_deref(), change, deadline).await?;
-        let Some(changed) = changed else { return Ok(Asked { standing: Standing::MovedOn, row }) };
+        let Some(changed) = changed else { return Ok(Asked { standing: StepStatus::MovedOn, row }) };
         let made = changed.verdict.took_effect();
         row = changed.row;
         match standing {
-            _ if !made => return Ok(Asked { standing: Standing::MovedOn, row }),
-            Standing::MovedOn => {}
+            _ if !made => return Ok(Asked { standing: StepStatus::MovedOn, row }),
+            StepStatus::MovedOn => {}
             standing => return Ok(Asked { standing, row }),
         }
     }

@@ -4,7 +4,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Patience, Standing, begin, new_change};
+use super::{Patience, StepStatus, new_change, start_claimed};
 use crate::{
     endpoint::{Claim, EndpointError},
     migration::Brake,
@@ -97,14 +97,14 @@ async fn fill(
             Claimed::SlotWaits => return Ok(Filled::Empty(Why::SlotWaits)),
             Claimed::NoneDue => return Ok(Filled::Empty(Why::NoneDue)),
         };
-        let asked = begin(store, registry, row, patience, deadline).await?;
+        let asked = start_claimed(store, registry, row, patience, deadline).await?;
         match asked.standing {
-            Standing::Running | Standing::Unknown | Standing::MovedOn => return Ok(Filled::Running),
-            Standing::Postponed | Standing::Unwelcome | Standing::NotTheRegistry => {
+            StepStatus::Running | StepStatus::Unknown | StepStatus::MovedOn => return Ok(Filled::Running),
+            StepStatus::Postponed | StepStatus::Unwelcome | StepStatus::NotTheRegistry => {
                 return Ok(Filled::Empty(Why::RegistryUnavailable));
             }
             // Its slot is free again.
-            Standing::Settled | Standing::Aborted | Standing::NotReady => {}
+            StepStatus::Settled | StepStatus::Aborted | StepStatus::NotReady => {}
         }
     }
     Ok(Filled::Empty(Why::OutOfTime))

@@ -4,7 +4,6 @@
 //! recorded by what is known of it. Whatever happens between the two is something that can be asked for later.
 
 mod ask;
-mod begin;
 mod decision;
 mod fill;
 mod guard;
@@ -14,6 +13,7 @@ mod observe;
 #[cfg(test)]
 mod scripted;
 mod start;
+mod start_claimed;
 mod sweep;
 mod tags;
 #[cfg(test)]
@@ -24,16 +24,16 @@ use uuid::Uuid;
 use crate::migration::AttemptId;
 
 pub use ask::{Asked, Patience, ask_registry};
-pub use begin::begin;
-pub use decision::Standing;
+pub use decision::StepStatus;
 pub use fill::{Filled, Why, fill_slot};
 pub use guard::{GuardSummary, Guardian, TagsSummary, reconcile};
 pub use manage::{
     CatalogueEnd, CatalogueRegistered, Explained, GaveUp, GiveUp, explain, give_up, register_catalogue, retry,
 };
-pub use notify::{FollowUp, Notified, follow_up, notified};
+pub use notify::{AppliedNotification, FollowUp, apply_notification, follow_up};
 pub use observe::{Counted, Lag, Observation, Observer};
 pub use start::{StartOutcome, start};
+pub use start_claimed::start_claimed;
 pub use sweep::{Sweep, sweep};
 pub use tags::{TagsCompared, compare_tags};
 

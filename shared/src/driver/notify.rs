@@ -1,6 +1,6 @@
 use tokio::time::Instant;
 
-use super::{Patience, Standing, ask_registry, compare_tags, fill_slot, new_change, reconcile};
+use super::{Patience, StepStatus, ask_registry, compare_tags, fill_slot, new_change, reconcile};
 use crate::{
     endpoint::{Claim, EndpointError, Guard, Notification},
     migration::{AttemptId, ContainerRepository, NotificationStatus, RepositoryPath, State, TagsCheck},
@@ -10,7 +10,7 @@ use crate::{
 
 /// What a notification came to.
 #[derive(Clone, Debug)]
-pub struct Notified {
+pub struct AppliedNotification {
     /// How it was judged, and the row.
     pub changed: Changed,
     /// What is to be done once the registry has been answered.
@@ -37,17 +37,17 @@ pub enum FollowUp {
 ///
 /// # Errors
 /// [`EndpointError`] when the writer did not answer.
-pub async fn notified(
+pub async fn apply_notification(
     store: &Store<Notification>,
     path: &RepositoryPath,
     status: NotificationStatus,
     reported: Option<AttemptId>,
     detail: Option<&str>,
     deadline: Instant,
-) -> Result<Option<Notified>, EndpointError> {
+) -> Result<Option<AppliedNotification>, EndpointError> {
     let change = new_change();
     let changed = store.apply_notification(path, status, reported, detail, change, deadline).await?;
-    Ok(changed.map(|changed| Notified { follow_up: due(&changed, change), changed }))
+    Ok(changed.map(|changed| AppliedNotification { follow_up: due(&changed, change), changed }))
 }
 
 /// The effects of a notification that was applied by `change`, as data.
@@ -97,7 +97,7 @@ pub async fn follow_up(
         }
         FollowUp::StartFinal(row) => {
             let asked = ask_registry(store, registry, *row, patience, deadline).await?;
-            matches!(asked.standing, Standing::Settled | Standing::Aborted)
+            matches!(asked.standing, StepStatus::Settled | StepStatus::Aborted)
         }
     };
     if freed {

@@ -1,6 +1,6 @@
 use tokio::time::Instant;
 
-use super::{Asked, Patience, begin, fill::again_where, new_change};
+use super::{Asked, Patience, fill::again_where, new_change, start_claimed};
 use crate::{
     endpoint::{EndpointError, Purpose, Start, Writer},
     migration::{ContainerRepository, Held, RepositoryPath},
@@ -67,7 +67,7 @@ pub(super) async fn began<P: Purpose<Endpoint = Writer>>(
 ) -> Result<StartOutcome, EndpointError> {
     Ok(match started {
         Started::Started(row) => {
-            let asked = begin(store, registry, *row, Patience::None, deadline).await?;
+            let asked = start_claimed(store, registry, *row, Patience::None, deadline).await?;
             StartOutcome::Asked(Box::new(asked))
         }
         Started::WrongState(row) => StartOutcome::WrongState(row),

@@ -5,9 +5,9 @@ use serde::Serialize;
 use tokio::{pin, time::Instant};
 
 use super::{
-    Asked, Patience, Standing, Why, ask_registry, begin,
+    Asked, Patience, StepStatus, Why, ask_registry,
     fill::{again_where, claim},
-    new_change,
+    new_change, start_claimed,
 };
 use crate::{
     endpoint::{Claim, EndpointError},
@@ -87,15 +87,15 @@ async fn answers(registry: &RegistryClient, deadline: Instant) -> bool {
 }
 
 /// Whether the registry may run the step that it was asked for.
-const fn may_run(standing: Standing) -> bool {
+const fn may_run(standing: StepStatus) -> bool {
     match standing {
-        Standing::Running | Standing::Unknown | Standing::MovedOn => true,
-        Standing::Settled
-        | Standing::Postponed
-        | Standing::NotReady
-        | Standing::Aborted
-        | Standing::Unwelcome
-        | Standing::NotTheRegistry => false,
+        StepStatus::Running | StepStatus::Unknown | StepStatus::MovedOn => true,
+        StepStatus::Settled
+        | StepStatus::Postponed
+        | StepStatus::NotReady
+        | StepStatus::Aborted
+        | StepStatus::Unwelcome
+        | StepStatus::NotTheRegistry => false,
     }
 }
 
@@ -129,7 +129,9 @@ async fn fill_slots(
             }
         };
         match claimed {
-            Ok(Claimed::Started(row)) => asked.push(begin(store, registry, *row, Patience::None, deadline)),
+            Ok(Claimed::Started(row)) => {
+                asked.push(start_claimed(store, registry, *row, Patience::None, deadline))
+            }
             Ok(Claimed::Disabled) => filling.end(Why::Disabled),
             Ok(Claimed::NoSlot | Claimed::PassedOver) => filling.end(Why::NoSlot),
             Ok(Claimed::Held(held)) => filling.end(held.by.into()),

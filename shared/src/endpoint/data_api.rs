@@ -7,7 +7,7 @@ use aws_sdk_rdsdata::{
 };
 use tokio::time::Instant;
 
-use super::{Call, ErrorClass, Failure, Outcome, Transport, Value, data_api_error::failure_of};
+use super::{Call, ErrorClass, Execution, Failure, Transport, Value, data_api_error::failure_of};
 use crate::connections::{Connections, TO_CONNECT, behavior_version};
 
 /// One endpoint behind the RDS Data API.
@@ -71,7 +71,8 @@ impl Transport for DataApi {
         let answer = request.send().await.map_err(|error| failure_of(&error))?;
         // Every statement here gives rows, and none of them is a list too.
         let records = answer.records.ok_or_else(|| {
-            Failure::new(Outcome::Unknown, ErrorClass::Unavailable).with_detail("the answer holds no records")
+            Failure::new(Execution::Unknown, ErrorClass::Unavailable)
+                .with_detail("the answer holds no records")
         })?;
         records.into_iter().enumerate().map(text_of).collect()
     }
@@ -102,5 +103,5 @@ pub(super) fn text_of((index, row): (usize, Vec<Field>)) -> Result<String, Failu
 }
 
 fn undecodable(detail: String) -> Failure {
-    Failure::new(Outcome::Unknown, ErrorClass::Undecodable).with_detail(detail)
+    Failure::new(Execution::Unknown, ErrorClass::Undecodable).with_detail(detail)
 }

@@ -2,7 +2,7 @@ use std::error::Error;
 
 use aws_sdk_rdsdata::error::{ProvideErrorMetadata, SdkError};
 
-use super::{ErrorClass, Failure, Outcome, SqlState, failure::cut};
+use super::{ErrorClass, Execution, Failure, SqlState, failure::cut};
 use crate::aws_errors::{is_out_of_time, is_throttling};
 
 /// What the SDK's error says about the statement, or about the transaction's beginning or end.
@@ -13,25 +13,27 @@ where
     match error {
         SdkError::ConstructionFailure(_) => unsendable(),
         SdkError::DispatchFailure(failure) => match http_error(error) {
-            Some(error) if error.is_connect() => Failure::new(Outcome::DidNotRun, ErrorClass::Unavailable)
+            Some(error) if error.is_connect() => Failure::new(Execution::DidNotRun, ErrorClass::Unavailable)
                 .with_detail("no connection to the service"),
             // It failed before the HTTP client was asked: no credentials, for example.
             None if failure.is_other() => unsendable(),
-            Some(_) | None => Failure::new(Outcome::Unknown, ErrorClass::Unavailable)
+            Some(_) | None => Failure::new(Execution::Unknown, ErrorClass::Unavailable)
                 .with_detail("the connection to the service broke off"),
         },
-        SdkError::TimeoutError(_) => Failure::new(Outcome::Unknown, ErrorClass::Timeout),
+        SdkError::TimeoutError(_) => Failure::new(Execution::Unknown, ErrorClass::Timeout),
         SdkError::ServiceError(error) => {
             let (status, error) = (error.raw().status().as_u16(), error.err());
             service_failure(status, error.code(), error.message().unwrap_or_default())
         }
         // ResponseError, and whatever the SDK may add: something was answered, and nobody can read it.
-        _ => Failure::new(Outcome::Unknown, ErrorClass::Unavailable).with_detail("the answer cannot be read"),
+        _ => {
+            Failure::new(Execution::Unknown, ErrorClass::Unavailable).with_detail("the answer cannot be read")
+        }
     }
 }
 
 fn unsendable() -> Failure {
-    Failure::new(Outcome::DidNotRun, ErrorClass::Misconfigured)
+    Failure::new(Execution::DidNotRun, ErrorClass::Misconfigured)
         .with_detail("the request could not be built or signed")
 }
 
@@ -44,7 +46,7 @@ fn http_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a hyper_util::cl
 /// What an error answered by the Data API says about the statement. Many of its errors are not in the
 /// service's model, so the name decides, and the HTTP status where the name says nothing.
 fn service_failure(status: u16, code: Option<&str>, message: &str) -> Failure {
-    use Outcome::{DidNotRun, Unknown};
+    use Execution::{DidNotRun, Unknown};
     let named = code.unwrap_or_default();
     let (outcome, class) = match named {
         "DatabaseErrorException" => return database_failure(named, message),
@@ -111,7 +113,7 @@ fn speaks_of_aws_alone(code: &str) -> bool {
 /// PostgreSQL refused the statement: its SQLSTATE says why.
 fn database_failure(code: &str, message: &str) -> Failure {
     let Some(state) = sql_state(message) else {
-        return Failure::new(Outcome::RanAndFailed, ErrorClass::Defect).with_code(code);
+        return Failure::new(Execution::RanAndFailed, ErrorClass::Defect).with_code(code);
     };
     Failure::of_postgres(state, message).with_code(code)
 }
@@ -129,7 +131,7 @@ fn bad_request(code: &str, message: &str) -> Failure {
     } else {
         ErrorClass::Defect
     };
-    Failure::new(Outcome::Unknown, class).with_code(code)
+    Failure::new(Execution::Unknown, class).with_code(code)
 }
 
 /// The code in a message that ends `; SQLState: 23505`, with or without a position before it.

@@ -1,4 +1,4 @@
-use super::{ErrorClass, Failure, Outcome};
+use super::{ErrorClass, Execution, Failure};
 
 /// A statement gave no rows. The text names the endpoint, the statement and what is known, and holds neither
 /// bound values nor secrets.
@@ -18,7 +18,7 @@ pub struct EndpointError {
 impl EndpointError {
     /// Whether the statement ran, in any of the times it was sent.
     #[must_use]
-    pub const fn outcome(&self) -> Outcome {
+    pub const fn outcome(&self) -> Execution {
         self.failure.outcome
     }
 

@@ -7,7 +7,7 @@ const MESSAGE: usize = 300;
 
 /// What is known about a statement that gave no rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Execution {
     /// It surely did not run.
     DidNotRun,
     /// It ran, failed and was rolled back: it changed nothing.
@@ -92,8 +92,8 @@ impl SqlState {
     /// A session that is ended while its statement runs (57P01, 57P02, most of class 08) may have been ended
     /// just after its commit, so nobody knows.
     #[must_use]
-    pub fn meaning(&self) -> (Outcome, ErrorClass) {
-        use Outcome::{DidNotRun, RanAndFailed, Unknown};
+    pub fn meaning(&self) -> (Execution, ErrorClass) {
+        use Execution::{DidNotRun, RanAndFailed, Unknown};
         match self.as_str() {
             "40001" | "40P01" | "55P03" => (RanAndFailed, ErrorClass::Conflict),
             "25006" => (RanAndFailed, ErrorClass::ReadOnly),
@@ -133,7 +133,7 @@ impl fmt::Debug for SqlState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Whether it ran.
-    pub outcome: Outcome,
+    pub outcome: Execution,
     /// Why it gave no rows.
     pub class: ErrorClass,
     /// PostgreSQL's code, where PostgreSQL said something.
@@ -147,7 +147,7 @@ pub struct Failure {
 impl Failure {
     /// A failure of which nothing further is known.
     #[must_use]
-    pub const fn new(outcome: Outcome, class: ErrorClass) -> Self {
+    pub const fn new(outcome: Execution, class: ErrorClass) -> Self {
         Self { outcome, class, sql_state: None, code: None, detail: None }
     }
 
@@ -221,7 +221,7 @@ impl fmt::Display for Failure {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for Execution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::DidNotRun => "did not run",

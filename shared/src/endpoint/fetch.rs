@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Call, Effect, EndpointError, ErrorClass, Failure, Outcome, Repeat, Statement, Transport, Writer,
+    Call, Effect, EndpointError, ErrorClass, Execution, Failure, Repeat, Statement, Transport, Writer,
 };
 use crate::{lock::lock, migration::foreign};
 
@@ -60,7 +60,7 @@ pub(super) async fn fetch<T: DeserializeOwned, E: Effect>(
     let send = || async {
         let now = Instant::now();
         if now >= deadline {
-            return Err(Failure::new(Outcome::DidNotRun, ErrorClass::Timeout));
+            return Err(Failure::new(Execution::DidNotRun, ErrorClass::Timeout));
         }
         known().count += 1;
         let until = statement.limit().map_or(deadline, |limit| deadline.min(now + limit));
@@ -68,7 +68,7 @@ pub(super) async fn fetch<T: DeserializeOwned, E: Effect>(
         // Neither the SDK nor a server ends a call in time by itself.
         let result = timeout_at(until, transport.execute(call, until)).await.unwrap_or_else(|_elapsed| {
             transport.forget_connections();
-            Err(Failure::new(Outcome::Unknown, ErrorClass::Timeout))
+            Err(Failure::new(Execution::Unknown, ErrorClass::Timeout))
         });
         let result = result.map_err(|failure| match statement.repeat() {
             Repeat::Allowed if failure.is_of_a_known_change() => {
@@ -77,7 +77,7 @@ pub(super) async fn fetch<T: DeserializeOwned, E: Effect>(
             Repeat::Allowed | Repeat::Never => failure,
         });
         if let Err(failure) = &result
-            && failure.outcome == Outcome::Unknown
+            && failure.outcome == Execution::Unknown
         {
             let mut known = known();
             known.one_is_unknown = true;
@@ -109,10 +109,10 @@ pub(super) async fn fetch<T: DeserializeOwned, E: Effect>(
         }
         Err(mut failure) => {
             if one_is_unknown {
-                failure.outcome = Outcome::Unknown;
+                failure.outcome = Execution::Unknown;
             }
             let error = EndpointError { endpoint, statement: statement.name(), attempts, failure };
-            if error.outcome() == Outcome::Unknown && endpoint == Writer::NAME {
+            if error.outcome() == Execution::Unknown && endpoint == Writer::NAME {
                 // Rows that cannot be read came after the last sending.
                 if one_may_have_run || error.failure.class == ErrorClass::Undecodable {
                     tracing::warn!(%error, counter = "outcome_unknown", "nobody knows whether a statement ran");
@@ -146,8 +146,8 @@ fn fit(pause: Duration, left: Duration) -> Option<Duration> {
 /// stays what it is.
 fn may_be_sent_again(repeat: Repeat, again: Again, failure: &Failure) -> bool {
     let safe = match (failure.outcome, repeat) {
-        (Outcome::DidNotRun | Outcome::RanAndFailed, _) | (Outcome::Unknown, Repeat::Allowed) => true,
-        (Outcome::Unknown, Repeat::Never) => false,
+        (Execution::DidNotRun | Execution::RanAndFailed, _) | (Execution::Unknown, Repeat::Allowed) => true,
+        (Execution::Unknown, Repeat::Never) => false,
     };
     let passes = match (failure.class, again) {
         (ErrorClass::ReadOnly, Again::UntilTheDeadline) => true,
@@ -165,7 +165,7 @@ fn decode<T: DeserializeOwned>(rows: &[String]) -> Result<Vec<T>, Failure> {
         let whole = decoded.and_then(|value| json.end().map(|()| value).map_err(|error| error.to_string()));
         whole.map_err(|error| {
             let reason = foreign::keep_first(&error, DECODING_DETAIL);
-            Failure::new(Outcome::Unknown, ErrorClass::Undecodable)
+            Failure::new(Execution::Unknown, ErrorClass::Undecodable)
                 .with_detail(format!("row {index}: {reason}"))
         })
     };

@@ -30,7 +30,7 @@ mod transport;
 
 pub use data_api::{DataApi, EndpointConfig};
 pub use error::EndpointError;
-pub use failure::{ErrorClass, Failure, Outcome, SqlState};
+pub use failure::{ErrorClass, Execution, Failure, SqlState};
 pub use fallback::{Resort, fallback_table, resort, resort_past_bound};
 pub use handles::{Endpoints, ReadOnlyWriter, Reader, ReaderConnections, Writer};
 pub use health::HealthProbe;

@@ -5,7 +5,7 @@ use aws_sdk_rdsdata::{Client, types::Field};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Effect, EndpointConfig, ErrorClass, Failure, Outcome, Statement,
+    Effect, EndpointConfig, ErrorClass, Execution, Failure, Statement,
     data_api::{client, parameter, text_of},
     data_api_error::failure_of,
 };
@@ -49,7 +49,8 @@ impl Transactions {
             in_time(deadline, Box::pin(async { request.send().await.map_err(|error| failure_of(&error)) }))
                 .await?;
         let id = answer.transaction_id.ok_or_else(|| {
-            Failure::new(Outcome::Unknown, ErrorClass::Undecodable).with_detail("a transaction without an id")
+            Failure::new(Execution::Unknown, ErrorClass::Undecodable)
+                .with_detail("a transaction without an id")
         })?;
         Ok(Transaction { service: &self.service, id })
     }
@@ -192,7 +193,7 @@ async fn in_time<T>(
     deadline: Instant,
     call: Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + '_>>,
 ) -> Result<T, Failure> {
-    timeout_at(deadline, call).await.unwrap_or(Err(Failure::new(Outcome::Unknown, ErrorClass::Timeout)))
+    timeout_at(deadline, call).await.unwrap_or(Err(Failure::new(Execution::Unknown, ErrorClass::Timeout)))
 }
 
 /// A transaction that the service no longer knows was ended by its age, by an error or with its connection. Asked
@@ -200,7 +201,7 @@ async fn in_time<T>(
 fn of_transaction(failure: Failure) -> Failure {
     match failure.code.as_deref() {
         Some("TransactionNotFoundException" | "NotFoundException") => {
-            Failure { outcome: Outcome::Unknown, class: ErrorClass::ConnectionLost, ..failure }
+            Failure { outcome: Execution::Unknown, class: ErrorClass::ConnectionLost, ..failure }
         }
         _ => failure,
     }

@@ -27,8 +27,8 @@ pub struct Held {
 }
 
 named! {
-    /// What a change of one repository tells of the registry as a whole.
-    Told, "told" {
+    /// What a change of one repository shows of the registry as a whole.
+    Signal, "signal" {
         /// A repository failed by itself. Many in a row open the circuit breaker.
         Failed = "failed",
         /// A step ended well, or had nothing to do. Failures from before it was begun count no more, and it closes the
@@ -43,8 +43,8 @@ named! {
     }
 }
 
-impl Told {
-    /// What an event tells, whatever made it happen.
+impl Signal {
+    /// What an event signal, whatever made it happen.
     #[must_use]
     pub const fn by(event: Event) -> Option<Self> {
         match event {
@@ -66,7 +66,7 @@ impl Told {
         }
     }
 
-    /// What a notification tells beyond the event that it is.
+    /// What a notification shows beyond the event that it is.
     pub(super) fn by_notification(status: NotificationStatus, detail: Option<&str>) -> Option<Self> {
         match status {
             NotificationStatus::PreImportCanceled | NotificationStatus::ImportCanceled => {
@@ -84,8 +84,8 @@ impl Told {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::Told;
-    use crate::migration::{Event, NotificationStatus, Outcome, Plan, Settled, Situation, SkipReason};
+    use super::Signal;
+    use crate::migration::{Event, NotificationStatus, Plan, RowChange, Settled, Situation, SkipReason};
 
     /// What the outcomes of a plan tell, each as the statement reads it.
     fn told(plan: &Plan, which: &str) -> BTreeSet<String> {
@@ -93,7 +93,7 @@ mod tests {
         let entries = json.as_object().unwrap().values();
         entries
             .filter(|entry| !entry[which].is_null())
-            .map(|entry| entry[which]["tells"].as_str().unwrap_or("nothing").to_owned())
+            .map(|entry| entry[which]["signal"].as_str().unwrap_or("nothing").to_owned())
             .collect()
     }
 
@@ -101,16 +101,16 @@ mod tests {
     fn tells_of_each_event_whose_fault_or_merit_it_is() {
         for event in Event::ALL {
             let expected = match event {
-                Event::AbortImport { counted: true } => Some(Told::Failed),
-                Event::FinishPreImport | Event::FinishImport => Some(Told::Succeeded),
+                Event::AbortImport { counted: true } => Some(Signal::Failed),
+                Event::FinishPreImport | Event::FinishImport => Some(Signal::Succeeded),
                 Event::AlreadyMigrated(settled) => {
-                    (settled == Settled::NativeImport).then_some(Told::Succeeded)
+                    (settled == Settled::NativeImport).then_some(Signal::Succeeded)
                 }
                 _ => None,
             };
             for situation in Situation::all() {
-                if let Ok(outcome) = Outcome::of(situation, &[event]) {
-                    assert_eq!(outcome.tells, expected, "{} {event}", situation.key());
+                if let Ok(outcome) = RowChange::of(situation, &[event]) {
+                    assert_eq!(outcome.signal, expected, "{} {event}", situation.key());
                 }
             }
         }
@@ -143,7 +143,7 @@ mod tests {
                 // Canceled by the guard, past its time: the repository's own failure.
                 let json = plan.to_json();
                 for entry in json.as_object().unwrap().values() {
-                    assert_eq!(entry["past_time"]["otherwise"]["tells"], "failed", "{entry}");
+                    assert_eq!(entry["past_time"]["otherwise"]["signal"], "failed", "{entry}");
                 }
             }
         }

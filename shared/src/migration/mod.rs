@@ -26,7 +26,7 @@ mod table;
 mod tests;
 
 pub use attempt::AttemptId;
-pub use brake::{Brake, Held, Told};
+pub use brake::{Brake, Held, Signal};
 pub use event::{Event, Settled, Situation};
 pub use guard::{
     Cancelation, Due, FIRST_LOOK, Finding, GuardDecision, GuardSettings, LeaseState, LookTime, Looker,
@@ -34,7 +34,7 @@ pub use guard::{
 };
 pub use manage::{Explanation, InvalidSetting, Next, SettingsChange, Surroundings, explanation};
 pub use path::{InvalidPath, RepositoryPath};
-pub use plan::{AFTER_CANCEL, Limits, Made, Outcome, Plan, PlannedStep, TimestampChange};
+pub use plan::{AFTER_CANCEL, Limits, Made, Plan, PlannedStep, RowChange, TimestampChange};
 pub use prefix::PathPrefix;
 pub use registry_view::RegistryView;
 pub use repository::ContainerRepository;
@@ -43,5 +43,5 @@ pub use settings::{Settings, StepTimes};
 pub use state::{SkipReason, State, Step, UnknownName};
 pub use status::{NotificationStatus, RegistryStatus};
 pub use tags::{MissingTags, TagsChange, TagsCheck};
-pub use transition::{AttemptChange, Refused, Retries, Timestamp, Transition};
+pub use transition::{AttemptChange, Refused, Retries, TimestampColumn, Transition};
 pub use whole::{WholeNumber, whole};

@@ -1,8 +1,8 @@
-use jiff::Timestamp as Instant;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AttemptId, MissingTags, RepositoryPath, SkipReason, State, TagsCheck, Timestamp, event::Situation,
+    AttemptId, MissingTags, RepositoryPath, SkipReason, State, TagsCheck, TimestampColumn, event::Situation,
 };
 
 /// A row of `container_repositories`: one image repository and how its migration stands.
@@ -27,19 +27,19 @@ pub struct ContainerRepository {
     /// Where the last claim came from.
     pub resume_state: Option<State>,
     /// When the registry was last asked for the pre step.
-    pub pre_import_started_at: Option<Instant>,
+    pub pre_import_started_at: Option<Timestamp>,
     /// When the pre step was done.
-    pub pre_import_done_at: Option<Instant>,
+    pub pre_import_done_at: Option<Timestamp>,
     /// When the registry was last asked for the final step.
-    pub import_started_at: Option<Instant>,
+    pub import_started_at: Option<Timestamp>,
     /// When the migration was done.
-    pub import_done_at: Option<Instant>,
+    pub import_done_at: Option<Timestamp>,
     /// When it was aborted.
-    pub aborted_at: Option<Instant>,
+    pub aborted_at: Option<Timestamp>,
     /// When it was skipped.
-    pub skipped_at: Option<Instant>,
+    pub skipped_at: Option<Timestamp>,
     /// Not started again before.
-    pub not_before: Option<Instant>,
+    pub not_before: Option<Timestamp>,
     /// What the registry last said of it, 255 characters at most.
     pub detail: Option<String>,
     /// How many tags it has, where known.
@@ -53,9 +53,9 @@ pub struct ContainerRepository {
     /// The higher, the earlier.
     pub priority: i32,
     /// Since when it is in its state; a step that is begun again leaves it there.
-    pub state_since: Instant,
+    pub state_since: Timestamp,
     /// When it was registered.
-    pub created_at: Instant,
+    pub created_at: Timestamp,
 }
 
 impl ContainerRepository {
@@ -66,14 +66,14 @@ impl ContainerRepository {
     }
 
     /// The column behind a name of the core.
-    pub fn timestamp_mut(&mut self, timestamp: Timestamp) -> &mut Option<Instant> {
+    pub fn timestamp_mut(&mut self, timestamp: TimestampColumn) -> &mut Option<Timestamp> {
         match timestamp {
-            Timestamp::PreImportStarted => &mut self.pre_import_started_at,
-            Timestamp::PreImportDone => &mut self.pre_import_done_at,
-            Timestamp::ImportStarted => &mut self.import_started_at,
-            Timestamp::ImportDone => &mut self.import_done_at,
-            Timestamp::Aborted => &mut self.aborted_at,
-            Timestamp::Skipped => &mut self.skipped_at,
+            TimestampColumn::PreImportStarted => &mut self.pre_import_started_at,
+            TimestampColumn::PreImportDone => &mut self.pre_import_done_at,
+            TimestampColumn::ImportStarted => &mut self.import_started_at,
+            TimestampColumn::ImportDone => &mut self.import_done_at,
+            TimestampColumn::Aborted => &mut self.aborted_at,
+            TimestampColumn::Skipped => &mut self.skipped_at,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _, fs};
 
-use super::{Event, Outcome, Settled, Situation, SkipReason, State, Step, Transition};
+use super::{Event, RowChange, Settled, Situation, SkipReason, State, Step, Transition};
 
 /// The table's columns: the events whose name alone says where they lead.
 const COLUMNS: [Event; 13] = [
@@ -55,7 +55,7 @@ fn every_event_in_every_situation_does_what_the_snapshot_says() {
     let mut lines = String::new();
     for situation in Situation::all() {
         for event in Event::ALL {
-            let result = match Outcome::of(situation, &[event]) {
+            let result = match RowChange::of(situation, &[event]) {
                 Ok(outcome) => serde_json::to_string(&outcome).unwrap(),
                 Err(refused) => {
                     assert_eq!((refused.state, refused.event), (situation.state, event));

@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    AFTER_CANCEL, AttemptId, ContainerRepository, Event, Limits, Made, NotificationStatus, Outcome, Plan,
-    RepositoryPath, Situation, SkipReason, State, Transition,
+    AFTER_CANCEL, AttemptId, ContainerRepository, Event, Limits, Made, NotificationStatus, Plan,
+    RepositoryPath, RowChange, Situation, SkipReason, State, Transition,
 };
 use uuid::Uuid;
 
@@ -38,7 +38,7 @@ fn row(state: State) -> ContainerRepository {
     }
 }
 
-fn apply(outcome: &Outcome, before: &ContainerRepository) -> ContainerRepository {
+fn apply(outcome: &RowChange, before: &ContainerRepository) -> ContainerRepository {
     let now = jiff::Timestamp::from_second(1_000).unwrap();
     let change = AttemptId::new(Uuid::from_u128(1));
     outcome.apply(before, &Made { slot: Some(9), ..Made::new(now, change) })
@@ -176,7 +176,7 @@ fn forgets_a_pre_import_that_the_registry_wants_again() {
 fn keeps_every_constraint_of_the_row_whatever_happens() {
     for situation in Situation::all() {
         for event in Event::ALL {
-            let Ok(outcome) = Outcome::of(situation, &[event]) else { continue };
+            let Ok(outcome) = RowChange::of(situation, &[event]) else { continue };
             let to = outcome.to().unwrap();
             assert_eq!(outcome.holds_slot, to.is_in_progress());
             assert_eq!(outcome.aborted_in_state.is_some(), to == State::ImportAborted);
@@ -249,7 +249,7 @@ fn waits_longer_after_each_counted_failure() {
 fn forgets_what_was_said_before_once_it_is_over_or_begins_anew() {
     for situation in Situation::all() {
         for event in Event::ALL {
-            let Ok(outcome) = Outcome::of(situation, &[event]) else { continue };
+            let Ok(outcome) = RowChange::of(situation, &[event]) else { continue };
             let over = outcome.to() == Some(State::ImportDone) || event == Event::Reopen;
             let before = ContainerRepository {
                 detail: Some("blob unknown".to_owned()),

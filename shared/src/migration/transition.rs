@@ -21,7 +21,7 @@ fn names(events: &[Event]) -> String {
 
 /// The columns that hold when something last happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Timestamp {
+pub enum TimestampColumn {
     /// The registry was asked for the pre step.
     PreImportStarted,
     /// The pre step was done.
@@ -36,7 +36,7 @@ pub enum Timestamp {
     Skipped,
 }
 
-impl Timestamp {
+impl TimestampColumn {
     /// Every one of them.
     pub const ALL: [Self; 6] = [
         Self::PreImportStarted,
@@ -96,9 +96,9 @@ pub struct Transition {
     /// The state entered.
     pub to: State,
     /// Columns set to the database's now.
-    pub now: Vec<Timestamp>,
+    pub now: Vec<TimestampColumn>,
     /// Columns set to NULL.
-    pub cleared: Vec<Timestamp>,
+    pub cleared: Vec<TimestampColumn>,
     /// `aborted_in_state` afterwards.
     pub aborted_in_state: Option<State>,
     /// `resume_state` afterwards.
@@ -130,7 +130,7 @@ impl Transition {
         let from = situation.state;
         let (now, mut cleared) = timestamps(situation, event, to);
         if from == State::ImportAborted && to != State::ImportAborted {
-            cleared.push(Timestamp::Aborted);
+            cleared.push(TimestampColumn::Aborted);
         }
         Self {
             event,
@@ -232,23 +232,25 @@ fn target(situation: Situation, event: Event) -> Option<State> {
 }
 
 /// The columns set to now and those cleared on entering `to`.
-fn timestamps(situation: Situation, event: Event, to: State) -> (Vec<Timestamp>, Vec<Timestamp>) {
+fn timestamps(situation: Situation, event: Event, to: State) -> (Vec<TimestampColumn>, Vec<TimestampColumn>) {
     match event {
         // The pre step is as done as it was, and nothing has begun anew.
         Event::StartRefused if to != State::ImportAborted => return (vec![], vec![]),
-        Event::Reopen => return (vec![], Timestamp::ALL.to_vec()),
+        Event::Reopen => return (vec![], TimestampColumn::ALL.to_vec()),
         // Already known to run: its time is counted from its own start.
         Event::Adopt(_) if to == situation.state => return (vec![], vec![]),
         _ => {}
     }
     match to {
         State::Default => (vec![], vec![]),
-        State::PreImporting => (vec![Timestamp::PreImportStarted], vec![Timestamp::PreImportDone]),
-        State::PreImportDone => (vec![Timestamp::PreImportDone], vec![]),
-        State::Importing => (vec![Timestamp::ImportStarted], vec![Timestamp::ImportDone]),
-        State::ImportDone => (vec![Timestamp::ImportDone], vec![]),
-        State::ImportAborted => (vec![Timestamp::Aborted], vec![]),
-        State::ImportSkipped => (vec![Timestamp::Skipped], vec![]),
+        State::PreImporting => {
+            (vec![TimestampColumn::PreImportStarted], vec![TimestampColumn::PreImportDone])
+        }
+        State::PreImportDone => (vec![TimestampColumn::PreImportDone], vec![]),
+        State::Importing => (vec![TimestampColumn::ImportStarted], vec![TimestampColumn::ImportDone]),
+        State::ImportDone => (vec![TimestampColumn::ImportDone], vec![]),
+        State::ImportAborted => (vec![TimestampColumn::Aborted], vec![]),
+        State::ImportSkipped => (vec![TimestampColumn::Skipped], vec![]),
     }
 }
 

@@ -177,7 +177,7 @@ impl<'a> ListWalk<'a> {
         Ok(Some(ListPage { names, no_names, first_no_names, address }))
     }
 
-    /// What a later walk is told to go on where this one is: the address of the page that comes next, or `last`, the
+    /// From where a later walk goes on: the address of the page that comes next, or `last`, the
     /// last name that this one came to, where that does.
     #[must_use]
     pub fn position(&self, last: Option<&str>) -> Option<String> {

@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     Budget,
-    guarded::{self, Outcome},
+    supervise::{self, Completion},
 };
 use crate::lock::lock;
 
@@ -52,10 +52,10 @@ impl Deferred {
         while let Some(work) = self.pop() {
             let collecting = self.clone();
             let work = async move { collecting.collect(work).await };
-            match guarded::run(work, budget.deadline()).await {
-                Outcome::Done(()) => {}
-                Outcome::Panicked(panic) => tracing::error!(panic, "the work after the answer panicked"),
-                Outcome::Overran => {
+            match supervise::run(work, budget.deadline()).await {
+                Completion::Done(()) => {}
+                Completion::Panicked(panic) => tracing::error!(panic, "the work after the answer panicked"),
+                Completion::Overran => {
                     tracing::error!("the work after the answer took longer than the invocation may")
                 }
             }

@@ -11,9 +11,9 @@ use lambda_http::{
 use super::{
     Budget, Budgets,
     after_response::Deferred,
-    guarded::{self, Outcome},
     layer::{AfterResponse, current_budget},
     servable::{refusal, servable},
+    supervise::{self, Completion},
 };
 use crate::{
     startup::since_start,
@@ -84,13 +84,13 @@ where
     let budget = current_budget(budgets);
     let deferred = Deferred::current();
     let work = async move { deferred.collect(handler(request, budget)).await };
-    match guarded::run(work, budget.deadline()).await {
-        Outcome::Done(response) => response,
-        Outcome::Panicked(panic) => {
+    match supervise::run(work, budget.deadline()).await {
+        Completion::Done(response) => response,
+        Completion::Panicked(panic) => {
             tracing::error!(panic, "the handler panicked");
             Problem::defect().into_response(&id)
         }
-        Outcome::Overran => {
+        Completion::Overran => {
             tracing::error!("the handler did not finish before its deadline");
             let text = if only_reads { TOO_LONG } else { MAY_STILL_BE_DONE };
             Problem::unavailable(text, Duration::from_secs(1)).into_response(&id)

@@ -6,13 +6,13 @@
 pub mod after_response;
 
 mod custom_resource;
-mod guarded;
 mod http;
 mod layer;
 mod process;
 mod rounds;
 mod schedule;
 mod servable;
+mod supervise;
 
 pub use crate::budget::{Budget, Budgets};
 pub use custom_resource::{RequestType, ResourceError, ResourceRequest, run_custom_resource};

@@ -12,9 +12,9 @@ use serde_json::Value;
 use super::{
     Budget, Budgets,
     after_response::Deferred,
-    guarded::{self, Outcome},
     layer::{AfterResponse, current_budget},
     rounds::{Rounds, repeat},
+    supervise::{self, Completion},
 };
 
 /// Why a scheduled run failed.
@@ -114,11 +114,11 @@ where
             let budget = current_budget(budgets);
             let deferred = Deferred::current();
             let work = async move { deferred.collect(handler(event.payload, budget)).await };
-            let outcome = match guarded::run(work, budget.deadline()).await {
-                Outcome::Done(Ok(summary)) => Ok(summary),
-                Outcome::Done(Err(error)) => Err(ScheduleError::Failed(error.to_string())),
-                Outcome::Panicked(panic) => Err(ScheduleError::Panicked(panic)),
-                Outcome::Overran => Err(ScheduleError::Overran),
+            let outcome = match supervise::run(work, budget.deadline()).await {
+                Completion::Done(Ok(summary)) => Ok(summary),
+                Completion::Done(Err(error)) => Err(ScheduleError::Failed(error.to_string())),
+                Completion::Panicked(panic) => Err(ScheduleError::Panicked(panic)),
+                Completion::Overran => Err(ScheduleError::Overran),
             };
             outcome.inspect_err(|error| tracing::error!(%error, "a scheduled run failed"))
         }

@@ -10,7 +10,7 @@ use crate::{
 pub(super) const CHANGE: &str = concat!(
     include_str!("sql/brake.sql"),
     include_str!("sql/change.sql"),
-    include_str!("sql/told.sql"),
+    include_str!("sql/signal.sql"),
     include_str!("sql/change_report.sql")
 );
 
@@ -105,7 +105,7 @@ impl Store<Notification> {
     ) -> Result<Option<Changed>, EndpointError> {
         let statement = Statement::repeatable_write("apply_notification", CHANGE)
             .brief()
-            .bind("guard", "notification")
+            .bind("precondition", "notification")
             .bind("cause", "notification")
             .bind("event", status.name())
             .bind("attempt", reported)
@@ -150,7 +150,7 @@ impl<P: Purpose<Endpoint = Writer>> Store<P> {
     ) -> Result<Option<Changed>, EndpointError> {
         let statement = Statement::repeatable_write("record_answer", CHANGE)
             .brief()
-            .bind("guard", "attempt")
+            .bind("precondition", "attempt")
             .bind("cause", answered.cause())
             .bind("event", answered.cause())
             .bind("attempt", attempt)

@@ -26,7 +26,7 @@ const LEASE: &str = concat!(
 const RELEASE: &str = include_str!("sql/guard_release.sql");
 const NOTE: &str = concat!(include_str!("sql/brake.sql"), include_str!("sql/guard_note.sql"));
 
-/// What the history is told about asking once more for the step of a row's attempt.
+/// What the history says of asking once more for the step of a row's attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AskingAgain {
     /// The registry is about to be asked. From now on the step's time is counted.
@@ -170,7 +170,7 @@ impl Store<Guard> {
     ) -> Result<Option<Changed>, EndpointError> {
         let statement = Statement::repeatable_write("record_decision", CHANGE)
             .brief()
-            .bind("guard", "attempt")
+            .bind("precondition", "attempt")
             .bind("cause", "guard")
             .bind("event", "guard")
             .bind("attempt", row.attempt)

@@ -65,7 +65,7 @@ mod tags;
 mod tests;
 
 use crate::{
-    endpoint::{EndpointError, ErrorClass, Failure, Outcome, Purpose},
+    endpoint::{EndpointError, ErrorClass, Execution, Failure, Purpose},
     migration::{ContainerRepository, RepositoryPath},
 };
 
@@ -91,7 +91,7 @@ fn check_path(
     if row.path == *path {
         return Ok(());
     }
-    let failure = Failure::new(Outcome::Unknown, ErrorClass::Undecodable)
+    let failure = Failure::new(Execution::Unknown, ErrorClass::Undecodable)
         .with_detail("the answer is about another repository".to_owned());
     Err(EndpointError { endpoint, statement, attempts: 1, failure })
 }

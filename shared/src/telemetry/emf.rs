@@ -60,7 +60,7 @@ pub struct Metric {
     pub value: f64,
 }
 
-/// What metrics are of, where they are told apart.
+/// The dimension that tells metrics of one name apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dimension {
     /// E.g. `State`.

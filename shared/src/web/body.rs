@@ -43,7 +43,7 @@ pub fn no_body(request: &Request) -> Result<(), Problem> {
 }
 
 /// The request's body as text of at most `limit` bytes. Where a content type is named, `accepts` decides on its
-/// subtype; `expected` is what the caller is told otherwise. A byte order mark is no part of the text.
+/// subtype; `expected` is what the answer says otherwise. A byte order mark is no part of the text.
 ///
 /// # Errors
 /// 413, 415, or 400 for what is empty or not UTF-8.

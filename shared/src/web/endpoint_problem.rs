@@ -29,14 +29,14 @@ mod tests {
     use http::StatusCode;
 
     use crate::{
-        endpoint::{EndpointError, ErrorClass, Failure, Outcome},
+        endpoint::{EndpointError, ErrorClass, Execution, Failure},
         telemetry::{LogLevel, capture::Capture},
         web::{Problem, RequestId},
     };
 
     fn error(class: ErrorClass) -> EndpointError {
         let failure = Failure {
-            outcome: Outcome::DidNotRun,
+            outcome: Execution::DidNotRun,
             class,
             sql_state: None,
             code: Some("SomeException".to_owned()),

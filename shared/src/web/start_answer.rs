@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Problem, RequestId, json};
 use crate::{
-    driver::{Asked, Standing, StartOutcome},
+    driver::{Asked, StartOutcome, StepStatus},
     migration::{Brake, ContainerRepository},
 };
 
@@ -15,7 +15,7 @@ const UNTIL_A_SLOT_IS_FREE: Duration = Duration::from_secs(5);
 
 #[derive(Serialize)]
 struct Answer {
-    standing: Standing,
+    standing: StepStatus,
     #[serde(flatten)]
     row: ContainerRepository,
 }
@@ -59,21 +59,21 @@ pub fn start_answer(outcome: StartOutcome, id: &RequestId) -> Result<Response<Bo
 fn asked_answer(asked: Asked, id: &RequestId) -> Result<Response<Body>, Problem> {
     let Asked { standing, row } = asked;
     match standing {
-        Standing::Running | Standing::Unknown | Standing::MovedOn => {
+        StepStatus::Running | StepStatus::Unknown | StepStatus::MovedOn => {
             Ok(json(StatusCode::ACCEPTED, &Answer { standing, row }, id))
         }
-        Standing::Settled => Ok(json(StatusCode::OK, &Answer { standing, row }, id)),
-        Standing::Postponed | Standing::NotReady => {
+        StepStatus::Settled => Ok(json(StatusCode::OK, &Answer { standing, row }, id)),
+        StepStatus::Postponed | StepStatus::NotReady => {
             let wait = row.not_before.map_or(UNTIL_A_SLOT_IS_FREE, left_until);
             let problem =
                 Problem::too_many_requests("the registry has no room for this import now: retry later", wait);
             Err(problem.of_kind("registry-busy").about(&row))
         }
-        Standing::NotTheRegistry => {
+        StepStatus::NotTheRegistry => {
             let text = "what answered is not the registry; nothing was counted, and it is asked again";
             Err(Problem::new(StatusCode::BAD_GATEWAY, text).of_kind("not-the-registry").about(&row))
         }
-        Standing::Aborted | Standing::Unwelcome => {
+        StepStatus::Aborted | StepStatus::Unwelcome => {
             let text = row.detail.clone().unwrap_or_else(|| "the registry refused".to_owned());
             Err(Problem::new(StatusCode::BAD_GATEWAY, text).of_kind("registry-refused").about(&row))
         }

@@ -1,4 +1,4 @@
-//! The functions, and what each is told: its own environment and nothing besides.
+//! The functions, each with its own environment and nothing besides.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -73,11 +73,11 @@ impl Function {
         }
     }
 
-    /// What it is told locally. The same names as when deployed.
+    /// Its environment in the local stack. The same names as when deployed.
     pub(crate) fn environment(self, surroundings: &Surroundings) -> Environment {
-        let mut told = Environment::new();
+        let mut environment = Environment::new();
         let mut tell = |pairs: &[(&str, &str)]| {
-            told.extend(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+            environment.extend(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         };
         tell(&[
             ("AWS_REGION", names::REGION),
@@ -135,7 +135,7 @@ impl Function {
             }
             Self::ApplySchema => {
                 tell(&writer);
-                // Whose password it sets. Where the reader is it is told only of a cluster that it is to feed.
+                // Whose password it sets. Where the reader is it is environment only of a cluster that it is to feed.
                 tell(&reader[..1]);
                 tell(&operator);
                 tell(&[
@@ -147,7 +147,7 @@ impl Function {
                 ]);
             }
         }
-        told
+        environment
     }
 }
 
@@ -160,16 +160,16 @@ pub(crate) struct Surroundings {
     pub(crate) log_level: String,
     /// For how long scheduled functions repeat their round.
     pub(crate) repeat: Duration,
-    /// What is said about the reader, to those who are told.
+    /// What is said about the reader, to those who are environment.
     pub(crate) reader: Vec<(&'static str, String)>,
 }
 
-/// What a function that reads is told in a topology. `server` is where a reader over TCP listens, and the file
+/// The environment of a function that reads, by topology. `server` is where a reader over TCP listens, and the file
 /// with the authority of its certificate.
 pub(crate) fn reader(topology: Topology, server: (u16, &Path)) -> Vec<(&'static str, String)> {
     let (port, certificates) = server;
-    let mut told = vec![("READER_SECRET_ARN", names::READER_SECRET_ARN.to_owned())];
-    told.extend(match topology {
+    let mut environment = vec![("READER_SECRET_ARN", names::READER_SECRET_ARN.to_owned())];
+    environment.extend(match topology {
         Topology::Single => vec![("TOPOLOGY", "single".to_owned())],
         Topology::StandbyCluster | Topology::ReplicaCluster => {
             vec![("TOPOLOGY", "replica-cluster".to_owned()), ("READER_ARN", names::READER_ARN.to_owned())]
@@ -182,7 +182,7 @@ pub(crate) fn reader(topology: Topology, server: (u16, &Path)) -> Vec<(&'static 
             ("READER_AUTH", "secret".to_owned()),
         ],
     });
-    told
+    environment
 }
 
 #[cfg(test)]
@@ -192,7 +192,7 @@ mod tests {
     use super::{Function, Surroundings, reader};
     use crate::options::Topology;
 
-    fn told(function: Function) -> super::Environment {
+    fn environment(function: Function) -> super::Environment {
         function.environment(&Surroundings {
             data_api_url: "http://127.0.0.1:1".to_owned(),
             secrets_url: "http://127.0.0.1:2".to_owned(),
@@ -207,13 +207,13 @@ mod tests {
     fn gives_reader_variables_only_to_functions_that_read() {
         let may = [Function::MigrationStatus, Function::GuardMigrations, Function::ObserveMigrations];
         for function in Function::ALL {
-            let reader = told(function).keys().any(|name| name.starts_with("READER"));
+            let reader = environment(function).keys().any(|name| name.starts_with("READER"));
             assert_eq!(reader, may.contains(&function), "{}", function.name());
         }
     }
 
     #[test]
     fn migration_status_is_not_told_the_secret_that_may_write() {
-        assert!(!told(Function::MigrationStatus).contains_key("WRITER_SECRET_ARN"));
+        assert!(!environment(Function::MigrationStatus).contains_key("WRITER_SECRET_ARN"));
     }
 }

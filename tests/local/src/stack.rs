@@ -371,7 +371,7 @@ impl Stack {
         }
     }
 
-    /// What all functions together are told: the environment for a plain `cargo lambda watch`, which knows
+    /// The environment of all functions together, for a plain `cargo lambda watch`, which knows
     /// only one for all of them.
     pub fn common_environment(&self) -> Environment {
         let mut together = Environment::new();

@@ -23,7 +23,7 @@ pub(crate) struct Recipe {
 }
 
 impl Recipe {
-    /// Starts a process that is told the recipe's environment and nothing of ours.
+    /// Starts a process with the recipe's environment and nothing of ours.
     pub(crate) fn spawn(&self, keeper: &Keeper) -> anyhow::Result<Child> {
         let log = OpenOptions::new()
             .create(true)

@@ -4,7 +4,7 @@ use rand::RngExt;
 use serde::Serialize;
 
 use crate::{
-    migration::{AFTER_CANCEL, Event, Plan, RegistryStatus, Settled, Step, Told, foreign},
+    migration::{AFTER_CANCEL, Event, Plan, RegistryStatus, Settled, Signal, Step, foreign},
     registry::{StartAnswer, StatusAnswer},
     store::Answered,
 };
@@ -19,7 +19,7 @@ const AFTER_REFUSAL: Duration = Duration::from_secs(60);
 /// How a repository stands once the registry has been asked to run a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Standing {
+pub enum StepStatus {
     /// The registry runs the step, and will tell how it ended.
     Running,
     /// Nobody knows whether the registry runs it. The row stays; the registry will be asked.
@@ -40,7 +40,7 @@ pub enum Standing {
     MovedOn,
 }
 
-impl Standing {
+impl StepStatus {
     /// Whether the registry would not start others either, as far as can be told: then nothing more is asked for.
     pub(super) const fn ends_the_sweep(self) -> bool {
         match self {
@@ -54,9 +54,9 @@ impl Standing {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Decision {
     /// Nothing to record.
-    Stay(Standing),
+    Stay(StepStatus),
     /// Record it.
-    Record { plan: Plan, standing: Standing, detail: Option<String> },
+    Record { plan: Plan, standing: StepStatus, detail: Option<String> },
     /// Record that the step is the pre step again, with a new attempt, and ask for that.
     StartPreAgain(Plan),
 }
@@ -70,44 +70,44 @@ pub(super) fn decide(step: Step, answer: &StartAnswer, jitter: f64) -> Decision 
         Plan::event(Event::StartRefused).not_before(delay)
     };
     match answer {
-        StartAnswer::Accepted => Decision::Stay(Standing::Running),
+        StartAnswer::Accepted => Decision::Stay(StepStatus::Running),
         // A claim alone proves nothing.
-        StartAnswer::Unknown { .. } | StartAnswer::ClaimsMigrated => Decision::Stay(Standing::Unknown),
+        StartAnswer::Unknown { .. } | StartAnswer::ClaimsMigrated => Decision::Stay(StepStatus::Unknown),
         StartAnswer::AlreadyMigrated => {
-            record(Plan::event(Event::AlreadyMigrated(Settled::NativeImport)), Standing::Settled)
+            record(Plan::event(Event::AlreadyMigrated(Settled::NativeImport)), StepStatus::Settled)
         }
         StartAnswer::NothingToMigrate => {
-            record(Plan::event(Event::AlreadyMigrated(Settled::NotFound)), Standing::Settled)
+            record(Plan::event(Event::AlreadyMigrated(Settled::NotFound)), StepStatus::Settled)
         }
         StartAnswer::AlreadyRunning(running) => {
-            record(Plan::event(Event::Adopt(*running)), Standing::Running)
+            record(Plan::event(Event::Adopt(*running)), StepStatus::Running)
         }
         StartAnswer::PreImportRequired { .. } if step == Step::Final => {
             Decision::StartPreAgain(Plan::event(Event::StartPreImport))
         }
         StartAnswer::PreImportRequired { .. } => Decision::Record {
             plan: Plan::event(Event::AbortImport { counted: true }),
-            standing: Standing::Aborted,
+            standing: StepStatus::Aborted,
             detail: Some("the registry wants a pre import before the pre import".to_owned()),
         },
         StartAnswer::RateLimited => {
-            record(wait(Duration::from_secs(1)).telling(Told::Full), Standing::Postponed)
+            record(wait(Duration::from_secs(1)).with_signal(Signal::Full), StepStatus::Postponed)
         }
-        StartAnswer::NotSent { .. } => record(wait(Duration::from_secs(1)), Standing::Postponed),
+        StartAnswer::NotSent { .. } => record(wait(Duration::from_secs(1)), StepStatus::Postponed),
         // That is about this repository alone.
-        StartAnswer::NotReady => record(wait(AFTER_CANCEL), Standing::NotReady),
+        StartAnswer::NotReady => record(wait(AFTER_CANCEL), StepStatus::NotReady),
         StartAnswer::Refused { status, code, detail } => {
             let ours = is_about_the_driver(*status, code);
             let abort = Plan::event(Event::AbortImport { counted: !ours });
             Decision::Record {
                 plan: if ours { abort.not_before(AFTER_REFUSAL) } else { abort },
-                standing: if ours { Standing::Unwelcome } else { Standing::Aborted },
+                standing: if ours { StepStatus::Unwelcome } else { StepStatus::Aborted },
                 detail: Some(refusal(*status, code, detail.as_deref())),
             }
         }
         StartAnswer::NotTheRegistry { status } => Decision::Record {
             plan: wait(AFTER_FOREIGN_ANSWER),
-            standing: Standing::NotTheRegistry,
+            standing: StepStatus::NotTheRegistry,
             detail: Some(format!("{status} without the registry's error: something else answered")),
         },
     }

@@ -1,13 +1,13 @@
 //! What an answer to a start may do to a row, and what may count as the repository's own failure.
 
-use super::{Decision, Standing, answered, decide, prove_migrated};
+use super::{Decision, StepStatus, answered, decide, prove_migrated};
 use crate::{
-    migration::{Event, Plan, RegistryStatus, RepositoryPath, Settled, Step, Told},
+    migration::{Event, Plan, RegistryStatus, RepositoryPath, Settled, Signal, Step},
     registry::{PreImportCode, StartAnswer, StatusAnswer},
     store::Answered,
 };
 
-fn recorded(step: Step, answer: &StartAnswer) -> (Plan, Standing) {
+fn recorded(step: Step, answer: &StartAnswer) -> (Plan, StepStatus) {
     match decide(step, answer, 0.0) {
         Decision::Record { plan, standing, .. } => (plan, standing),
         other => panic!("{answer:?}: {other:?}"),
@@ -19,16 +19,16 @@ fn puts_back_what_surely_did_not_start() {
     let reason = || "r".to_owned();
     assert_eq!(
         decide(Step::Pre, &StartAnswer::Unknown { reason: reason() }, 0.0),
-        Decision::Stay(Standing::Unknown)
+        Decision::Stay(StepStatus::Unknown)
     );
     for (answer, ms, standing) in [
-        (StartAnswer::RateLimited, 1_000, Standing::Postponed),
-        (StartAnswer::NotSent { reason: reason() }, 1_000, Standing::Postponed),
-        (StartAnswer::NotReady, 5_000, Standing::NotReady),
+        (StartAnswer::RateLimited, 1_000, StepStatus::Postponed),
+        (StartAnswer::NotSent { reason: reason() }, 1_000, StepStatus::Postponed),
+        (StartAnswer::NotReady, 5_000, StepStatus::NotReady),
     ] {
         let delay = std::time::Duration::from_millis(ms);
         let plan = Plan::event(Event::StartRefused).not_before(delay);
-        let plan = if answer == StartAnswer::RateLimited { plan.telling(Told::Full) } else { plan };
+        let plan = if answer == StartAnswer::RateLimited { plan.with_signal(Signal::Full) } else { plan };
         assert_eq!(recorded(Step::Pre, &answer), (plan, standing), "{answer:?}");
     }
 }
@@ -55,15 +55,15 @@ fn holds_others_back_only_where_it_is_about_them() {
         (refused(400, "MANIFEST_INVALID"), false, "failed", ByTheRegistry),
         (refused(403, "DENIED"), true, "nothing", ByTheRegistry),
     ] {
-        let (standing, tells) = match decide(Step::Pre, &answer, 0.0) {
+        let (standing, found) = match decide(Step::Pre, &answer, 0.0) {
             Decision::Stay(standing) => (standing, serde_json::Value::Null),
             Decision::Record { plan, standing, .. } => {
-                (standing, plan.to_json()["pre_importing/default"]["otherwise"]["tells"].clone())
+                (standing, plan.to_json()["pre_importing/default"]["otherwise"]["signal"].clone())
             }
             Decision::StartPreAgain(_) => panic!("{answer:?}"),
         };
-        let tells = tells.as_str().unwrap_or("nothing");
-        assert_eq!((standing.ends_the_sweep(), tells), (ends, told), "{answer:?}");
+        let signal = found.as_str().unwrap_or("nothing");
+        assert_eq!((standing.ends_the_sweep(), signal), (ends, told), "{answer:?}");
         assert_eq!(answered(&answer), by, "{answer:?}");
     }
 }
@@ -75,7 +75,7 @@ fn nothing_to_import_ends_the_migration_with_its_reason() {
         (StartAnswer::NothingToMigrate, Settled::NotFound),
     ] {
         let plan = Plan::event(Event::AlreadyMigrated(settled));
-        assert_eq!(recorded(Step::Final, &answer), (plan, Standing::Settled));
+        assert_eq!(recorded(Step::Final, &answer), (plan, StepStatus::Settled));
     }
 }
 
@@ -83,7 +83,7 @@ fn nothing_to_import_ends_the_migration_with_its_reason() {
 fn a_step_that_runs_already_is_adopted_and_never_aborted() {
     for step in [Step::Pre, Step::Final] {
         let plan = Plan::event(Event::Adopt(step));
-        assert_eq!(recorded(Step::Pre, &StartAnswer::AlreadyRunning(step)), (plan, Standing::Running));
+        assert_eq!(recorded(Step::Pre, &StartAnswer::AlreadyRunning(step)), (plan, StepStatus::Running));
     }
 }
 
@@ -91,7 +91,7 @@ fn a_step_that_runs_already_is_adopted_and_never_aborted() {
 fn goes_back_to_a_pre_step_that_is_missing() {
     let answer = StartAnswer::PreImportRequired { code: PreImportCode::Failed };
     assert!(matches!(decide(Step::Final, &answer, 0.0), Decision::StartPreAgain(_)));
-    assert_eq!(recorded(Step::Pre, &answer).1, Standing::Aborted);
+    assert_eq!(recorded(Step::Pre, &answer).1, StepStatus::Aborted);
 }
 
 /// What an answer may do to a row, and whether it may count as the repository's own failure.
@@ -128,14 +128,14 @@ fn meaning(status: u16, body: &str) -> Meaning {
     let uncounted = plan_of(Event::AbortImport { counted: false });
     let refused = plan_of(Event::StartRefused);
     match standing {
-        Standing::Running => Meaning::Running,
-        Standing::Unknown if answer == StartAnswer::ClaimsMigrated => Meaning::ToProve,
-        Standing::Unknown => Meaning::Unknown,
-        Standing::Settled => Meaning::NothingToMigrate,
-        Standing::Postponed | Standing::NotReady if steps == refused => Meaning::Waits,
-        Standing::NotTheRegistry if steps == refused => Meaning::Foreign,
-        Standing::Unwelcome if steps == uncounted => Meaning::Driver,
-        Standing::Aborted if steps == counted => Meaning::Repository,
+        StepStatus::Running => Meaning::Running,
+        StepStatus::Unknown if answer == StartAnswer::ClaimsMigrated => Meaning::ToProve,
+        StepStatus::Unknown => Meaning::Unknown,
+        StepStatus::Settled => Meaning::NothingToMigrate,
+        StepStatus::Postponed | StepStatus::NotReady if steps == refused => Meaning::Waits,
+        StepStatus::NotTheRegistry if steps == refused => Meaning::Foreign,
+        StepStatus::Unwelcome if steps == uncounted => Meaning::Driver,
+        StepStatus::Aborted if steps == counted => Meaning::Repository,
         other => panic!("{status} {body}: {other:?} {steps}"),
     }
 }
@@ -237,7 +237,7 @@ fn asks_before_it_believes_a_200() {
     }
     for no_proof in [StatusAnswer::NotFound, StatusAnswer::NoAnswer { reason: "r".to_owned() }] {
         let answer = prove_migrated(&no_proof);
-        assert_eq!(decide(Step::Final, &answer, 0.0), Decision::Stay(Standing::Unknown), "{no_proof:?}");
+        assert_eq!(decide(Step::Final, &answer, 0.0), Decision::Stay(StepStatus::Unknown), "{no_proof:?}");
     }
 }
 
@@ -246,6 +246,6 @@ fn waits_some_seconds_for_the_registry_to_come_back() {
     for step in [Step::Pre, Step::Final] {
         let wait = Plan::event(Event::StartRefused).not_before(std::time::Duration::from_secs(5));
         let answer = StartAnswer::NotTheRegistry { status: 405 };
-        assert_eq!(recorded(step, &answer), (wait, Standing::NotTheRegistry));
+        assert_eq!(recorded(step, &answer), (wait, StepStatus::NotTheRegistry));
     }
 }

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::summary::{Found, Looked};
 use crate::{
     driver::{
-        Filled, Patience, Standing,
+        Filled, Patience, StepStatus,
         ask::{TO_RECORD, ask_registry, ask_registry_again},
         fill_slot, new_change,
     },
@@ -183,19 +183,19 @@ impl Caretaker<'_> {
             }
         }
         let asked = ask_registry_again(self.store, self.registry, row.clone(), deadline).await?;
-        if asked.standing == Standing::Running && asked.row.version == row.version {
+        if asked.standing == StepStatus::Running && asked.row.version == row.version {
             self.store.note_asking_again(row, AskingAgain::Accepted, deadline).await?;
         }
         let finding = match asked.standing {
-            Standing::Unknown => Finding::Unanswered,
-            Standing::Running
-            | Standing::Settled
-            | Standing::Postponed
-            | Standing::NotReady
-            | Standing::Aborted
-            | Standing::Unwelcome
-            | Standing::NotTheRegistry
-            | Standing::MovedOn => Finding::AskedAgain,
+            StepStatus::Unknown => Finding::Unanswered,
+            StepStatus::Running
+            | StepStatus::Settled
+            | StepStatus::Postponed
+            | StepStatus::NotReady
+            | StepStatus::Aborted
+            | StepStatus::Unwelcome
+            | StepStatus::NotTheRegistry
+            | StepStatus::MovedOn => Finding::AskedAgain,
         };
         Ok(Applied { frees_slot: frees_slot(asked.standing), ..Applied::found(finding) })
     }
@@ -213,15 +213,15 @@ impl Caretaker<'_> {
 
 /// Whether asking the registry has ended the repository's stay in its slot. Where the registry has no room,
 /// nobody else need be started in it now.
-const fn frees_slot(standing: Standing) -> bool {
+const fn frees_slot(standing: StepStatus) -> bool {
     match standing {
-        Standing::Settled | Standing::Aborted => true,
-        Standing::Running
-        | Standing::Unknown
-        | Standing::Postponed
-        | Standing::NotReady
-        | Standing::Unwelcome
-        | Standing::NotTheRegistry
-        | Standing::MovedOn => false,
+        StepStatus::Settled | StepStatus::Aborted => true,
+        StepStatus::Running
+        | StepStatus::Unknown
+        | StepStatus::Postponed
+        | StepStatus::NotReady
+        | StepStatus::Unwelcome
+        | StepStatus::NotTheRegistry
+        | StepStatus::MovedOn => false,
     }
 }

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::{ATTEMPT, Stage, accepted, changed, deadline, refused, repository, row, stands, unknown};
 use crate::{
-    driver::{Asked, Patience, Standing, ask_registry},
+    driver::{Asked, Patience, StepStatus, ask_registry},
     endpoint::{Claim, EndpointError, scripted_server::Reply},
     migration::{Event, Plan, Settled, Step},
 };
@@ -15,10 +15,10 @@ async fn ask(stage: &Stage, state: &str) -> Result<Asked, EndpointError> {
 #[tokio::test]
 async fn leaves_the_row_alone_where_nothing_is_to_be_recorded() {
     for (reply, standing) in [
-        (accepted(), Standing::Running),
-        (Reply::Cut, Standing::Unknown),
-        (Reply::answer(500, ""), Standing::Unknown),
-        (Reply::answer(409, ""), Standing::Unknown),
+        (accepted(), StepStatus::Running),
+        (Reply::Cut, StepStatus::Unknown),
+        (Reply::answer(500, ""), StepStatus::Unknown),
+        (Reply::answer(409, ""), StepStatus::Unknown),
     ] {
         let stage = Stage::new([reply.clone()]).await;
         let asked = ask(&stage, "pre_importing").await.unwrap();
@@ -33,7 +33,7 @@ async fn leaves_the_row_alone_where_nothing_is_to_be_recorded() {
 async fn asks_nothing_for_a_row_that_no_step_runs_of() {
     let stage = Stage::new([accepted()]).await;
     for state in ["default", "pre_import_done", "import_aborted", "import_done"] {
-        assert_eq!(ask(&stage, state).await.unwrap().standing, Standing::MovedOn, "{state}");
+        assert_eq!(ask(&stage, state).await.unwrap().standing, StepStatus::MovedOn, "{state}");
     }
     assert!(stage.calls().is_empty() && stage.database.asked().is_empty());
 }
@@ -42,12 +42,12 @@ async fn asks_nothing_for_a_row_that_no_step_runs_of() {
 async fn records_what_an_answer_means() {
     let native = Event::AlreadyMigrated(Settled::NativeImport);
     for (replies, event, standing) in [
-        (vec![refused(409, "IMPORT_IN_PROGRESS")], Event::Adopt(Step::Final), Standing::Running),
-        (vec![refused(425, "PRE_IMPORT_IN_PROGRESS")], Event::Adopt(Step::Pre), Standing::Running),
-        (vec![refused(404, "NAME_UNKNOWN")], Event::AlreadyMigrated(Settled::NotFound), Standing::Settled),
+        (vec![refused(409, "IMPORT_IN_PROGRESS")], Event::Adopt(Step::Final), StepStatus::Running),
+        (vec![refused(425, "PRE_IMPORT_IN_PROGRESS")], Event::Adopt(Step::Pre), StepStatus::Running),
+        (vec![refused(404, "NAME_UNKNOWN")], Event::AlreadyMigrated(Settled::NotFound), StepStatus::Settled),
         // A 200 is believed only once the status says so too.
-        (vec![Reply::answer(200, ""), stands("native")], native, Standing::Settled),
-        (vec![refused(400, "UNKNOWN")], Event::AbortImport { counted: true }, Standing::Aborted),
+        (vec![Reply::answer(200, ""), stands("native")], native, StepStatus::Settled),
+        (vec![refused(400, "UNKNOWN")], Event::AbortImport { counted: true }, StepStatus::Aborted),
     ] {
         let stage = Stage::new(replies.clone()).await;
         stage.database.set("record_answer", changed("applied", &row("import_done", &json!({"version": 5}))));
@@ -67,7 +67,7 @@ async fn records_what_an_answer_means() {
 async fn believes_no_200_that_the_status_does_not_confirm() {
     for status in ["import_in_progress", "pre_import_failed"] {
         let stage = Stage::new([Reply::answer(200, ""), stands(status)]).await;
-        assert_eq!(ask(&stage, "importing").await.unwrap().standing, Standing::Unknown, "{status}");
+        assert_eq!(ask(&stage, "importing").await.unwrap().standing, StepStatus::Unknown, "{status}");
         assert_eq!((stage.calls(), stage.database.asked()), (vec!["PUT final".into(), "GET".into()], vec![]));
     }
 }
@@ -78,7 +78,7 @@ async fn lets_a_faster_notification_have_the_row() {
         let stage = Stage::new([refused(429, "LIMIT")]).await;
         stage.database.set("record_answer", changed(verdict, &row("import_done", &json!({"version": 6}))));
         let asked = ask(&stage, "pre_importing").await.unwrap();
-        assert_eq!((asked.standing, asked.row.version), (Standing::MovedOn, 6), "{verdict}");
+        assert_eq!((asked.standing, asked.row.version), (StepStatus::MovedOn, 6), "{verdict}");
     }
 }
 
@@ -90,7 +90,7 @@ async fn begins_again_with_a_pre_step_that_is_missing() {
     let asked = ask(&stage, "importing").await.unwrap();
     assert_eq!(
         (asked.standing, stage.calls()),
-        (Standing::Running, vec!["PUT final".into(), "PUT pre".into()])
+        (StepStatus::Running, vec!["PUT final".into(), "PUT pre".into()])
     );
     let sent = stage.database.sent();
     let ids: Vec<String> =
@@ -108,7 +108,7 @@ async fn sends_a_lost_record_again_with_the_same_change() {
     stage.database.set("record_answer", unknown());
     stage.database.then("record_answer", changed("repeat", &row("pre_importing", &json!({"version": 5}))));
     let asked = ask(&stage, "pre_importing").await.unwrap();
-    assert_eq!((asked.standing, asked.row.version), (Standing::Running, 5));
+    assert_eq!((asked.standing, asked.row.version), (StepStatus::Running, 5));
     let sent = stage.database.sent();
     assert_eq!(sent.len(), 2);
     assert_eq!(sent[0].text("change"), sent[1].text("change"));
@@ -122,6 +122,6 @@ async fn asks_a_registry_that_frees_a_slot_a_few_times() {
         let row = repository("importing", &json!({}));
         let asked =
             ask_registry(&stage.store::<Claim>(), &stage.registry, row, patience, deadline()).await.unwrap();
-        assert_eq!((asked.standing, stage.calls().len()), (Standing::Postponed, calls));
+        assert_eq!((asked.standing, stage.calls().len()), (StepStatus::Postponed, calls));
     }
 }

@@ -2,11 +2,11 @@
 //! what is made of the answers.
 
 mod ask;
-mod begin;
 mod fill;
 mod give_up;
 mod guard;
 mod notify;
+mod start_claimed;
 mod sweep;
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::{
     endpoint::{
-        ErrorClass, Failure, Outcome, Purpose, Writer,
+        ErrorClass, Execution, Failure, Purpose, Writer,
         scripted_server::{Reply, ScriptedServer},
         scripted_transport::{Does, ScriptedTransport},
     },
@@ -62,7 +62,7 @@ fn claimed(verdict: &str, row: &Value) -> Does {
 }
 
 fn unknown() -> Does {
-    Does::Fails(Failure::new(Outcome::Unknown, ErrorClass::Unavailable))
+    Does::Fails(Failure::new(Execution::Unknown, ErrorClass::Unavailable))
 }
 
 /// An error of the registry's.

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::{ATTEMPT, Stage, accepted, changed, claimed, deadline, path, row};
 use crate::{
-    driver::{FollowUp, Notified, follow_up, notified},
+    driver::{AppliedNotification, FollowUp, apply_notification, follow_up},
     endpoint::{Claim, Guard, Notification},
     migration::NotificationStatus,
 };
@@ -10,8 +10,8 @@ use crate::{
 async fn notify(stage: &Stage, verdict: &str, row: &Value) -> FollowUp {
     stage.database.set("apply_notification", changed(verdict, row));
     let (store, status) = (stage.store::<Notification>(), NotificationStatus::PreImportComplete);
-    let notified = notified(&store, &path(), status, None, None, deadline()).await.unwrap();
-    let Some(Notified { follow_up, .. }) = notified else { panic!("the repository is known") };
+    let notified = apply_notification(&store, &path(), status, None, None, deadline()).await.unwrap();
+    let Some(AppliedNotification { follow_up, .. }) = notified else { panic!("the repository is known") };
     assert_eq!(stage.database.asked(), ["apply_notification"], "a notification costs one statement");
     follow_up
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{
-    Consistency, EndpointError, ErrorClass, Failure, Outcome, PurposeRule, Read, ReaderLag, ReaderStatus,
+    Consistency, EndpointError, ErrorClass, Execution, Failure, PurposeRule, Read, ReaderLag, ReaderStatus,
     Relation, Resort, Statement, WriterStatus, bypass::BypassReason, resort_past_bound,
 };
 use crate::freshness::FetchedAt;
@@ -159,8 +159,8 @@ fn silence(failure: &Failure, is_quick: bool) -> Silence {
         (ErrorClass::ConnectionLost, _) => Silence::Silent,
         // With a code of PostgreSQL's it is a server that is there and has no room.
         (ErrorClass::Unavailable, _) if failure.sql_state.is_none() => Silence::Silent,
-        (ErrorClass::Timeout, Outcome::Unknown) if is_quick => Silence::Silent,
-        (ErrorClass::Timeout, Outcome::Unknown | Outcome::DidNotRun) => Silence::Perhaps,
+        (ErrorClass::Timeout, Execution::Unknown) if is_quick => Silence::Silent,
+        (ErrorClass::Timeout, Execution::Unknown | Execution::DidNotRun) => Silence::Perhaps,
         (
             ErrorClass::Timeout
             | ErrorClass::Unavailable

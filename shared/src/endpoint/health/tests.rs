@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::{EndpointHealth, HEALTH_RETRY, HEALTH_TTL, Silence, silence};
 use crate::{
     endpoint::{
-        EndpointError, ErrorClass, Failure, Identity, Outcome, PURPOSES, PurposeRule, ReaderLag, ReaderRule,
-        SqlState, WriterStatus, bypass::BypassReason, resort_past_bound,
+        EndpointError, ErrorClass, Execution, Failure, Identity, PURPOSES, PurposeRule, ReaderLag,
+        ReaderRule, SqlState, WriterStatus, bypass::BypassReason, resort_past_bound,
     },
     freshness::FetchedAt,
 };
@@ -17,7 +17,7 @@ fn writer(reader_enabled: bool, lag_is_bounded: bool, read_only: bool) -> Option
 }
 
 fn gone() -> EndpointError {
-    let failure = Failure::new(Outcome::DidNotRun, ErrorClass::Unavailable);
+    let failure = Failure::new(Execution::DidNotRun, ErrorClass::Unavailable);
     EndpointError { endpoint: "reader", statement: "status", attempts: 3, failure }
 }
 
@@ -95,7 +95,7 @@ fn only_a_reader_that_nobody_hears_from_is_silent() {
         Conflict, ConnectionLost, Constraint, Defect, Misconfigured, ReadOnly, Resuming, Throttled, Timeout,
         Unavailable, Undecodable,
     };
-    use Outcome::{DidNotRun, RanAndFailed, Unknown};
+    use Execution::{DidNotRun, RanAndFailed, Unknown};
     use Silence::{Perhaps, Silent, Speaks};
     for (outcome, class, quick, slow) in [
         (Unknown, ConnectionLost, Silent, Silent),

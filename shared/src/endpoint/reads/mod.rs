@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::{
-    EndpointError, ErrorClass, Failure, HealthProbe, Outcome, PurposeRule, Read, ReadOnlyWriter, Reader,
+    EndpointError, ErrorClass, Execution, Failure, HealthProbe, PurposeRule, Read, ReadOnlyWriter, Reader,
     ReaderConnections, ReaderStatus, Relation, Resort, Served, ServedBy, Statement, WriterStatus,
     bypass::BypassReason,
     health::{EndpointHealth, HEALTH_TIMEOUT, is_quick},
@@ -245,15 +245,15 @@ impl ReplicaReads {
     }
 }
 
-/// What callers are told for whom the writer is not asked any more.
+/// The answer to callers for whom the writer is not asked any more.
 fn past_bound() -> EndpointError {
-    let failure = Failure::new(Outcome::DidNotRun, ErrorClass::Unavailable)
+    let failure = Failure::new(Execution::DidNotRun, ErrorClass::Unavailable)
         .with_detail("the reader lags past the operators' bound");
     EndpointError { endpoint: Reader::NAME, statement: "reader_status", attempts: 1, failure }
 }
 
 fn read_only() -> EndpointError {
-    let failure = Failure::new(Outcome::DidNotRun, ErrorClass::ReadOnly)
+    let failure = Failure::new(Execution::DidNotRun, ErrorClass::ReadOnly)
         .with_detail("the writer is in recovery or read-only: the endpoints are swapped, or fail over");
     EndpointError { endpoint: ReadOnlyWriter::NAME, statement: "writer_status", attempts: 1, failure }
 }

@@ -5,7 +5,7 @@ use tokio::time::{Instant, advance};
 use super::{FALLBACK_BURST, ReplicaReads};
 use crate::{
     endpoint::{
-        EndpointError, ErrorClass, Failure, List, Outcome, Purpose, PurposeRule, ReadOnlyWriter, Reader,
+        EndpointError, ErrorClass, Execution, Failure, List, Purpose, PurposeRule, ReadOnlyWriter, Reader,
         ReaderConnections, Served, ServedBy, StaleScan, Statement, Status,
         health::{HEALTH_RETRY, HEALTH_TIMEOUT, HEALTH_TTL},
         scripted_transport::{Does, ScriptedTransport},
@@ -13,10 +13,10 @@ use crate::{
     store::HEALTH_PROBE,
 };
 
-const DOWN: Failure = Failure::new(Outcome::DidNotRun, ErrorClass::Unavailable);
-const CUT: Failure = Failure::new(Outcome::Unknown, ErrorClass::ConnectionLost);
-const SLOW: Failure = Failure::new(Outcome::RanAndFailed, ErrorClass::Timeout);
-const MISCONFIGURED: Failure = Failure::new(Outcome::DidNotRun, ErrorClass::Misconfigured);
+const DOWN: Failure = Failure::new(Execution::DidNotRun, ErrorClass::Unavailable);
+const CUT: Failure = Failure::new(Execution::Unknown, ErrorClass::ConnectionLost);
+const SLOW: Failure = Failure::new(Execution::RanAndFailed, ErrorClass::Timeout);
+const MISCONFIGURED: Failure = Failure::new(Execution::DidNotRun, ErrorClass::Misconfigured);
 
 /// The time of a caller, and the reader's share of it.
 const TIME: Duration = Duration::from_secs(9);

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::connections::TO_CONNECT;
 use crate::endpoint::{
-    Call, DataApi, EndpointConfig, EndpointError, ErrorClass, ONE_SENDING, Outcome, ReadOnlyWriter, Reader,
+    Call, DataApi, EndpointConfig, EndpointError, ErrorClass, Execution, ONE_SENDING, ReadOnlyWriter, Reader,
     Statement, Transport, Writer,
     scripted_server::{Reply, ScriptedServer, refusing_url, within},
 };
@@ -111,7 +111,7 @@ async fn takes_no_answer_without_records_for_an_answer() {
     for body in ["", "{}", "[]", "null", r#"{"numberOfRecordsUpdated":3}"#, "<html>Welcome</html>"] {
         let server = ScriptedServer::start([Reply::answer(200, body), rows(&["1"])]).await;
         let error = fetch(&server).await.unwrap_err();
-        assert_eq!((error.outcome(), error.class()), (Outcome::Unknown, ErrorClass::Unavailable), "{body}");
+        assert_eq!((error.outcome(), error.class()), (Execution::Unknown, ErrorClass::Unavailable), "{body}");
         let server = ScriptedServer::start([Reply::answer(200, body), rows(&["1"])]).await;
         let reader = Reader::new(data_api(&server.url()));
         let found = within(LONG, reader.fetch::<u8>(Statement::read("one", "SELECT 1"), deadline())).await;
@@ -169,7 +169,7 @@ async fn signs_each_sending_anew() {
         let transport = data_api(&server.url());
         let call = Call { name: "change", sql: "UPDATE x", parameters: &[] };
         let refused = transport.execute(call, deadline()).await.unwrap_err();
-        assert_eq!((refused.outcome, refused.class), (Outcome::DidNotRun, ErrorClass::Unavailable));
+        assert_eq!((refused.outcome, refused.class), (Execution::DidNotRun, ErrorClass::Unavailable));
         tokio::time::sleep(Duration::from_millis(1001)).await;
         writer.fetch::<u8, _>(statement, deadline()).await
     };
@@ -192,7 +192,7 @@ async fn names_the_statement_whose_rows_are_not_json_text() {
         let server =
             ScriptedServer::start([Reply::answer(200, json!({ "records": [record] }).to_string())]).await;
         let error = fetch(&server).await.unwrap_err();
-        assert_eq!((error.class(), error.outcome()), (ErrorClass::Undecodable, Outcome::Unknown));
+        assert_eq!((error.class(), error.outcome()), (ErrorClass::Undecodable, Execution::Unknown));
         let text = error.to_string();
         assert!(text.starts_with("change at the writer: undecodable rows"), "{text}");
         assert!(text.contains(reason), "{text} lacks {reason}");
@@ -219,7 +219,7 @@ async fn a_refused_connection_surely_did_not_run() {
     let soon = Instant::now() + Duration::from_millis(200);
     let fetched = writer.fetch::<Json, _>(Statement::write("change", "UPDATE x"), soon);
     let error = within(LONG, fetched).await.unwrap_err();
-    assert_eq!((error.class(), error.outcome()), (ErrorClass::Unavailable, Outcome::DidNotRun));
+    assert_eq!((error.class(), error.outcome()), (ErrorClass::Unavailable, Execution::DidNotRun));
     assert!(error.attempts > 1, "a write that surely did not run is sent again: {error}");
     assert!(error.is_unavailable());
 }
@@ -241,7 +241,11 @@ async fn a_connection_that_is_never_made_surely_did_not_run() {
     };
     let (refused, _) = within(LONG, async { tokio::join!(transport.execute(call, deadline()), later) }).await;
     let refused = refused.unwrap_err();
-    assert_eq!((refused.outcome, refused.class), (Outcome::DidNotRun, ErrorClass::Unavailable), "{refused}");
+    assert_eq!(
+        (refused.outcome, refused.class),
+        (Execution::DidNotRun, ErrorClass::Unavailable),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
@@ -251,7 +255,7 @@ async fn a_write_whose_connection_breaks_off_is_not_sent_again() {
         let error = fetch(&server).await.unwrap_err();
         assert_eq!(
             (error.class(), error.outcome()),
-            (ErrorClass::Unavailable, Outcome::Unknown),
+            (ErrorClass::Unavailable, Execution::Unknown),
             "{reply:?}"
         );
         assert_eq!((server.received().len(), error.attempts), (1, 1), "{reply:?}");
@@ -263,7 +267,7 @@ async fn leaves_the_outcome_unknown_after_a_foreign_answer() {
     for (status, body) in [(200, "<html>hello</html>"), (502, "<html>bad gateway</html>"), (200, "[1,")] {
         let server = ScriptedServer::start([Reply::answer(status, body)]).await;
         let error = fetch(&server).await.unwrap_err();
-        assert_eq!((error.class(), error.outcome()), (ErrorClass::Unavailable, Outcome::Unknown), "{body}");
+        assert_eq!((error.class(), error.outcome()), (ErrorClass::Unavailable, Execution::Unknown), "{body}");
         assert_eq!(server.received().len(), 1, "{body}");
     }
 }
@@ -275,7 +279,7 @@ async fn a_hanging_server_is_left_at_the_deadline() {
     let (started, patience) = (Instant::now(), Duration::from_millis(300));
     let fetched = reader.fetch::<Json>(Statement::read("show", "SELECT 1"), started + patience);
     let error = within(LONG, fetched).await.unwrap_err();
-    assert_eq!((error.class(), error.outcome()), (ErrorClass::Timeout, Outcome::Unknown));
+    assert_eq!((error.class(), error.outcome()), (ErrorClass::Timeout, Execution::Unknown));
     assert!(started.elapsed() >= patience);
     assert_eq!(server.received().len(), 1);
 }
@@ -287,6 +291,10 @@ async fn sends_nothing_without_credentials() {
     let writer = Writer::new(DataApi::new(&sdk, config(&server.url())));
     let fetched = writer.fetch::<Json, _>(Statement::write("change", "UPDATE x"), deadline());
     let error = within(LONG, fetched).await.unwrap_err();
-    assert_eq!((error.class(), error.outcome()), (ErrorClass::Misconfigured, Outcome::DidNotRun), "{error}");
+    assert_eq!(
+        (error.class(), error.outcome()),
+        (ErrorClass::Misconfigured, Execution::DidNotRun),
+        "{error}"
+    );
     assert_eq!((server.received().len(), error.attempts), (0, 1));
 }

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::data_api::data_api;
 use crate::endpoint::{
-    Call, ErrorClass, Failure, Outcome, SqlState, Statement, Transport, Value, Writer,
+    Call, ErrorClass, Execution, Failure, SqlState, Statement, Transport, Value, Writer,
     scripted_server::{Reply, ScriptedServer},
 };
 
@@ -13,7 +13,7 @@ use ErrorClass::{
     Conflict, ConnectionLost, Constraint, Defect, Misconfigured, ReadOnly, Resuming, Throttled, Timeout,
     Unavailable, Undecodable,
 };
-use Outcome::{DidNotRun, RanAndFailed, Unknown};
+use Execution::{DidNotRun, RanAndFailed, Unknown};
 
 /// An error as the Data API sends it: the name in a header, the message in the body.
 pub(super) fn error(status: u16, code: &str, message: &str) -> Reply {

@@ -9,18 +9,18 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{data_api::data_api, errors::error};
 use crate::endpoint::{
-    Call, Effect, EndpointError, ErrorClass, Failure, Outcome, Reader, SqlState, Statement, Transport,
+    Call, Effect, EndpointError, ErrorClass, Execution, Failure, Reader, SqlState, Statement, Transport,
     Writer,
     scripted_server::{Reply, ScriptedServer, within},
 };
 use crate::telemetry::{LogLevel, capture::Capture};
 
-const RESUMING: Failure = Failure::new(Outcome::DidNotRun, ErrorClass::Resuming);
-const CONFLICT: Failure = Failure::new(Outcome::RanAndFailed, ErrorClass::Conflict);
-const CUT: Failure = Failure::new(Outcome::Unknown, ErrorClass::Unavailable);
-const MISCONFIGURED: Failure = Failure::new(Outcome::DidNotRun, ErrorClass::Misconfigured);
-const CONSTRAINT: Failure = Failure::new(Outcome::RanAndFailed, ErrorClass::Constraint);
-const UNDECODABLE: Failure = Failure::new(Outcome::Unknown, ErrorClass::Undecodable);
+const RESUMING: Failure = Failure::new(Execution::DidNotRun, ErrorClass::Resuming);
+const CONFLICT: Failure = Failure::new(Execution::RanAndFailed, ErrorClass::Conflict);
+const CUT: Failure = Failure::new(Execution::Unknown, ErrorClass::Unavailable);
+const MISCONFIGURED: Failure = Failure::new(Execution::DidNotRun, ErrorClass::Misconfigured);
+const CONSTRAINT: Failure = Failure::new(Execution::RanAndFailed, ErrorClass::Constraint);
+const UNDECODABLE: Failure = Failure::new(Execution::Unknown, ErrorClass::Undecodable);
 
 /// Fails by a script, then gives one row; keeps when it was called.
 #[derive(Clone, Default)]
@@ -103,7 +103,7 @@ async fn resends_any_statement_that_surely_changed_nothing() {
 async fn never_resends_a_plain_write_of_unknown_outcome() {
     let transport = Scripted::failing(&[&RESUMING, &CUT]);
     let error = fetch(&transport, plain()).await.unwrap_err();
-    assert_eq!((error.outcome(), error.attempts), (Outcome::Unknown, 2));
+    assert_eq!((error.outcome(), error.attempts), (Execution::Unknown, 2));
     assert_eq!(transport.calls().len(), 2);
 }
 
@@ -129,7 +129,7 @@ async fn what_will_not_get_better_is_not_tried_again() {
 async fn the_outcome_covers_every_time_the_statement_was_sent() {
     let transport = Scripted::failing(&[&CUT, &MISCONFIGURED]);
     let error = fetch(&transport, repeatable()).await.unwrap_err();
-    assert_eq!((error.class(), error.outcome()), (ErrorClass::Misconfigured, Outcome::Unknown));
+    assert_eq!((error.class(), error.outcome()), (ErrorClass::Misconfigured, Execution::Unknown));
 }
 
 #[tokio::test(start_paused = true)]
@@ -137,7 +137,7 @@ async fn waits_for_a_resuming_cluster_with_growing_pauses() {
     let transport = Scripted::always(RESUMING);
     let started = Instant::now();
     let error = fetch(&transport, plain()).await.unwrap_err();
-    assert_eq!((error.class(), error.outcome()), (ErrorClass::Resuming, Outcome::DidNotRun));
+    assert_eq!((error.class(), error.outcome()), (ErrorClass::Resuming, Execution::DidNotRun));
 
     let calls = transport.calls();
     assert!(started.elapsed() <= Duration::from_secs(8), "{:?}", started.elapsed());
@@ -181,7 +181,7 @@ async fn gives_up_a_sending_in_time_for_others_only_where_it_is_brief() {
             Writer::new(silent.clone()).fetch::<u8, _>(statement, deadline).await
         };
         let error = result.unwrap_err();
-        assert_eq!((error.outcome(), error.class()), (Outcome::Unknown, ErrorClass::Timeout), "{name}");
+        assert_eq!((error.outcome(), error.class()), (Execution::Unknown, ErrorClass::Timeout), "{name}");
         assert_eq!(Instant::now(), deadline, "{name}: the deadline is used, and kept");
         *silent.0.lock().unwrap()
     }
@@ -225,12 +225,12 @@ async fn sends_again_what_passes_and_is_safe() {
         (Defect, false, false),
         (Undecodable, false, false),
     ] {
-        for outcome in [Outcome::DidNotRun, Outcome::RanAndFailed, Outcome::Unknown] {
+        for outcome in [Execution::DidNotRun, Execution::RanAndFailed, Execution::Unknown] {
             let failure = Failure::new(outcome, class);
             let transport = || Scripted::failing(&[&failure]);
             let deadline = Instant::now() + Duration::from_secs(8);
             let what = format!("{class}, {outcome}");
-            let known = outcome != Outcome::Unknown;
+            let known = outcome != Execution::Unknown;
             assert_eq!(fetch(&transport(), plain()).await.is_ok(), at_the_writer && known, "plain: {what}");
             assert_eq!(fetch(&transport(), repeatable()).await.is_ok(), at_the_writer, "repeatable: {what}");
             assert_eq!(fetch(&transport(), read()).await.is_ok(), at_the_writer, "read: {what}");
@@ -273,7 +273,7 @@ async fn waits_for_its_own_first_sending_that_is_still_at_work() {
 async fn nothing_is_sent_when_no_time_is_left() {
     let transport = Scripted::default();
     let error = Reader::new(transport.clone()).fetch::<u8>(read(), Instant::now()).await.unwrap_err();
-    assert_eq!((error.class(), error.outcome()), (ErrorClass::Timeout, Outcome::DidNotRun));
+    assert_eq!((error.class(), error.outcome()), (ErrorClass::Timeout, Execution::DidNotRun));
     assert_eq!((transport.calls().len(), error.attempts), (0, 0));
 }
 
@@ -290,7 +290,7 @@ async fn a_transport_that_forgets_the_deadline_is_left_at_it() {
     let started = Instant::now();
     let deadline = started + Duration::from_secs(2);
     let error = Writer::new(Forgetful).fetch::<u8, _>(plain(), deadline).await.unwrap_err();
-    assert_eq!((error.class(), error.outcome()), (ErrorClass::Timeout, Outcome::Unknown));
+    assert_eq!((error.class(), error.outcome()), (ErrorClass::Timeout, Execution::Unknown));
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
 }
 
@@ -335,7 +335,7 @@ async fn counts_no_outage_as_an_unknown_outcome() {
             .fetch::<i64, _>(repeatable(), Instant::now() + Duration::from_secs(8))
             .await
             .unwrap_err();
-        assert_eq!(error.outcome(), Outcome::Unknown);
+        assert_eq!(error.outcome(), Execution::Unknown);
         let text = log.text();
         assert_eq!(text.matches(r#""counter":"outcome_unknown""#).count(), counted, "{text}");
         assert_eq!(text.matches("the database is not there").count(), 1 - counted, "{text}");

@@ -7,7 +7,7 @@ use super::{
     table::{NOW, situations, stuck, views},
 };
 use crate::migration::{
-    AttemptChange, AttemptId, ContainerRepository, Limits, Made, Outcome, RegistryStatus, RegistryView,
+    AttemptChange, AttemptId, ContainerRepository, Limits, Made, RegistryStatus, RegistryView, RowChange,
     Situation, SkipReason, State,
 };
 
@@ -15,7 +15,7 @@ fn from(state: State, origin: Option<State>) -> Stuck {
     stuck(Situation { state, origin })
 }
 
-fn apply(stuck: &Stuck, outcome: &Outcome) -> ContainerRepository {
+fn apply(stuck: &Stuck, outcome: &RowChange) -> ContainerRepository {
     outcome.apply(&stuck.row, &Made::new(stuck.now, AttemptId::new(Uuid::from_u128(2))))
 }
 

@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 
 use super::{
-    AttemptChange, ContainerRepository, Event, NotificationStatus, Refused, Retries, SkipReason, State, Step,
-    TagsChange, Timestamp, Told, Transition, event::Situation,
+    AttemptChange, ContainerRepository, Event, NotificationStatus, Refused, Retries, Signal, SkipReason,
+    State, Step, TagsChange, TimestampColumn, Transition, event::Situation,
 };
 
 pub use made::Made;
@@ -42,18 +42,18 @@ pub struct Plan(BTreeMap<String, Entry>);
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct Entry {
-    otherwise: Outcome,
+    otherwise: RowChange,
     #[serde(skip_serializing_if = "Option::is_none")]
-    when_disabled: Option<Outcome>,
+    when_disabled: Option<RowChange>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    at_retry_limit: Option<Outcome>,
+    at_retry_limit: Option<RowChange>,
     #[serde(skip_serializing_if = "Option::is_none")]
     past_time: Option<Box<Entry>>,
 }
 
 /// The sum of the transitions of one change.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Outcome {
+pub struct RowChange {
     /// Each transition with the state it leads to, in order.
     pub steps: Vec<PlannedStep>,
     /// What the change does with the timestamp columns.
@@ -74,9 +74,9 @@ pub struct Outcome {
     pub not_before_ms: Option<u64>,
     /// The comparison of the tags.
     pub tags: TagsChange,
-    /// What it tells of the registry as a whole.
+    /// What it shows of the registry as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tells: Option<Told>,
+    pub signal: Option<Signal>,
     /// What was said of the row before is forgotten: it is over, or begins anew.
     #[serde(skip_serializing_if = "is_false")]
     pub forgets_detail: bool,
@@ -112,7 +112,7 @@ pub enum TimestampChange {
     Clear,
 }
 
-impl Outcome {
+impl RowChange {
     /// The given events, one after the other.
     ///
     /// # Errors
@@ -129,7 +129,7 @@ impl Outcome {
             resume_state: None,
             not_before_ms: None,
             tags: TagsChange::Keep,
-            tells: None,
+            signal: None,
             forgets_detail: false,
             retry_factors: None,
             needs_proof: false,
@@ -167,7 +167,7 @@ impl Outcome {
         self.skipped_reason = transition.skipped_reason.map(SkipReason::number);
         self.aborted_in_state = transition.aborted_in_state;
         self.resume_state = transition.resume_state;
-        self.tells = Told::by(transition.event).or(self.tells);
+        self.signal = Signal::by(transition.event).or(self.signal);
         self.retry_factors = (transition.retries == Retries::Count).then_some(RETRY_FACTORS);
         self.forgets_detail |= matches!(transition.to, State::ImportDone | State::Default)
             && transition.event != Event::StartRefused;
@@ -191,7 +191,7 @@ impl Outcome {
             after.state_since = now;
         }
         after.version += i64::try_from(self.steps.len()).unwrap_or(i64::MAX);
-        for timestamp in Timestamp::ALL {
+        for timestamp in TimestampColumn::ALL {
             match self.timestamps.get(timestamp.column()) {
                 Some(TimestampChange::Now) => *after.timestamp_mut(timestamp) = Some(now),
                 Some(TimestampChange::Clear) => *after.timestamp_mut(timestamp) = None,
@@ -241,7 +241,8 @@ impl Plan {
     /// registry has answered to the attempt that it had.
     #[must_use]
     pub fn event(event: Event) -> Self {
-        let wants_slot = |situation| Outcome::of(situation, &[event]).is_ok_and(|outcome| outcome.holds_slot);
+        let wants_slot =
+            |situation| RowChange::of(situation, &[event]).is_ok_and(|outcome| outcome.holds_slot);
         Self::in_situations(
             |situation| situation.state.is_in_progress() || !wants_slot(situation),
             |_| vec![event],
@@ -288,8 +289,8 @@ impl Plan {
     #[must_use]
     pub fn notified(status: NotificationStatus, detail: Option<&str>) -> Self {
         let plan = Self::notification(status);
-        match Told::by_notification(status, detail) {
-            Some(told) => plan.telling(told),
+        match Signal::by_notification(status, detail) {
+            Some(told) => plan.with_signal(told),
             None => plan,
         }
     }
@@ -338,11 +339,11 @@ impl Plan {
         self
     }
 
-    /// The same, and what it tells of the registry as a whole.
+    /// The same, and what it shows of the registry as a whole.
     #[must_use]
-    pub fn telling(mut self, told: Told) -> Self {
+    pub fn with_signal(mut self, told: Signal) -> Self {
         for entry in self.0.values_mut() {
-            entry.otherwise.tells = Some(told);
+            entry.otherwise.signal = Some(told);
         }
         self
     }
@@ -350,7 +351,7 @@ impl Plan {
     /// What the plan does to a row: what the statement in the store looks up, said without a database. None
     /// where the row's situation refuses.
     #[must_use]
-    pub fn outcome(&self, row: &ContainerRepository, limits: Limits) -> Option<&Outcome> {
+    pub fn outcome(&self, row: &ContainerRepository, limits: Limits) -> Option<&RowChange> {
         let situation = row.situation();
         let entry = self.0.get(&situation.key())?;
         let entry = entry.past_time.as_deref().filter(|_| limits.past_time).unwrap_or(entry);
@@ -365,10 +366,10 @@ impl Plan {
     ) -> Self {
         let entry = |situation: Situation| {
             let events = events(situation);
-            let otherwise = Outcome::of(situation, &events).ok()?;
+            let otherwise = RowChange::of(situation, &events).ok()?;
             let at_retry_limit = matches!(events.last(), Some(Event::AbortImport { counted: true }))
                 .then(|| [events.as_slice(), &[Event::SkipImport(SkipReason::TooManyRetries)]].concat())
-                .and_then(|events| Outcome::of(situation, &events).ok());
+                .and_then(|events| RowChange::of(situation, &events).ok());
             Some((situation.key(), Entry { otherwise, when_disabled: None, at_retry_limit, past_time: None }))
         };
         Self(Situation::all().into_iter().filter(|&s| applies(s)).filter_map(entry).collect())
@@ -377,7 +378,7 @@ impl Plan {
     fn stop_at_pre_import_done_when_disabled(&mut self) {
         for situation in Situation::all().into_iter().filter(|s| s.state == State::PreImporting) {
             if let Some(entry) = self.0.get_mut(&situation.key()) {
-                entry.when_disabled = Outcome::of(situation, &[Event::FinishPreImport]).ok();
+                entry.when_disabled = RowChange::of(situation, &[Event::FinishPreImport]).ok();
             }
         }
     }

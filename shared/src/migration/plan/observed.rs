@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{AFTER_CANCEL, Entry, Outcome, Plan};
+use super::{AFTER_CANCEL, Entry, Plan, RowChange};
 use crate::migration::{Event, SkipReason, State, event::Situation};
 
 /// Plans for what was observed of a row, instead of told by whom it concerns: they hold for the state the row
@@ -14,8 +14,8 @@ impl Plan {
     /// The same, but `events` while the kill switch is off. Where they are not possible, nothing is done then.
     pub(in crate::migration) fn or_when_disabled(mut self, events: impl Fn(Situation) -> Vec<Event>) -> Self {
         self.change_entries(|situation, entry| {
-            let possible = Outcome::of(situation, &events(situation));
-            entry.when_disabled = possible.or_else(|_| Outcome::of(situation, &[])).ok();
+            let possible = RowChange::of(situation, &events(situation));
+            entry.when_disabled = possible.or_else(|_| RowChange::of(situation, &[])).ok();
         });
         self
     }
@@ -27,7 +27,7 @@ impl Plan {
         let mut plan = Self::seen_in(state, &[abort]).not_before(not_before);
         plan.change_entries(|situation, entry| {
             let skip = Event::SkipImport(SkipReason::MigrationCanceled);
-            entry.at_retry_limit = Outcome::of(situation, &[abort, skip]).ok();
+            entry.at_retry_limit = RowChange::of(situation, &[abort, skip]).ok();
         });
         plan
     }

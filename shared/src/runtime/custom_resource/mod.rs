@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use super::{
     Budgets,
-    guarded::{self, Outcome},
     layer::{AfterResponse, current_budget},
+    supervise::{self, Completion},
 };
 use event::Receipt;
 pub use event::{RequestType, ResourceRequest};
@@ -120,13 +120,13 @@ where
     let request = ResourceRequest::of(event)?;
     // It should be done by `until` on its own; what is not is ended a moment later.
     let grace = TO_ANSWER / 10;
-    match guarded::run(handler(request, until), until + grace).await {
-        Outcome::Done(Ok(result)) => {
+    match supervise::run(handler(request, until), until + grace).await {
+        Completion::Done(Ok(result)) => {
             serde_json::to_value(result).map_err(|_| "a defect: the result cannot be written down".to_owned())
         }
-        Outcome::Done(Err(error)) => Err(error.to_string()),
+        Completion::Done(Err(error)) => Err(error.to_string()),
         // Its text may hold anything; it is in the log.
-        Outcome::Panicked(_) => Err("a defect (panic): the function's log says more".to_owned()),
-        Outcome::Overran => Err("it did not finish in time".to_owned()),
+        Completion::Panicked(_) => Err("a defect (panic): the function's log says more".to_owned()),
+        Completion::Overran => Err("it did not finish in time".to_owned()),
     }
 }

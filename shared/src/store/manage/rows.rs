@@ -96,7 +96,7 @@ impl Store<Manage> {
     ) -> Result<Option<Changed>, EndpointError> {
         let statement = Statement::repeatable_write("operate", CHANGE)
             .brief()
-            .bind("guard", "attempt")
+            .bind("precondition", "attempt")
             .bind("cause", "operator")
             .bind("event", "operator")
             .bind("attempt", seen)

@@ -4,7 +4,7 @@ use super::{
     FORMER, Script,
     refusal::{SchemaError, Step},
 };
-use crate::endpoint::{ErrorClass, Failure, Outcome};
+use crate::endpoint::{ErrorClass, Execution, Failure};
 
 /// A script that was applied, as the database remembers it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -19,7 +19,7 @@ impl Recorded {
     pub(super) fn read(rows: &[String]) -> Result<Vec<Self>, SchemaError> {
         let read: Result<Vec<Self>, _> = rows.iter().map(|row| serde_json::from_str(row)).collect();
         read.map_err(|error| {
-            let failure = Failure::new(Outcome::RanAndFailed, ErrorClass::Undecodable);
+            let failure = Failure::new(Execution::RanAndFailed, ErrorClass::Undecodable);
             SchemaError::failed(Step::History, failure.with_detail(error.to_string()))
         })
     }

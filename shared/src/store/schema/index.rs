@@ -7,7 +7,7 @@ use super::{
     script::{Index, Script},
 };
 use crate::{
-    endpoint::{ErrorClass, Failure, Outcome, Schema},
+    endpoint::{ErrorClass, Execution, Failure, Schema},
     store::Store,
 };
 
@@ -51,7 +51,7 @@ impl Store<Schema> {
             Ok(process) => self.holder(process, patience).await,
             Err(_) => None,
         };
-        let failure = Failure::new(Outcome::DidNotRun, ErrorClass::Conflict);
+        let failure = Failure::new(Execution::DidNotRun, ErrorClass::Conflict);
         let detail = match waits {
             Some(holder) => format!("process {process} makes it, and waits for {holder}"),
             None => format!("process {process} makes it"),

@@ -1,5 +1,5 @@
 //! Which stack a cluster belongs to. The driver's roles are the cluster's, in whichever of its databases the tables are,
-//! and have one stack's passwords. So it is told beside them: as the comment on one of them.
+//! and have one stack's passwords. So the owner is kept beside them: as the comment on one of them.
 
 use super::{
     refusal::{SchemaError, Step},

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::endpoint::{Failure, Outcome};
+use crate::endpoint::{Execution, Failure};
 
 /// The schema is not as it should be. Holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -117,7 +117,7 @@ impl SchemaError {
     /// Whether another attempt may find it gone. A commit of which nobody knows is looked at again in any case.
     pub(super) fn may_pass(&self, waited: Waited) -> bool {
         match self {
-            Self::Failed { step: Step::Commit, failure } if failure.outcome == Outcome::Unknown => true,
+            Self::Failed { step: Step::Commit, failure } if failure.outcome == Execution::Unknown => true,
             Self::Failed { failure, .. } => match failure.code.as_deref().unwrap_or_default() {
                 // Elsewhere a secret that the Data API could not read is waited for. Here most likely nobody has made
                 // it, or it holds something else: who deploys is told at once, and the platform invokes again.

@@ -7,7 +7,7 @@ use super::{
     run::{Ask, Each, Patience, write},
 };
 use crate::{
-    endpoint::{Outcome, Schema},
+    endpoint::{Execution, Schema},
     store::Store,
 };
 
@@ -80,7 +80,7 @@ impl Store<Schema> {
         first.in_transaction(anew, patience).await?;
         let subscribed = self.connect(publisher, patience).await;
         if let Err(SchemaError::Failed { failure, .. }) = &subscribed
-            && failure.outcome != Outcome::Unknown
+            && failure.outcome != Execution::Unknown
         {
             let dropped =
                 first.in_transaction(Each([(Step::Slot, write(SLOT_DROP))]), patience.longer(TO_DROP)).await;
@@ -92,8 +92,8 @@ impl Store<Schema> {
     }
 
     async fn connect(&self, publisher: &Publisher, patience: Patience) -> Result<(), SchemaError> {
-        let told = write(PUBLISHER).bind("connection", publisher.connection().expose_secret());
-        let connect = [(Step::Subscription, told), (Step::Subscription, write(SUBSCRIPTION))];
+        let source = write(PUBLISHER).bind("connection", publisher.connection().expose_secret());
+        let connect = [(Step::Subscription, source), (Step::Subscription, write(SUBSCRIPTION))];
         self.in_transaction(Each(connect), patience).await
     }
 }

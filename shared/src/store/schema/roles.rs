@@ -42,10 +42,10 @@ impl Run<'_> {
         if roles.replication.is_some() {
             logins["migration_replication"] = password(&roles.replication);
         }
-        let told = write(LOGINS)
+        let logins = write(LOGINS)
             .bind("logins", logins.to_string())
             .bind("iam_user", roles.iam_user.as_deref().unwrap_or_default());
-        self.send(Step::Roles, &told).await?;
+        self.send(Step::Roles, &logins).await?;
         self.send(Step::Roles, &write(ROLES)).await?;
         if roles.replication.is_some() {
             self.send(Step::ReplicationRole, &write(REPLICATION_ROLE)).await?;

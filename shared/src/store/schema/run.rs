@@ -268,7 +268,7 @@ mod tests {
 
     use super::{Patience, TO_SPREAD};
     use crate::{
-        endpoint::{ErrorClass, Failure, Outcome, SqlState},
+        endpoint::{ErrorClass, Execution, Failure, SqlState},
         store::schema::{SchemaError, Step},
         telemetry::{LogLevel, capture::Capture},
     };
@@ -278,7 +278,7 @@ mod tests {
     }
 
     fn coded(code: &str) -> SchemaError {
-        failed(Failure::new(Outcome::DidNotRun, ErrorClass::Misconfigured).with_code(code))
+        failed(Failure::new(Execution::DidNotRun, ErrorClass::Misconfigured).with_code(code))
     }
 
     /// When it tried, from the beginning, until it gave up.
@@ -319,7 +319,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn says_each_ten_seconds_that_it_waits() {
         let log = Capture::begin("test", LogLevel::default());
-        let resuming = failed(Failure::new(Outcome::DidNotRun, ErrorClass::Resuming));
+        let resuming = failed(Failure::new(Execution::DidNotRun, ErrorClass::Resuming));
         let tried = tried(resuming, 60, false).await;
         let said = log.text().matches("trying again").count();
         assert!((5..=6).contains(&said) && tried.len() > 12, "{said} of {}", tried.len());

@@ -47,7 +47,7 @@ planned AS MATERIALIZED (
         -- was begun with the circuit breaker open and ends well closes it.
         SELECT begun.at AS step_begun_at, brake.is_stopped OR (
             brake.opened_at IS NOT NULL
-            AND (entries.entry -> 'otherwise' ->> 'tells' = 'succeeded' AND begun.at >= brake.opened_at) IS NOT TRUE
+            AND (entries.entry -> 'otherwise' ->> 'signal' = 'succeeded' AND begun.at >= brake.opened_at) IS NOT TRUE
         ) AS is_held
         FROM brake
     ) AS held
@@ -58,16 +58,16 @@ decided AS MATERIALIZED (
         CASE
             WHEN planned.change = :change::uuid THEN 'repeat'
             -- The driver's own follow-up of one attempt: void once the row has moved on.
-            WHEN :guard = 'attempt' AND planned.attempt IS DISTINCT FROM :attempt::uuid THEN 'superseded'
-            WHEN :guard = 'notification' AND planned.attempt IS DISTINCT FROM :attempt::uuid AND EXISTS (
+            WHEN :precondition = 'attempt' AND planned.attempt IS DISTINCT FROM :attempt::uuid THEN 'superseded'
+            WHEN :precondition = 'notification' AND planned.attempt IS DISTINCT FROM :attempt::uuid AND EXISTS (
                 SELECT FROM migration_transitions AS t
                 WHERE t.repository_id = planned.id AND t.attempt = :attempt::uuid
             ) THEN 'earlier_attempt'
-            WHEN :guard = 'notification' AND planned.attempt = :attempt::uuid
+            WHEN :precondition = 'notification' AND planned.attempt = :attempt::uuid
                 AND planned.migration_state NOT IN ('pre_importing', 'importing') THEN 'already_over'
             WHEN planned.outcome IS NULL THEN 'refused'
             -- What contradicts the row, or names an attempt that never was the row's, proves nothing by itself.
-            WHEN :guard = 'notification' AND (
+            WHEN :precondition = 'notification' AND (
                 planned.outcome ->> 'needs_proof' = 'true' OR planned.attempt <> :attempt::uuid
             ) THEN 'unverified'
             WHEN planned.outcome -> 'steps' = '[]'::jsonb THEN 'nothing'
@@ -195,7 +195,7 @@ logged AS (
         (repository_id, version, event, from_state, to_state, cause, attempt, reported_attempt, slot, detail)
     SELECT
         steps.id, steps.version, steps.event, steps.from_state, steps.to_state, :cause, changed.attempt,
-        CASE WHEN :guard = 'notification' THEN :attempt::uuid END, decided.slot, :detail::text
+        CASE WHEN :precondition = 'notification' THEN :attempt::uuid END, decided.slot, :detail::text
     FROM steps
     JOIN changed ON changed.id = steps.id
     JOIN decided ON decided.id = steps.id
@@ -209,7 +209,7 @@ ignored AS (
         decided.id, decided.version, :event, decided.migration_state, decided.migration_state, :cause, false,
         decided.verdict, decided.attempt, :attempt::uuid, decided.slot, :detail::text
     FROM decided
-    WHERE :guard = 'notification'
+    WHERE :precondition = 'notification'
         AND decided.verdict IN ('earlier_attempt', 'already_over', 'nothing', 'unverified')
 ),
 doubted AS (

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use shared::{
     endpoint::{Claim, EndpointError, Guard, Manage, Notification, Start},
     migration::{
-        AttemptId, Brake, ContainerRepository, Event, Held, NotificationStatus, Plan, RepositoryPath, Told,
+        AttemptId, Brake, ContainerRepository, Event, Held, NotificationStatus, Plan, RepositoryPath, Signal,
     },
     store::{AskingAgain, Changed, Claimed, Noted, Started, Store, Verdict},
 };
@@ -327,7 +327,7 @@ async fn starts_nothing_for_20_s_from_the_first_sign_of_a_stop() {
 
 /// The registry answers a start that it has no room.
 async fn has_no_room(desk: &Desk, row: &ContainerRepository) -> Result<(), EndpointError> {
-    let plan = Plan::event(Event::StartRefused).not_before(Duration::from_secs(1)).telling(Told::Full);
+    let plan = Plan::event(Event::StartRefused).not_before(Duration::from_secs(1)).with_signal(Signal::Full);
     let attempt = row.attempt.unwrap();
     let changed = desk.claims.record_answer(&row.path, attempt, &plan, None, id(), soon()).await?.unwrap();
     assert_eq!(changed.verdict, Verdict::Applied);

@@ -9,7 +9,7 @@ use local::{
     postgres_pair::proxy::{Proxy, Way},
 };
 use serde_json::Value;
-use shared::endpoint::{Call, EndpointError, ErrorClass, Outcome, Reader, Statement, Transport, Writer};
+use shared::endpoint::{Call, EndpointError, ErrorClass, Execution, Reader, Statement, Transport, Writer};
 use suite::{options, primary, server, until};
 use tokio::time::{Instant, timeout_at};
 
@@ -55,7 +55,7 @@ async fn rejects_a_wrong_name_authority_or_password() {
     for (error, code) in [(other_name, None), (other_authority, None), (other_password, Some("28P01"))] {
         assert_eq!(
             (error.outcome(), error.class()),
-            (Outcome::DidNotRun, ErrorClass::Misconfigured),
+            (Execution::DidNotRun, ErrorClass::Misconfigured),
             "{error}"
         );
         assert_eq!(error.failure.sql_state.map(|state| state.to_string()).as_deref(), code);
@@ -117,7 +117,7 @@ async fn the_server_gives_a_statement_up_before_the_deadline() {
     direct.execute(call(ONE), soon()).await.unwrap();
     let deadline = Instant::now() + Duration::from_secs(2);
     let failure = direct.execute(call("SELECT pg_sleep(30)::text"), deadline).await.unwrap_err();
-    assert_eq!((failure.outcome, failure.class), (Outcome::RanAndFailed, ErrorClass::Timeout), "{failure}");
+    assert_eq!((failure.outcome, failure.class), (Execution::RanAndFailed, ErrorClass::Timeout), "{failure}");
     assert!(Instant::now() < deadline, "the server is the first to give up");
     let running =
         "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND state = 'active'
@@ -173,7 +173,7 @@ async fn a_connection_that_was_lost_while_nobody_looked_is_replaced() {
     let down = reader.fetch::<i64>(Statement::read("pid", BACKEND), deadline).await.unwrap_err();
     // The first sending may have gone out on the connection that was just lost.
     assert_eq!(down.class(), ErrorClass::Unavailable, "{down}");
-    assert_ne!(down.outcome(), Outcome::RanAndFailed, "{down}");
+    assert_ne!(down.outcome(), Execution::RanAndFailed, "{down}");
     proxy.go(Way::Open).await.unwrap();
     assert_ne!(pid().await.0, third);
     stack.stop().await.unwrap();
@@ -198,7 +198,7 @@ async fn replaces_a_session_that_failed_to_commit() {
     let failure = execute("INSERT INTO late VALUES (1) RETURNING n::text").await.unwrap_err();
     assert_eq!(
         (failure.outcome, failure.class),
-        (Outcome::RanAndFailed, ErrorClass::Constraint),
+        (Execution::RanAndFailed, ErrorClass::Constraint),
         "{failure}"
     );
     let before = execute(BACKEND).await.unwrap();
@@ -214,13 +214,21 @@ async fn replaces_a_session_that_failed_to_commit() {
     };
     let (failure, ()) = tokio::join!(execute("SELECT pg_sleep(60)::text"), ended);
     let failure = failure.unwrap_err();
-    assert_eq!((failure.outcome, failure.class), (Outcome::Unknown, ErrorClass::ConnectionLost), "{failure}");
+    assert_eq!(
+        (failure.outcome, failure.class),
+        (Execution::Unknown, ErrorClass::ConnectionLost),
+        "{failure}"
+    );
     assert_eq!(failure.sql_state.map(|state| state.to_string()).as_deref(), Some("57P01"));
     assert_ne!(execute(BACKEND).await.unwrap(), before);
 
     // An answer that breaks off is none, and nobody knows what became of its statement.
     proxy.go(Way::CutAfter(2000)).await.unwrap();
     let failure = execute("SELECT repeat('x', 100) FROM generate_series(1, 1000)").await.unwrap_err();
-    assert_eq!((failure.outcome, failure.class), (Outcome::Unknown, ErrorClass::ConnectionLost), "{failure}");
+    assert_eq!(
+        (failure.outcome, failure.class),
+        (Execution::Unknown, ErrorClass::ConnectionLost),
+        "{failure}"
+    );
     stack.stop().await.unwrap();
 }

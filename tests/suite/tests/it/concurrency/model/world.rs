@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared::{
-    migration::{AttemptId, ContainerRepository, Limits, Made, Outcome, Plan, SkipReason, State},
+    migration::{AttemptId, ContainerRepository, Limits, Made, Plan, RowChange, SkipReason, State},
     store::Verdict,
 };
 use uuid::Uuid;
@@ -36,7 +36,7 @@ pub struct Row {
 #[derive(Clone, Debug)]
 pub struct Due {
     pub row: usize,
-    outcome: Outcome,
+    outcome: RowChange,
     change: AttemptId,
     /// None: nobody knows the id of the change.
     known_as: Option<AttemptId>,
@@ -180,7 +180,7 @@ impl World {
     fn verdict(
         &self,
         row: usize,
-        outcome: Option<&Outcome>,
+        outcome: Option<&RowChange>,
         guard: Guard,
         change: Option<AttemptId>,
     ) -> Verdict {
@@ -290,7 +290,7 @@ impl World {
     fn note_steps(
         &mut self,
         row: usize,
-        outcome: &Outcome,
+        outcome: &RowChange,
         attempt: Option<AttemptId>,
         slot: Option<i32>,
         (cause, reported): (&str, Option<Uuid>),
@@ -333,15 +333,17 @@ impl World {
 }
 
 /// The time at which the database made a change, as far as the change shows it.
-fn now_of(outcome: &Outcome, before: State, found: &ContainerRepository) -> jiff::Timestamp {
-    use shared::migration::{Timestamp, TimestampChange};
+fn now_of(outcome: &RowChange, before: State, found: &ContainerRepository) -> jiff::Timestamp {
+    use shared::migration::{TimestampChange, TimestampColumn};
     if outcome.to().is_some_and(|to| to != before) {
         return found.state_since;
     }
     let mut found = found.clone();
-    let now =
-        |timestamp: &Timestamp| outcome.timestamps.get(timestamp.column()) == Some(&TimestampChange::Now);
-    let column = Timestamp::ALL.into_iter().find(now).and_then(|timestamp| *found.timestamp_mut(timestamp));
+    let now = |timestamp: &TimestampColumn| {
+        outcome.timestamps.get(timestamp.column()) == Some(&TimestampChange::Now)
+    };
+    let column =
+        TimestampColumn::ALL.into_iter().find(now).and_then(|timestamp| *found.timestamp_mut(timestamp));
     let waited = std::time::Duration::from_millis(outcome.not_before_ms.unwrap_or_default());
     column.or_else(|| found.not_before.map(|until| until - waited)).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
 }

@@ -7,12 +7,12 @@ mod costs;
 mod dashboard;
 mod database;
 mod document;
+mod environment;
 mod names;
 mod network;
 mod permissions;
 mod routes;
 mod rules;
-mod told;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

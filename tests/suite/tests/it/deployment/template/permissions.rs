@@ -6,8 +6,8 @@ use shared::endpoint::{Consistency, EndpointKind, PURPOSES};
 
 use super::{
     document::{Function, Template, list, named, objects},
+    environment::ENVIRONMENTS,
     network::INTERFACES,
-    told::TOLD,
 };
 
 pub const CLUSTERS: &str = "rds-data:ExecuteStatement";
@@ -74,7 +74,7 @@ fn lets_each_function_reach_its_purposes_endpoints() {
     let at = Places { writer: WRITER, reader: READER, owner: OWNER, second_cluster: Some(SECOND) };
     // What a role may under a condition is compared where that holds.
     may_reach_exactly_what_is_needed(&Template::read(), &at, |function| reached(function, CLUSTERS));
-    for told in &TOLD {
+    for told in &ENVIRONMENTS {
         let at = Places { writer: told.writer, reader: told.login, owner: told.owner, second_cluster: None };
         let template = told.template("direct-reader", "iam");
         may_reach_exactly_what_is_needed(&template, &at, |function| {

@@ -44,7 +44,7 @@ pub(super) mod statement {
     /// A parked repository's final step.
     pub(in super::super) const RESUME: &str = "ORDER BY c.not_before NULLS FIRST, c.id\n    FOR UPDATE";
     /// Any change of a row that is not a start: a notification's, the registry's answer's, the guard's.
-    pub(in super::super) const CHANGE: &str = ":guard = 'notification'";
+    pub(in super::super) const CHANGE: &str = ":precondition = 'notification'";
     /// The guard's leasing of what is due.
     pub(in super::super) const LEASE: &str = "leased AS (\n    UPDATE container_repositories AS c SET";
     /// The guard's note that the registry is asked once more.

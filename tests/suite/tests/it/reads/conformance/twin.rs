@@ -12,8 +12,8 @@ use local::{DATABASE, READER_ARN, READER_SECRET_ARN, Stack, WRITER_ARN, WRITER_S
 use serde_json::Value as Json;
 use shared::{
     endpoint::{
-        Call, DataApi, ErrorClass, Failure, Outcome, ReadOnlyWriter, Reader, ReaderConnections, ReplicaReads,
-        Transport, Value, Writer,
+        Call, DataApi, ErrorClass, Execution, Failure, ReadOnlyWriter, Reader, ReaderConnections,
+        ReplicaReads, Transport, Value, Writer,
     },
     store::HEALTH_PROBE,
 };
@@ -119,7 +119,7 @@ impl Twin {
     /// A code means the same however it comes.
     pub async fn raised(&self) {
         use ErrorClass::{Conflict, ConnectionLost, Misconfigured, ReadOnly, Timeout, Unavailable};
-        use Outcome::{DidNotRun, RanAndFailed, Unknown};
+        use Execution::{DidNotRun, RanAndFailed, Unknown};
         for (code, outcome, class) in [
             ("40001", RanAndFailed, Conflict),
             ("40P01", RanAndFailed, Conflict),
@@ -164,7 +164,7 @@ impl Twin {
             assert_eq!(failure.class, class, "{sql}: {failure}");
             assert_eq!(failure.sql_state.map(|state| state.to_string()).as_deref(), state, "{sql}");
             if class != Undecodable {
-                assert_eq!(failure.outcome, Outcome::RanAndFailed, "{sql}");
+                assert_eq!(failure.outcome, Execution::RanAndFailed, "{sql}");
             }
         }
         for parameters in [&[][..], &[("a", Value::Null), ("b", Value::Null)][..]] {

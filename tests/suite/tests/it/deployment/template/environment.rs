@@ -1,4 +1,4 @@
-//! What each function is told, and that it may reach that and nothing else.
+//! Each function's environment: it says what it should, and the function may reach that and nothing else.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,8 @@ use super::{
     permissions::{CLUSTERS, LOGIN, SECRETS, reached},
 };
 
-/// What functions are told of a database.
-pub struct Told {
+/// What the functions' environments say of a database.
+pub struct Environment {
     created: &'static str,
     pub writer: &'static str,
     pub owner: &'static str,
@@ -19,8 +19,8 @@ pub struct Told {
 }
 
 /// Of a database that is created, and of one that is there.
-pub const TOLD: [Told; 2] = [
-    Told {
+pub const ENVIRONMENTS: [Environment; 2] = [
+    Environment {
         created: "true",
         writer: "Database.DBClusterArn",
         owner: "Database.MasterUserSecret.SecretArn",
@@ -28,7 +28,7 @@ pub const TOLD: [Told; 2] = [
         port: "Database.Endpoint.Port",
         login: "arn:${AWS::Partition}:rds-db:${AWS::Region}:${AWS::AccountId}:dbuser:${Database.DBClusterResourceId}/${ReaderUser}",
     },
-    Told {
+    Environment {
         created: "false",
         writer: "WriterClusterArn",
         owner: "OwnerSecretArn",
@@ -38,7 +38,7 @@ pub const TOLD: [Told; 2] = [
     },
 ];
 
-impl Told {
+impl Environment {
     /// The template in each topology in which reader and writer have names of their own.
     fn templates(&self) -> impl Iterator<Item = Template> {
         let apart = [("replica-cluster", "secret"), ("direct-reader", "secret"), ("direct-reader", "iam")];
@@ -52,29 +52,29 @@ impl Told {
 
 #[test]
 fn each_variable_holds_what_its_name_says() {
-    for told in &TOLD {
-        for template in told.templates() {
-            is_told_what_the_names_say(&template, told);
+    for environment in &ENVIRONMENTS {
+        for template in environment.templates() {
+            says_what_the_names_say(&template, environment);
         }
     }
 }
 
-fn is_told_what_the_names_say(template: &Template, told: &Told) {
+fn says_what_the_names_say(template: &Template, environment: &Environment) {
     for (name, function) in template.functions() {
         for (variable, value) in &function.environment {
             let expected = match variable.as_str() {
                 "TOPOLOGY" => "Topology",
-                "WRITER_ARN" => told.writer,
+                "WRITER_ARN" => environment.writer,
                 "WRITER_SECRET_ARN" => "WritingSecret",
                 "READER_ARN" => "ReaderClusterArn",
                 "READER_SECRET_ARN" => "ReadingSecret",
-                "READER_HOST" => told.host,
-                "READER_PORT" => told.port,
+                "READER_HOST" => environment.host,
+                "READER_PORT" => environment.port,
                 // Where a layer is unpacked to.
                 "READER_CA_FILE" => "/opt/rds-ca.pem",
                 "READER_AUTH" => "ReaderAuth",
                 "READER_USER" => "ReaderUser",
-                "OWNER_SECRET_ARN" => told.owner,
+                "OWNER_SECRET_ARN" => environment.owner,
                 "READER_OWNER_SECRET_ARN" => "ReaderOwnerSecretArn",
                 "REPLICATION_SECRET_ARN" => "ReplicationSecret",
                 "WRITER_HOST" => "WriterHost",
@@ -92,7 +92,7 @@ fn is_told_what_the_names_say(template: &Template, told: &Told) {
                 "LOG_LEVEL" => "LogLevel",
                 "METRIC_NAMESPACE" => "AWS::StackName",
                 "STACK_ID" => "AWS::StackId",
-                other => panic!("{name} is told {other}, which nobody knows"),
+                other => panic!("{name} has {other}, which nobody knows"),
             };
             assert_eq!(value, expected, "{name}: {variable}");
         }
@@ -101,9 +101,11 @@ fn is_told_what_the_names_say(template: &Template, told: &Told) {
 
 #[test]
 fn each_function_may_reach_exactly_what_it_is_told() {
-    let all = TOLD.iter().flat_map(|told| told.templates().flat_map(|template| template.functions()));
+    let all = ENVIRONMENTS
+        .iter()
+        .flat_map(|environment| environment.templates().flat_map(|template| template.functions()));
     for (name, function) in all {
-        let told: BTreeSet<&str> = function
+        let environment: BTreeSet<&str> = function
             .environment
             .iter()
             .filter(|(variable, _)| variable.ends_with("_ARN"))
@@ -111,26 +113,27 @@ fn each_function_may_reach_exactly_what_it_is_told() {
             .collect();
         let reached: BTreeSet<&str> =
             [CLUSTERS, SECRETS].iter().flat_map(|of| reached(&function, of)).collect();
-        assert_eq!(reached, told, "{name}");
+        assert_eq!(reached, environment, "{name}");
     }
 }
 
 #[test]
 fn allows_iam_login_at_one_reader_as_one_user() {
     let mut logging_in = 0;
-    for told in &TOLD {
+    for environment in &ENVIRONMENTS {
         for (topology, auth) in [("single", "iam"), ("direct-reader", "secret"), ("direct-reader", "iam")] {
-            for (name, function) in told.template(topology, auth).functions() {
+            for (name, function) in environment.template(topology, auth).functions() {
                 // apply-schema makes the user, and is none.
                 let user = function.environment.contains_key("READER_USER") && name != "apply-schema";
-                let expected: BTreeSet<&str> = user.then_some(told.login).into_iter().collect();
+                let expected: BTreeSet<&str> = user.then_some(environment.login).into_iter().collect();
                 assert_eq!(reached(&function, LOGIN), expected, "{name}");
                 logging_in += usize::from(user);
             }
         }
-        let database = |auth| told.template("direct-reader", auth).whole()["Resources"]["Database"].clone();
+        let database =
+            |auth| environment.template("direct-reader", auth).whole()["Resources"]["Database"].clone();
         assert!(database("secret")["Properties"]["EnableIAMDatabaseAuthentication"].is_null());
-        if told.created == "true" {
+        if environment.created == "true" {
             assert_eq!(database("iam")["Properties"]["EnableIAMDatabaseAuthentication"], true);
         }
     }

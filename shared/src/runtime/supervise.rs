@@ -4,7 +4,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
 /// How a piece of work ended.
-pub(super) enum Outcome<T> {
+pub(super) enum Completion<T> {
     Done(T),
     Panicked(String),
     Overran,
@@ -12,7 +12,7 @@ pub(super) enum Outcome<T> {
 
 /// Runs `work` as a task of its own until `deadline`, so that a panic in it (also while it is dropped) ends
 /// the task and not the process.
-pub(super) async fn run<F>(work: F, deadline: Instant) -> Outcome<F::Output>
+pub(super) async fn run<F>(work: F, deadline: Instant) -> Completion<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,
 {
@@ -24,14 +24,14 @@ where
             // It ends where it next waits; the next event must not find it at work.
             match timeout(Duration::from_millis(250), task).await {
                 Ok(ended) => ended,
-                Err(_) => return Outcome::Overran,
+                Err(_) => return Completion::Overran,
             }
         }
     };
     match ended.map_err(tokio::task::JoinError::try_into_panic) {
-        Ok(value) => Outcome::Done(value),
-        Err(Ok(panic)) => Outcome::Panicked(text(&*panic)),
-        Err(Err(_)) => Outcome::Overran,
+        Ok(value) => Completion::Done(value),
+        Err(Ok(panic)) => Completion::Panicked(text(&*panic)),
+        Err(Err(_)) => Completion::Overran,
     }
 }
 

@@ -1,6 +1,6 @@
 use tokio::time::Instant;
 
-use super::{Asked, Patience, Standing, ask_registry, new_change};
+use super::{Asked, Patience, StepStatus, ask_registry, new_change};
 use crate::{
     endpoint::{EndpointError, Purpose, Writer},
     migration::{ContainerRepository, Resumption, State, resumption},
@@ -15,7 +15,7 @@ use crate::{
 /// # Errors
 /// [`EndpointError`] when an answer could not be recorded. The row then stands as if nothing were known of the
 /// attempt.
-pub async fn begin<P: Purpose<Endpoint = Writer>>(
+pub async fn start_claimed<P: Purpose<Endpoint = Writer>>(
     store: &Store<P>,
     registry: &RegistryClient,
     row: ContainerRepository,
@@ -26,7 +26,7 @@ pub async fn begin<P: Purpose<Endpoint = Writer>>(
         return ask_registry(store, registry, row, patience, deadline).await;
     };
     let Some(step) = row.migration_state.running_step() else {
-        return Ok(Asked { standing: Standing::MovedOn, row });
+        return Ok(Asked { standing: StepStatus::MovedOn, row });
     };
     let answer = registry.status(&row.path, deadline).await;
     tracing::info!(path = %row.path, %step, %attempt, answer = as_text(&answer), "asked the registry before a retry");
@@ -37,14 +37,14 @@ pub async fn begin<P: Purpose<Endpoint = Writer>>(
     };
     let change = new_change();
     let changed = store.record_answer(&row.path, attempt, &plan, detail.as_deref(), change, deadline).await?;
-    let Some(changed) = changed else { return Ok(Asked { standing: Standing::MovedOn, row }) };
+    let Some(changed) = changed else { return Ok(Asked { standing: StepStatus::MovedOn, row }) };
     if !changed.verdict.took_effect() {
-        return Ok(Asked { standing: Standing::MovedOn, row: changed.row });
+        return Ok(Asked { standing: StepStatus::MovedOn, row: changed.row });
     }
     let row = changed.row;
     if row.migration_state.is_active() && row.attempt == Some(change) {
         return ask_registry(store, registry, row, patience, deadline).await;
     }
-    let standing = if row.migration_state.is_terminal() { Standing::Settled } else { Standing::Running };
+    let standing = if row.migration_state.is_terminal() { StepStatus::Settled } else { StepStatus::Running };
     Ok(Asked { standing, row })
 }
