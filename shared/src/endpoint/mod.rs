@@ -3,6 +3,9 @@
 //! There is no default endpoint and no value that could be either. A [`Purpose`] names the one type its
 //! statements are sent through, so a notification's code can only be given a [`Writer`], and a statement that
 //! writes can only be given to a [`Writer`]. [`PURPOSES`] is the same table as data.
+//!
+//! For purposes that read on the reader, [`ReplicaReads`] decides for each read whether the reader or the writer answers:
+//! by what the caller has seen, by the reader's health (`health`, `role`), and by what failed (`bypass`, `fallback`).
 
 mod bypass;
 mod data_api;

@@ -192,7 +192,7 @@ const EVERY: [&str; 5] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replaces_a_reader_past_its_bound_until_it_caught_up() {
+async fn replaces_a_lagging_reader_until_it_caught_up() {
     for topology in [Topology::DirectReader, Topology::StandbyCluster] {
         let stack = stack(topology, &READING).await;
         let by = |by: &str| (200, by.to_owned());
