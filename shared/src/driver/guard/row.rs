@@ -71,7 +71,7 @@ impl Caretaker<'_> {
         let applied = match applied {
             Ok(applied) => applied,
             Err(error) => {
-                tracing::error!(%path, %error, "could not reconcile a stuck repository");
+                tracing::error!(%path, %error, "could not reconcile a repository");
                 Applied { found: Found::Failed, frees_slot: false }
             }
         };
@@ -80,7 +80,7 @@ impl Caretaker<'_> {
             state = %stuck.row.migration_state,
             found = applied.found.name(),
             detail,
-            "reconciled a stuck repository"
+            "reconciled a repository"
         );
         let filled = applied.frees_slot && Instant::now() < ask_until && self.fill(deadline).await;
         Looked { found: applied.found, filled }

@@ -45,9 +45,9 @@ async fn doubted(stack: &Stack, path: &str, status: &str, id: Option<&str>) {
     assert_eq!(answer.status().as_u16(), 200, "{path}");
     let body: Value = answer.json().await.unwrap();
     assert_eq!(body["verdict"], "unverified", "{path}: {body}");
-    let looked_after = |line: &str| line.contains("looked after") && line.contains(path);
+    let reconciled = |line: &str| line.contains("reconciled a repository") && line.contains(path);
     until("the registry has been asked", || async {
-        Ok(stack.functions().log(Function::RegistryNotification).lines().any(looked_after))
+        Ok(stack.functions().log(Function::RegistryNotification).lines().any(reconciled))
     })
     .await
     .unwrap();
