@@ -2,6 +2,16 @@
 //!
 //! Commit before call: a row is committed before the registry is asked, and what the registry answers is then
 //! recorded by what is known of it. Whatever happens between the two is something that can be asked for later.
+//!
+//! * [`start()`] claims one repository and a slot for it; [`fill_slot`] and [`sweep()`] claim what is due next.
+//! * [`start_claimed()`] and [`ask_registry`] ask the registry for the step of a row that was claimed. `decision` says what
+//!   its answer means for the row, and the answer is recorded where the row does not say so already.
+//! * [`apply_notification`] applies how a step ended in one statement, and returns what is left to do; [`follow_up`] does
+//!   that, once the registry has read its answer.
+//! * [`Guardian`] leases rows that seem stuck, asks the registry about each, and repairs them; [`reconcile`] does the same
+//!   for one row.
+//! * [`compare_tags`] compares the tags of a repository that is done with those from before.
+//! * [`give_up`], [`retry`], [`explain`] and [`register_catalogue`] are what operators ask for; [`Observer`] counts.
 
 mod ask;
 mod decision;

@@ -142,9 +142,6 @@ impl Store<Claim> {
     /// Takes a free slot for the row that is due next and starts it with the attempt `change`.
     ///
     /// May be repeated with the same `change` after an unknown outcome.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn claim_next(&self, change: AttemptId, deadline: Instant) -> Result<Claimed, EndpointError> {
         let statement = Statement::repeatable_write("claim_next", CLAIM)
             .brief()
@@ -157,9 +154,6 @@ impl Store<Claim> {
     /// Lets the parked row that is due longest go on with the final step, as the attempt `change`.
     ///
     /// May be repeated with the same `change` after an unknown outcome.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn resume_parked(
         &self,
         change: AttemptId,
@@ -176,9 +170,6 @@ impl Store<Claim> {
     /// Skips, while the kill switch is on, rows that would be started if they had not more tags than the
     /// settings allow: at most [`Store::MANY_TAGS_AT_ONCE`]. How many they were. What an earlier sending of this
     /// statement skipped, whose answer was lost, is not among them.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn skip_many_tags(&self, deadline: Instant) -> Result<u32, EndpointError> {
         let plan = Plan::skip_seen_in(State::Default, SkipReason::TooManyTags);
         let statement = Statement::repeatable_write("skip_many_tags", MANY_TAGS)
@@ -196,9 +187,6 @@ impl Store<Start> {
     /// Takes a free slot for the row that an operator names and starts it with the attempt `change`.
     ///
     /// May be repeated with the same `change` after an unknown outcome.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn start(
         &self,
         path: &RepositoryPath,
@@ -211,9 +199,6 @@ impl Store<Start> {
 
 impl Store<Manage> {
     /// As [`Store::start`], of an aborted row only.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn retry(
         &self,
         path: &RepositoryPath,

@@ -114,9 +114,6 @@ impl Store<StaleScan> {
 impl Store<Guard> {
     /// The newest line of the history that every reader which does not stand still has by now: it is ten seconds old.
     /// None: there is none so old.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn overdue_line(&self, deadline: Instant) -> Result<Option<i64>, EndpointError> {
         let statement = Statement::read("overdue_line", OVERDUE_LINE).brief();
         Ok(self.endpoint.fetch(statement, deadline).await?.pop())
@@ -124,9 +121,6 @@ impl Store<Guard> {
 
     /// Leases those of `paths` that really are due: for 15 seconds nobody else is given them. May be repeated
     /// with the same `lease`, which is given them again.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn lease_stuck(
         &self,
         paths: &[RepositoryPath],
@@ -179,9 +173,6 @@ impl Store<Guard> {
     }
 
     /// Notes in the history that the registry is, or was, asked once more for the step of the row's attempt.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn note_asking_again(
         &self,
         row: &ContainerRepository,
@@ -193,9 +184,6 @@ impl Store<Guard> {
 
     /// Notes in the history that the registry is about to be asked to cancel the row's step, past its time. A
     /// notification of that which is faster than [`Store::record_decision`] counts it as that does.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn note_canceling(
         &self,
         row: &ContainerRepository,
@@ -208,9 +196,6 @@ impl Store<Guard> {
 impl Store<Manage> {
     /// Notes in the history that the registry is about to be asked to cancel the row's step, since an operator wants it.
     /// A notification of that is then no sign of anything else.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn note_canceling(
         &self,
         row: &ContainerRepository,

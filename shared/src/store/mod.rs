@@ -97,6 +97,9 @@ fn check_path(
 }
 
 /// The database, for one purpose.
+///
+/// Every method that asks it fails with an [`EndpointError`] where its endpoint did not answer. A method says so itself
+/// only where more is to be known.
 pub struct Store<P: Purpose> {
     endpoint: P::Endpoint,
 }

@@ -23,9 +23,6 @@ pub struct Heartbeat {
 
 impl Store<Observe> {
     /// Writes a heartbeat that is higher than any before. None: the schema's own row is not there.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn write_heartbeat(&self, deadline: Instant) -> Result<Option<Heartbeat>, EndpointError> {
         // Twice is as good as once: whoever looks for it looks for one at least as high.
         let statement = Statement::repeatable_write("write_heartbeat", HEARTBEAT).brief();
@@ -51,9 +48,6 @@ impl Store<Observe> {
     }
 
     /// Counts everything, as the writer has it.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn census_on_writer(&self, deadline: Instant) -> Result<Option<Census>, EndpointError> {
         Ok(self.endpoint.writer.fetch(census_statement(), deadline).await?.pop())
     }

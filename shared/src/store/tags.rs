@@ -44,9 +44,6 @@ pub enum Compared {
 impl<P: Purpose<Endpoint = Writer>> Store<P> {
     /// Keeps what the tags of a row are before the final step of its `attempt` is asked for; none where they could not
     /// be listed, which the row then says. May be repeated. None: the row has moved on.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn keep_tags(
         &self,
         path: &RepositoryPath,
@@ -71,9 +68,6 @@ impl<P: Purpose<Endpoint = Writer>> Store<P> {
 
     /// Compares the tags of a finished row with what was kept, by their number and hash. May be repeated: then nobody
     /// waits for it any more.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn compare_tags(
         &self,
         path: &RepositoryPath,
@@ -88,9 +82,6 @@ impl<P: Purpose<Endpoint = Writer>> Store<P> {
     }
 
     /// Records what a comparison came to, where the row still waits for it. May be repeated with the same `change`.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn settle_tags(
         &self,
         path: &RepositoryPath,
@@ -118,9 +109,6 @@ impl Store<Guard> {
     /// Takes finished rows whose tags are still to be compared, at most `limit`: no other guard takes them before a
     /// minute has passed. It may be the first that a round sends to the writer, over a connection that has gone silent,
     /// so it is given up soon and sent again. What a sending took whose answer was lost comes again after that minute.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn take_uncompared(
         &self,
         limit: u32,
@@ -134,9 +122,6 @@ impl Store<Guard> {
 impl Store<Manage> {
     /// Records that an operator accepts that tags are missing, or were not compared, and why. May be repeated with the
     /// same `change`. None: no such repository.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn accept_tags(
         &self,
         path: &RepositoryPath,

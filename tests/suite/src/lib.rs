@@ -258,13 +258,17 @@ pub async fn until_state(stack: &Stack, path: &str, wanted: &str) -> anyhow::Res
     bail!("{error}; it is {}, after {:?}", state(stack, path).await?, history(stack, path).await?)
 }
 
-/// Waits until the work that follows the answer to a notification has dealt with so many freed slots in all. It may
-/// give them to whatever a test registers next.
+/// Waits until the work that follows the answers of a function has dealt with so many freed slots in all. It may give
+/// them to whatever a test registers next.
 ///
 /// # Errors
 /// When it does not.
-pub async fn until_freed_slots_are_dealt_with(stack: &Stack, times: usize) -> anyhow::Result<()> {
-    let log = || stack.functions().log(Function::RegistryNotification);
+pub async fn until_freed_slots_are_dealt_with(
+    stack: &Stack,
+    function: Function,
+    times: usize,
+) -> anyhow::Result<()> {
+    let log = || stack.functions().log(function);
     let dealt_with = || async { Ok(log().matches("\"event\":\"slot_freed\"").count() >= times) };
     until("freed slots are dealt with", dealt_with).await
 }

@@ -39,9 +39,6 @@ impl Store<Manage> {
     ///
     /// May be repeated with the same `registration` after an unknown outcome: what an earlier sending registered
     /// counts as new.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn register(
         &self,
         repositories: &[Registration],
@@ -56,9 +53,6 @@ impl Store<Manage> {
     }
 
     /// Those of `paths` that are not registered.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn unregistered(
         &self,
         paths: &[RepositoryPath],
@@ -70,9 +64,6 @@ impl Store<Manage> {
     }
 
     /// Removes a repository with its history, unless it is in progress. None: no such repository.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn remove(
         &self,
         path: &RepositoryPath,

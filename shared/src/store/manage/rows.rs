@@ -47,9 +47,6 @@ pub struct Reopened {
 
 impl Store<Manage> {
     /// The row as it stands. None: no such repository.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn find(
         &self,
         path: &RepositoryPath,
@@ -67,9 +64,6 @@ impl Store<Manage> {
     }
 
     /// The row with all that decides on what happens to it next. None: no such repository.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn surroundings(
         &self,
         path: &RepositoryPath,
@@ -105,9 +99,6 @@ impl Store<Manage> {
     }
 
     /// What [`Store::reopen_many`] would match.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn preview_reopen(
         &self,
         filter: &ReopenFilter,
@@ -122,9 +113,6 @@ impl Store<Manage> {
 
     /// Reopens at most 1000 rows that match, each with its history, which keeps the operator's `reason`; without one
     /// none that is done. It is not sent again when nobody knows whether it ran.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn reopen_many(
         &self,
         filter: &ReopenFilter,

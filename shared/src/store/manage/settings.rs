@@ -36,18 +36,12 @@ impl SettingsChanged {
 
 impl Store<Manage> {
     /// The settings.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn settings(&self, deadline: Instant) -> Result<Option<Settings>, EndpointError> {
         Ok(self.endpoint.fetch(Statement::read("settings", SETTINGS).brief(), deadline).await?.pop())
     }
 
     /// Changes the settings, if they still are at the version that `change` names, and keeps the change, in one
     /// statement. It is not sent again when nobody knows whether it ran.
-    ///
-    /// # Errors
-    /// [`EndpointError`] when the writer did not answer.
     pub async fn change_settings(
         &self,
         change: &SettingsChange,

@@ -152,7 +152,9 @@ async fn a_start_names_its_repository_decoded_encoded_and_in_any_case() {
     ];
     for (number, (name, path)) in paths.into_iter().enumerate() {
         // The slot of the one before is not to be given to this one.
-        suite::until_freed_slots_are_dealt_with(&stack, number).await.unwrap();
+        suite::until_freed_slots_are_dealt_with(&stack, Function::RegistryNotification, number)
+            .await
+            .unwrap();
         repositories(&stack, &[name]).await.unwrap();
         let asked = ("POST", "/migrations/start/{path+}", format!("/migrations/start/{path}"));
         let asked = (asked.0, asked.1, asked.2.as_str());

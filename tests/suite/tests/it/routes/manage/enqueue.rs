@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use local::{
-    Stack,
+    Function, Stack,
     local_registry::{Effect, Operation, Point, Rule, Step},
 };
 use serde_json::{Value, json};
@@ -158,7 +158,7 @@ async fn keeps_a_slot_empty_for_the_waiting_time() {
     sql(&stack, "UPDATE migration_settings SET capacity = 1, waiting_time_seconds = 3600").await.unwrap();
     assert_eq!(stack.client().start("group/first").await.unwrap().status().as_u16(), 202);
     until_state(&stack, "group/first", "import_done").await.unwrap();
-    until_freed_slots_are_dealt_with(&stack, 1).await.unwrap();
+    until_freed_slots_are_dealt_with(&stack, Function::RegistryNotification, 1).await.unwrap();
 
     assert_eq!(sweep(&stack).await, json!({"resumed": 0, "started": 0, "skipped": 0, "ended": "slot_waits"}));
     assert_eq!(state(&stack, "group/second").await.unwrap(), "default", "the chain waits as well");

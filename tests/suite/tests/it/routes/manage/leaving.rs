@@ -2,11 +2,14 @@
 //! and paths that are there already.
 
 use local::{
-    Stack,
+    Function, Stack,
     local_registry::{Effect, Journal, Point, Rule, RuleId, Step, storage::verify},
 };
 use serde_json::{Value, json};
-use suite::{PATIENCE, STATES, given, history, push_image, repositories, row, sql, until_state};
+use suite::{
+    PATIENCE, STATES, given, history, push_image, repositories, row, sql, until_freed_slots_are_dealt_with,
+    until_state,
+};
 use uuid::Uuid;
 
 use super::{call, post, stack};
@@ -73,6 +76,7 @@ async fn migrates_a_renamed_repository_under_its_new_name() {
     let (status, problem) = remove(&stack, "group/old").await;
     assert_eq!((status, &problem["migration_state"]), (409, &json!("pre_importing")), "{problem}");
     assert_eq!(post(&stack, "/migrations/cancel/group/old", Value::Null).await.0, 200);
+    until_freed_slots_are_dealt_with(&stack, Function::ManageMigrations, 1).await.unwrap();
     let (status, removed) = remove(&stack, "group/old").await;
     assert_eq!((status, &removed["skipped_reason"]), (200, &json!("migration_canceled")), "{removed}");
     assert_eq!(post(&stack, "/repositories", json!([{"path": "group/new"}])).await.1["registered"], 1);

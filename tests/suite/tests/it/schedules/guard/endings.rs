@@ -1,7 +1,7 @@
 //! How an attempt ended, where its notification was lost.
 
 use local::{
-    Stack,
+    Function, Stack,
     local_registry::{Effect, Point, Rule, Status, Step, storage::verify},
 };
 use serde_json::json;
@@ -117,7 +117,7 @@ async fn failed_claimed_and_never_asked(stack: &Stack, path: &str) -> AttemptId 
     assert!(rules.remove(hold));
     until_state(stack, path, "import_aborted").await.unwrap();
     assert_eq!(retries(stack, path).await, 1);
-    until_freed_slots_are_dealt_with(stack, 1).await.unwrap();
+    until_freed_slots_are_dealt_with(stack, Function::RegistryNotification, 1).await.unwrap();
     sql(stack, "UPDATE migration_settings SET capacity = 1").await.unwrap();
     let change = AttemptId::new(Uuid::new_v4());
     let deadline = tokio::time::Instant::now() + PATIENCE;
