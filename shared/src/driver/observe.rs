@@ -8,7 +8,7 @@ use crate::{
     store::{Census, Heartbeat, Store},
 };
 
-/// How long a heartbeat is looked for. What lags for longer is told to lag for at least as long.
+/// How long a heartbeat is looked for. A longer lag is reported as at least that long.
 const LOOK: Duration = Duration::from_secs(10);
 /// How long an endpoint may take to write a heartbeat, or to say which it has.
 const HEARTBEAT: Duration = Duration::from_secs(4);

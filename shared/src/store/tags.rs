@@ -10,7 +10,7 @@ use crate::{
 
 const KEEP: &str = include_str!("sql/tags_keep.sql");
 const COMPARE: &str = include_str!("sql/tags_compare.sql");
-const SETTLE: &str = include_str!("sql/tags_settle.sql");
+const SETTLE: &str = concat!(include_str!("sql/tags_settle.sql"), include_str!("sql/change_report.sql"));
 const TAKE: &str = include_str!("sql/tags_take.sql");
 
 /// What is kept of a list of tags until it has been compared.

@@ -120,7 +120,7 @@ impl SchemaError {
             Self::Failed { step: Step::Commit, failure } if failure.outcome == Execution::Unknown => true,
             Self::Failed { failure, .. } => match failure.code.as_deref().unwrap_or_default() {
                 // Elsewhere a secret that the Data API could not read is waited for. Here most likely nobody has made
-                // it, or it holds something else: who deploys is told at once, and the platform invokes again.
+                // it, or it holds something else: whoever deploys hears of it at once, and the platform invokes again.
                 "SecretsErrorException" => false,
                 // It takes seconds until everybody has heard of a new permission, or of a new cluster.
                 "AccessDeniedException" => waited.is_short,

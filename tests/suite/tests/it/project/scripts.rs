@@ -71,7 +71,7 @@ fn shows_the_whole_http_api_by_example() {
     }
 }
 
-/// The operators' routes, as `cargo lambda watch` is told them.
+/// The operators' routes, from the configuration of `cargo lambda watch`.
 fn workspace_routes() -> Vec<String> {
     let manifest = fs::read_to_string(workspace().join("Cargo.toml")).unwrap();
     let (_, router) = manifest.split_once("[workspace.metadata.lambda.watch.router]").unwrap();

@@ -173,7 +173,7 @@ async fn a_stack_is_answered_whatever_it_asks_and_whatever_is_missing() {
     stack.stop().await.unwrap();
 }
 
-/// A secret that nobody could use, and what the stack is told of it.
+/// A secret that nobody could use, and what the stack's events say of it.
 fn of_no_use() -> Vec<(&'static str, String, &'static str)> {
     let plain = "is a JSON object (key and value): store the value alone, as plain text";
     let console = || r#"{"secret":"hunter2"}"#.to_owned();

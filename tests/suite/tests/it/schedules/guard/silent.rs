@@ -1,4 +1,4 @@
-//! Every connection that the guard keeps has gone silent, and nobody is told: as behind a NAT gateway that has forgotten them.
+//! Every connection that the guard keeps has gone silent without a sign, as behind a NAT gateway that has forgotten them.
 
 use std::time::{Duration, Instant};
 
