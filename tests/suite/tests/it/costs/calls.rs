@@ -12,7 +12,7 @@ use suite::{
 /// The statements since `before`, each by a word that only it has.
 fn statements(stack: &Stack, before: usize) -> Vec<&'static str> {
     let name = |sql: &str| match sql {
-        sql if sql.contains(":guard = 'notification'") => "change",
+        sql if sql.contains(":precondition = 'notification'") => "change",
         sql if sql.contains("named AS MATERIALIZED") => "start",
         sql if sql.contains("FOR UPDATE OF s SKIP LOCKED") => "claim",
         sql if sql.contains("WITH picked AS") => "skip",

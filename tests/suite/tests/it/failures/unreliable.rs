@@ -120,7 +120,7 @@ async fn resends_an_unknown_write_without_making_it_twice() {
     let ran = local_data_api::Effect::Cut { when: When::After };
     let not_run = local_data_api::Effect::Cut { when: When::Before };
     for effect in [ran, not_run] {
-        for part in [":guard = 'notification'", "named AS MATERIALIZED"] {
+        for part in [":precondition = 'notification'", "named AS MATERIALIZED"] {
             stack.data_api().inject(Fault::new(effect.clone()).sql_contains(part).times(1));
         }
     }

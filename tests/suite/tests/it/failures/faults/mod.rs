@@ -41,7 +41,7 @@ impl Call {
     /// The fault on just this call's statement.
     fn aims(self, fault: Fault) -> Fault {
         match self {
-            Self::Notification => fault.on(WRITER_ARN).sql_contains(":guard = 'notification'"),
+            Self::Notification => fault.on(WRITER_ARN).sql_contains(":precondition = 'notification'"),
             Self::Start => fault.on(WRITER_ARN).sql_contains("named AS MATERIALIZED"),
             Self::Sweep => fault.on(WRITER_ARN).sql_contains("FOR UPDATE OF s SKIP LOCKED"),
             Self::Status => fault.on(READER_ARN).sql_contains("WHERE c.path = :path"),
