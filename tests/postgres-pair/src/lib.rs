@@ -103,6 +103,16 @@ impl Pair {
         layout::create(&binaries, template.data(), &pair.writer, &pair.reader, options)?;
         tls::certify(&[&pair.writer, &pair.reader], &pair.certificates())?;
         tokio::try_join!(pair.writer.start(), pair.reader.start())?;
+        // A server of another pair may have taken the port first, and answers there.
+        for server in [&pair.writer, &pair.reader] {
+            let asked = server.connect_to("postgres").await?.query_one("SHOW data_directory", &[]).await?;
+            let found: String = asked.get(0);
+            anyhow::ensure!(
+                Path::new(&found) == server.data(),
+                "could not bind port {}: it is {found}'s",
+                server.port
+            );
+        }
         match options.replica {
             Replica::Streaming => pair.wait_until_replayed().await?,
             Replica::Logical => {
