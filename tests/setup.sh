@@ -16,7 +16,7 @@ setup_fail() {
     exit 1
 }
 
-# PostgreSQL's programs are often not on PATH. The same places as in tests/postgres-pair.
+# PostgreSQL's programs are often not on PATH. The same places as in shared/postgres.
 setup_has_postgres() {
     command -v initdb >/dev/null 2>&1 && command -v postgres >/dev/null 2>&1 && return
     for setup_dir in /usr/lib/postgresql/*/bin /opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin; do

@@ -1,16 +1,12 @@
 //! The two data folders: copied while cold, told apart by their own settings.
 
-use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, ensure};
+use postgres_server::data::{self, append_settings};
+use postgres_server::{Binaries, Server};
 
-use crate::binaries::Binaries;
-use crate::server::Server;
 use crate::{PASSWORD_GROUP, PairOptions, Replica};
 
 /// As few connections as a server takes. A standby refuses to take fewer than its primary took when it was copied.
@@ -33,46 +29,31 @@ pub(crate) fn create(
         return configure(reader, options.max_connections);
     }
     copy(writer.data(), reader.data())?;
-    append(reader, &settings(reader, options.max_connections))?;
-    append(
-        reader,
+    append_settings(reader.data(), &settings(reader, options.max_connections))?;
+    append_settings(
+        reader.data(),
         &format!(
             "primary_conninfo = 'host={} port={} user=postgres sslmode=disable'\n",
             writer.host, writer.port
         ),
     )?;
-    write(reader, "standby.signal", "")
+    data::write(reader.data(), "standby.signal", "")
 }
 
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     // In a group of its own: a Ctrl-C at the terminal is its owner's to handle.
-    run(Command::new("cp").arg("-a").arg(from).arg(to).process_group(0))
+    data::run(Command::new("cp").arg("-a").arg(from).arg(to).process_group(0))
 }
 
 /// Sets up what a fresh or copied data folder is to run with.
 pub(crate) fn configure(server: &Server, max_connections: u16) -> anyhow::Result<()> {
-    append(server, &settings(server, max_connections))?;
+    append_settings(server.data(), &settings(server, max_connections))?;
     ask_for_passwords(server)
 }
 
+/// initdb with trust: the folder is nobody else's, and goes soon.
 pub(crate) fn initdb(binaries: &Binaries, server: &Server) -> anyhow::Result<()> {
-    run(binaries
-        .command("initdb")
-        // Small segments: they are copied with everything else.
-        .args(["--wal-segsize=1"])
-        .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"])
-        .arg("-D")
-        .arg(server.data()))
-}
-
-/// Writes a file into the data folder, as its owner and readable to nobody else.
-pub(crate) fn write(server: &Server, name: &str, text: &str) -> anyhow::Result<()> {
-    let path = server.data().join(name);
-    let written = fs::write(&path, text)
-        .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o600)))
-        .and_then(|()| fs::metadata(server.data()))
-        .and_then(|owner| chown(&path, Some(owner.uid()), Some(owner.gid())));
-    written.with_context(|| format!("cannot write {}", path.display()))
+    data::initdb(binaries, server.data(), &["--no-sync", "--auth=trust"])
 }
 
 /// What both have in common; the later line wins where the copy repeats one.
@@ -101,32 +82,8 @@ fn settings(server: &Server, connections: u16) -> String {
     )
 }
 
-/// The first line that fits decides, and initdb's own trust everybody.
+/// initdb's own lines trust everybody.
 fn ask_for_passwords(server: &Server) -> anyhow::Result<()> {
-    let path = server.data().join("pg_hba.conf");
-    let trusting = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let asking = format!("host all +{PASSWORD_GROUP} {}/32 scram-sha-256\n", server.host);
-    fs::write(&path, asking + &trusting).with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn append(server: &Server, text: &str) -> anyhow::Result<()> {
-    let path = server.data().join("postgresql.conf");
-    let file = fs::OpenOptions::new().append(true).open(&path);
-    file.and_then(|mut file| file.write_all(text.as_bytes()))
-        .with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn run(command: &mut Command) -> anyhow::Result<()> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot run {}", command.get_program().display()))?;
-    ensure!(
-        output.status.success(),
-        "{} failed ({}): {}",
-        command.get_program().display(),
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
+    data::prepend_access(server.data(), &asking)
 }

@@ -3,32 +3,28 @@
 //! Both are real servers on loopback ports of their own, in a folder of their own. They end and the folder
 //! goes when the [`Pair`] is stopped, dropped, or its process is killed.
 
-mod binaries;
-pub mod keeper;
 mod layout;
 pub mod logical;
 pub mod proxy;
 pub mod replay;
-mod server;
 mod template;
-mod tls;
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use nix::sys::signal::Signal;
 
-use crate::binaries::Binaries;
-use crate::keeper::Keeper;
-pub use crate::server::Server;
-use crate::server::wait_until;
-pub use crate::template::Template;
+use postgres_server::keeper::Keeper;
+use postgres_server::{Binaries, wait_until};
 
+pub use crate::template::Template;
 /// The database that exists, empty, on a fresh pair.
-pub const DATABASE: &str = "migrations";
+pub use postgres_server::DATABASE;
+pub use postgres_server::{Server, keeper};
+
+/// What the names of temporary folders begin with.
+pub(crate) const FOLDER_PREFIX: &str = "postgres-pair-";
 
 /// Whoever is made a member of this role, which does not exist on a fresh pair, has to give a password
 /// (scram-sha-256) to both servers. All others are trusted.
@@ -90,9 +86,9 @@ impl Pair {
 
     async fn try_start(template: &Template, options: &PairOptions) -> anyhow::Result<Self> {
         let binaries = Binaries::find()?;
-        let folder = binaries.folder()?;
+        let folder = binaries.temporary_folder(FOLDER_PREFIX)?;
         let keeper = Arc::new(Keeper::start(Signal::SIGQUIT, Some(&folder))?);
-        let (writer_port, reader_port) = two_free_ports()?;
+        let [writer_port, reader_port] = postgres_server::free_ports()?;
         let pair = Self {
             writer: Server::new(folder.join("writer"), writer_port, &binaries, &keeper),
             reader: Server::new(folder.join("reader"), reader_port, &binaries, &keeper),
@@ -101,7 +97,7 @@ impl Pair {
             keeper,
         };
         layout::create(&binaries, template.data(), &pair.writer, &pair.reader, options)?;
-        tls::certify(&[&pair.writer, &pair.reader], &pair.certificates())?;
+        postgres_server::certify(&[pair.writer.data(), pair.reader.data()], &pair.certificates())?;
         tokio::try_join!(pair.writer.start(), pair.reader.start())?;
         // A server of another pair may have taken the port first, and answers there.
         for server in [&pair.writer, &pair.reader] {
@@ -235,17 +231,4 @@ impl Drop for Pair {
             tracing::warn!(%error, "the pair's folder could not be removed");
         }
     }
-}
-
-fn one_free_port() -> anyhow::Result<u16> {
-    Ok(listener()?.local_addr()?.port())
-}
-
-fn two_free_ports() -> anyhow::Result<(u16, u16)> {
-    let (one, other) = (listener()?, listener()?);
-    Ok((one.local_addr()?.port(), other.local_addr()?.port()))
-}
-
-fn listener() -> anyhow::Result<TcpListener> {
-    TcpListener::bind("127.0.0.1:0").context("no free port")
 }

@@ -5,7 +5,7 @@ use tokio_postgres::Client;
 
 use crate::Pair;
 use crate::replay::connect;
-use crate::server::wait_until;
+use postgres_server::wait_until;
 
 /// The slots that subscriptions stream from. Those of a table's first copy are named by the server.
 const SLOTS: &str =

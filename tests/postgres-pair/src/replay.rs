@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio_postgres::{Client, NoTls, error::SqlState};
 
-use crate::server::wait_until;
+use postgres_server::wait_until;
 
 /// Stops replay: when this returns nothing committed from now on is shown until [`resume`] or a restart.
 pub async fn pause(reader_dsn: &str) -> anyhow::Result<()> {

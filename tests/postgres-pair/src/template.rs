@@ -8,10 +8,10 @@ use nix::sys::signal::Signal;
 use tokio::sync::OnceCell;
 use tokio_postgres::Client;
 
-use crate::binaries::Binaries;
-use crate::keeper::Keeper;
-use crate::server::Server;
-use crate::{DATABASE, layout, one_free_port, tls};
+use postgres_server::keeper::Keeper;
+use postgres_server::{Binaries, DATABASE, Server};
+
+use crate::{FOLDER_PREFIX, layout};
 
 /// The data folder that pairs are copied from. It goes when it is dropped, or with its process.
 #[derive(Debug)]
@@ -28,12 +28,13 @@ impl Template {
         F: AsyncFnOnce(&Client) -> anyhow::Result<()>,
     {
         let binaries = Binaries::find()?;
-        let folder = binaries.folder()?;
+        let folder = binaries.temporary_folder(FOLDER_PREFIX)?;
         let keeper = Arc::new(Keeper::start(Signal::SIGQUIT, Some(&folder))?);
-        let server = Server::new(folder.join("template"), one_free_port()?, &binaries, &keeper);
+        let [port] = postgres_server::free_ports()?;
+        let server = Server::new(folder.join("template"), port, &binaries, &keeper);
         layout::initdb(&binaries, &server)?;
         layout::configure(&server, layout::FEW_CONNECTIONS)?;
-        tls::certify(&[&server], &folder.join("authority.pem"))?;
+        postgres_server::certify(&[server.data()], &folder.join("authority.pem"))?;
         server.start().await?;
         let client = server.connect_to("postgres").await?;
         client.batch_execute(&format!("CREATE DATABASE {DATABASE}")).await?;

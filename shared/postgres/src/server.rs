@@ -17,11 +17,11 @@ use crate::binaries::Binaries;
 use crate::keeper::Keeper;
 
 /// How long a server may take to start, to stop or to reach a state that was asked of it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(10);
 const TO_QUIT: Duration = Duration::from_secs(2);
 
-/// Where one server of the pair is reached.
+/// One server: where it is reached, and its process.
 #[derive(Debug)]
 pub struct Server {
     /// Always the loopback address.
@@ -35,7 +35,8 @@ pub struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(folder: PathBuf, port: u16, binaries: &Binaries, keeper: &Arc<Keeper>) -> Self {
+    /// One that does not run yet, for a data folder that is there or will be. Its log is written beside the folder.
+    pub fn new(folder: PathBuf, port: u16, binaries: &Binaries, keeper: &Arc<Keeper>) -> Self {
         Self {
             host: "127.0.0.1".to_owned(),
             port,
@@ -72,19 +73,21 @@ impl Server {
         self.connect_to(DATABASE).await
     }
 
-    pub(crate) async fn connect_to(&self, database: &str) -> anyhow::Result<Client> {
+    /// The same to another database.
+    pub async fn connect_to(&self, database: &str) -> anyhow::Result<Client> {
         let dsn = format!("postgres://postgres@{}:{}/{database}", self.host, self.port);
         let (client, connection) = tokio_postgres::connect(&dsn, NoTls).await?;
         tokio::spawn(connection);
         Ok(client)
     }
 
-    pub(crate) fn data(&self) -> &Path {
+    /// Its data folder.
+    pub fn data(&self) -> &Path {
         &self.folder
     }
 
     /// Starts the process and waits until it takes connections.
-    pub(crate) async fn start(&self) -> anyhow::Result<()> {
+    pub async fn start(&self) -> anyhow::Result<()> {
         let mut process = self.process.lock().await;
         if process.is_some() {
             bail!("the server on port {} already runs", self.port);
@@ -128,7 +131,7 @@ impl Server {
     }
 
     /// Ends the process with `signal` and waits for its end; one that does not run is left as it is.
-    pub(crate) async fn stop(&self, signal: Signal) -> anyhow::Result<()> {
+    pub async fn stop(&self, signal: Signal) -> anyhow::Result<()> {
         let mut process = self.process.lock().await;
         let Some(child) = process.as_mut() else {
             return Ok(());
@@ -149,7 +152,7 @@ impl Server {
     }
 
     /// The same without a runtime, for a drop.
-    pub(crate) fn end(&mut self) {
+    pub fn end(&mut self) {
         let Some(mut child) = self.process.get_mut().take() else {
             return;
         };
@@ -186,7 +189,7 @@ fn tail(log: &Path) -> String {
 }
 
 /// Asks again and again until `question` answers true.
-pub(crate) async fn wait_until<F>(what: &str, mut question: F) -> anyhow::Result<()>
+pub async fn wait_until<F>(what: &str, mut question: F) -> anyhow::Result<()>
 where
     F: AsyncFnMut() -> anyhow::Result<bool>,
 {

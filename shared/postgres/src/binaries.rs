@@ -10,14 +10,14 @@ use nix::unistd::{Gid, Uid, User};
 
 /// The folder with `initdb` and `postgres`, and the account they run under.
 #[derive(Debug, Clone)]
-pub(crate) struct Binaries {
+pub struct Binaries {
     folder: PathBuf,
     account: Option<(Uid, Gid)>,
 }
 
 impl Binaries {
     /// Looks at PATH, then where Debian and Homebrew keep them, the newest version first.
-    pub(crate) fn find() -> anyhow::Result<Self> {
+    pub fn find() -> anyhow::Result<Self> {
         let on_path = std::env::var_os("PATH").unwrap_or_default();
         let mut folders: Vec<PathBuf> = std::env::split_paths(&on_path).collect();
         folders.extend(versions("/usr/lib/postgresql", "bin"));
@@ -33,7 +33,7 @@ impl Binaries {
     }
 
     /// A command for one of the programs, under the right account and free of the caller's PG* variables.
-    pub(crate) fn command(&self, program: &str) -> Command {
+    pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.folder.join(program));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("PG") {
@@ -47,20 +47,20 @@ impl Binaries {
         command
     }
 
-    /// A new temporary folder that the account can reach and owns.
-    pub(crate) fn folder(&self) -> anyhow::Result<PathBuf> {
+    /// A new temporary folder that the account can reach and owns. It stays: a [`Keeper`](crate::keeper::Keeper) is to
+    /// remove it.
+    pub fn temporary_folder(&self, prefix: &str) -> anyhow::Result<PathBuf> {
         let mut parent = std::env::temp_dir();
         if self.account.is_some() && !everyone_may_pass(&parent) {
             parent = PathBuf::from("/tmp");
         }
         let folder = tempfile::Builder::new()
-            .prefix("postgres-pair-")
+            .prefix(prefix)
             .tempdir_in(&parent)
             .with_context(|| format!("no temporary folder in {}", parent.display()))?;
         if let Some((uid, gid)) = self.account {
             chown(folder.path(), Some(uid.as_raw()), Some(gid.as_raw()))?;
         }
-        // From here on the keeper is the one that removes it.
         Ok(folder.keep())
     }
 }
