@@ -173,7 +173,7 @@ mod tests {
     ];
 
     fn read(topology: &str, more: &[(&str, &str)]) -> Result<ReaderNeeds, ConfigError> {
-        let told: BTreeMap<&str, &str> = [
+        let given: BTreeMap<&str, &str> = [
             ("WRITER_ARN", CLUSTER),
             ("DATABASE_NAME", "migrations"),
             ("OWNER_SECRET_ARN", SECRET),
@@ -188,7 +188,7 @@ mod tests {
         .into_iter()
         .chain(more.iter().copied())
         .collect();
-        from_source::<Config>(&|name| told.get(name).map(ToString::to_string)).map(|config| config.reader)
+        from_source::<Config>(&|name| given.get(name).map(ToString::to_string)).map(|config| config.reader)
     }
 
     #[test]

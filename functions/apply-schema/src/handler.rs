@@ -241,12 +241,12 @@ mod tests {
 
     #[test]
     fn takes_over_from_nobody_unless_told() {
-        let told = |properties| {
+        let taken_over = |properties| {
             take_over_from(&ResourceRequest { properties, ..request(RequestType::Update, "", "") })
         };
-        assert_eq!(told(json!({"TakeOverDatabaseFrom": "arn"})).as_deref(), Some("arn"));
+        assert_eq!(taken_over(json!({"TakeOverDatabaseFrom": "arn"})).as_deref(), Some("arn"));
         for nobody in [json!({}), json!({"TakeOverDatabaseFrom": ""}), json!(null)] {
-            assert_eq!(told(nobody), None);
+            assert_eq!(taken_over(nobody), None);
         }
     }
 }

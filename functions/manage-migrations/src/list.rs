@@ -16,7 +16,7 @@ use shared::{
 
 /// The most entries of one list, whatever becomes of each.
 const MAX_ENTRIES: usize = 50_000;
-/// The most entries whose errors are told.
+/// The most entries whose errors are shown.
 const MAX_ERRORS: usize = 100;
 
 /// What a body lists, entry by entry.
@@ -197,8 +197,8 @@ mod tests {
         ];
         let listing = Listing::read(&lines.join("\n")).unwrap();
         assert_eq!(paths(&listing), ["good/1", "good/2"]);
-        let told: Vec<_> = listing.errors.iter().map(|error| error.line).collect();
-        assert_eq!(told, (3..=18).collect::<Vec<_>>());
+        let numbers: Vec<_> = listing.errors.iter().map(|error| error.line).collect();
+        assert_eq!(numbers, (3..=18).collect::<Vec<_>>());
         assert_eq!(listing.refused, 16);
         for (index, says) in [
             (0, "this is not JSON: expected ident, column 2"),

@@ -3,7 +3,7 @@
 use shared::config::{OperatorConfig, ReaderConfig, WriterAddress};
 
 shared::config! {
-    /// What this function is told. It has no secret that could write.
+    /// This function's environment. It has no secret that could write.
     pub struct Config {
         /// Where it reads.
         pub reader: ReaderConfig = flatten,

@@ -178,8 +178,8 @@ mod tests {
         let at = jiff::Timestamp::UNIX_EPOCH;
         let lines = metric_lines(&"stack".parse().unwrap(), at, &observation);
         let [line] = &lines[..] else { panic!("{lines:?}") };
-        for told in [r#""Observed":0.0"#, r#""ReaderFailed":1.0"#, r#""WriterFailed":1.0"#] {
-            assert!(line.contains(told), "{line}");
+        for member in [r#""Observed":0.0"#, r#""ReaderFailed":1.0"#, r#""WriterFailed":1.0"#] {
+            assert!(line.contains(member), "{line}");
         }
         assert!(
             !line.contains("ReplicaLag") && !line.contains("ReaderPastBound") && !line.contains("Left"),

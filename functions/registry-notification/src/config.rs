@@ -3,7 +3,7 @@
 use shared::config::{NotificationConfig, RegistryConfig, WriterConfig};
 
 shared::config! {
-    /// What this function is told. It does not learn where a reader is.
+    /// This function's environment. It does not name a reader.
     pub struct Config {
         /// Where notifications are read and written.
         pub writer: WriterConfig = flatten,

@@ -40,10 +40,10 @@ pub(crate) fn misconfigured(detail: impl Into<String>) -> Failure {
 }
 
 fn of_postgres(error: &Error) -> Option<Failure> {
-    let told = error.as_db_error()?;
-    let state = SqlState::parse(told.code().code())?;
+    let reported = error.as_db_error()?;
+    let state = SqlState::parse(reported.code().code())?;
     // As the Data API's text has it: the constraint is named in the message.
-    Some(Failure::of_postgres(state, told.message()))
+    Some(Failure::of_postgres(state, reported.message()))
 }
 
 /// The error and what is behind it. An I/O error hides the TLS error in it from `source`.

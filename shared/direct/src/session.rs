@@ -121,11 +121,12 @@ impl Session {
         Ok(rows)
     }
 
-    /// Whether it can be used after an error: one that the server told and went on after. After its last words
+    /// Whether it can be used after an error: one that the server reported and went on after. After its last words
     /// (FATAL) it only takes a moment until the end is noticed.
     pub(crate) fn survives(&mut self, error: &Error) -> bool {
         self.used = now();
-        error.as_db_error().is_some_and(|told| goes_on(told.parsed_severity())) && !self.client.is_closed()
+        error.as_db_error().is_some_and(|reported| goes_on(reported.parsed_severity()))
+            && !self.client.is_closed()
     }
 }
 

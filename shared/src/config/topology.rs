@@ -2,7 +2,7 @@ use std::{fmt::Display, str::FromStr};
 
 use super::Environment;
 
-/// What the two endpoints are. The Data API runs everything on the writer of the cluster it is told, reads too.
+/// What the two endpoints are. The Data API runs everything on the writer of the cluster that the call names, reads too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topology {
     /// One cluster behind the Data API: the reader is the writer. Nothing lags, nothing is offloaded.

@@ -25,7 +25,7 @@ pub struct EndpointConfig {
 
 /// Sends statements through the RDS Data API, each as a call of its own that commits by itself.
 ///
-/// The Data API runs every statement on the writer instance of the cluster it is told, reads too: two
+/// The Data API runs every statement on the writer instance of the cluster that the call names, reads too: two
 /// endpoints need two clusters.
 pub struct DataApi {
     client: Client,

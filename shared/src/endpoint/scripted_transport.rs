@@ -1,4 +1,4 @@
-//! A transport for tests that does for each statement what it was told, and keeps what it was asked.
+//! A transport for tests that does for each statement what its script says, and keeps what it was asked.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -39,7 +39,7 @@ impl Sent {
     }
 }
 
-/// One server, or one connection to it. A statement that it was told nothing about hangs.
+/// One server, or one connection to it. A statement that its script does not name hangs.
 #[derive(Clone, Default)]
 pub(crate) struct ScriptedTransport {
     does: Arc<Mutex<HashMap<&'static str, VecDeque<Does>>>>,
@@ -52,7 +52,7 @@ impl ScriptedTransport {
         self.does.lock().unwrap().insert(statement, VecDeque::from([does]));
     }
 
-    /// Once it has done all that it was told before, the statement of this name does so.
+    /// Once all that was scripted before is done, the statement of this name does so.
     pub(crate) fn then(&self, statement: &'static str, does: Does) {
         self.does.lock().unwrap().entry(statement).or_default().push_back(does);
     }

@@ -88,7 +88,7 @@ mod tests {
     use crate::migration::{Event, NotificationStatus, Plan, RowChange, Settled, Situation, SkipReason};
 
     /// What the outcomes of a plan tell, each as the statement reads it.
-    fn told(plan: &Plan, which: &str) -> BTreeSet<String> {
+    fn signals(plan: &Plan, which: &str) -> BTreeSet<String> {
         let json = plan.to_json();
         let entries = json.as_object().unwrap().values();
         entries
@@ -121,11 +121,11 @@ mod tests {
         for status in [NotificationStatus::PreImportFailed, NotificationStatus::ImportFailed] {
             let plan = Plan::notified(status, Some("forced cancelation"));
             for which in ["otherwise", "at_retry_limit"] {
-                assert_eq!(told(&plan, which), BTreeSet::from(["failed".to_owned()]), "{status} {which}");
+                assert_eq!(signals(&plan, which), BTreeSet::from(["failed".to_owned()]), "{status} {which}");
             }
         }
         let skip = Plan::event(Event::SkipImport(SkipReason::MigrationCanceled));
-        assert_eq!(told(&skip, "otherwise"), BTreeSet::from(["nothing".to_owned()]));
+        assert_eq!(signals(&skip, "otherwise"), BTreeSet::from(["nothing".to_owned()]));
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
                 (None, "canceled"),
             ] {
                 let plan = Plan::notified(status, detail);
-                assert_eq!(told(&plan, "otherwise"), BTreeSet::from([expected.to_owned()]), "{detail:?}");
+                assert_eq!(signals(&plan, "otherwise"), BTreeSet::from([expected.to_owned()]), "{detail:?}");
                 // Canceled by the guard, past its time: the repository's own failure.
                 let json = plan.to_json();
                 for entry in json.as_object().unwrap().values() {
@@ -152,6 +152,6 @@ mod tests {
     #[test]
     fn tells_of_a_success_also_where_the_next_step_is_held_back() {
         let plan = Plan::notified(NotificationStatus::PreImportComplete, None);
-        assert_eq!(told(&plan, "when_disabled"), BTreeSet::from(["succeeded".to_owned()]));
+        assert_eq!(signals(&plan, "when_disabled"), BTreeSet::from(["succeeded".to_owned()]));
     }
 }

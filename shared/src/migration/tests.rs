@@ -116,8 +116,8 @@ fn counts_a_cancelation_that_the_guard_asked_for() {
         for (retries, state) in [(0, State::ImportAborted), (2, State::ImportSkipped)] {
             let mut before = row(State::Importing);
             before.retries_count = retries;
-            let told = Limits { past_time: true, ..ON };
-            let after = apply(Plan::notification(status).outcome(&before, told).unwrap(), &before);
+            let late = Limits { past_time: true, ..ON };
+            let after = apply(Plan::notification(status).outcome(&before, late).unwrap(), &before);
             let recorded = Plan::canceled_in(State::Importing, AFTER_CANCEL);
             assert_eq!(after, apply(recorded.outcome(&before, ON).unwrap(), &before));
             assert_eq!((after.migration_state, after.retries_count), (state, retries + 1));

@@ -1,4 +1,4 @@
-//! What commands say. A closed pipe or a full disk is told in words, and is no panic.
+//! What commands say. A closed pipe or a full disk is an error message, and no panic.
 
 use std::fmt::Display;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! Being told to end: Ctrl-C, SIGTERM, a closed terminal.
+//! Signals to end: Ctrl-C, SIGTERM, a closed terminal.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -26,7 +26,7 @@ impl Signals {
 
     /// What `work` yields, or None when a signal came first; the work is dropped then.
     pub(crate) async fn or<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
-        // What a signal has broken off is not told as a failure.
+        // What a signal has broken off is not shown as a failure.
         tokio::select! {
             biased;
             () = self.received() => None,

@@ -47,7 +47,7 @@ mod tests {
         fs::write(here("file"), "")?;
         fs::create_dir_all(here("empty"))?;
         fs::create_dir_all(here("bare/docker/registry/v2/repositories"))?;
-        for (directory, told) in [
+        for (directory, said) in [
             (here("missing"), "cannot be read"),
             (here("file"), "is no folder"),
             (here("file/below"), "cannot be read"),
@@ -57,7 +57,7 @@ mod tests {
             let refused = open_with_repositories(&directory);
             let refusal = refused.err().map(|error| format!("{error:#}")).unwrap_or_default();
             let shown = directory.display().to_string();
-            assert!(refusal.contains(told) && refusal.contains(&shown), "{shown}: {refusal}");
+            assert!(refusal.contains(said) && refusal.contains(&shown), "{shown}: {refusal}");
         }
         Storage::new(here("full")).write_image("group/image", &["v1"], &ImageOptions::small(1))?;
         assert_eq!(open_with_repositories(Path::new(&here("full")))?.1, ["group/image"]);

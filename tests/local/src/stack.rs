@@ -172,11 +172,11 @@ impl Stack {
             repeat: options.repeat,
             reader: reader(options.topology, (ports.1, &pair.certificates())),
         };
-        let told = |function: Function| (function, function.environment(&surroundings));
+        let given = |function: Function| (function, function.environment(&surroundings));
         let functions = FunctionSet::start(SetPlan {
             host: listen_on(&host),
             port: gateway_port,
-            functions: options.functions.iter().copied().map(told).collect(),
+            functions: options.functions.iter().copied().map(given).collect(),
             instances: options.instances,
             programs: None,
             logs: &folder.join("logs/0"),
@@ -258,7 +258,7 @@ impl Stack {
         &self.folder
     }
 
-    /// What a function is told.
+    /// A function's environment.
     pub fn environment(&self, function: Function) -> Environment {
         function.environment(&self.surroundings)
     }
@@ -296,7 +296,7 @@ impl Stack {
         functions: &[Function],
         change: impl Fn(Function, &mut Environment),
     ) -> anyhow::Result<FunctionSet> {
-        let told = |function: &Function| {
+        let given = |function: &Function| {
             let mut environment = self.environment(*function);
             change(*function, &mut environment);
             (*function, environment)
@@ -305,7 +305,7 @@ impl Stack {
         FunctionSet::start(SetPlan {
             host: Ipv4Addr::LOCALHOST.into(),
             port: free_port()?,
-            functions: functions.iter().map(told).collect(),
+            functions: functions.iter().map(given).collect(),
             instances: self.options.instances,
             programs,
             logs: &self.folder.join(format!("logs/{number}")),

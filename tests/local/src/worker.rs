@@ -57,7 +57,7 @@ pub(crate) fn platform_environment(function: Function, runtime_api: String) -> E
 
 /// Sends a process a signal, if it still runs.
 pub(crate) fn tell(child: &mut Child, signal: Signal) {
-    // What has ended is not told: its number may be another's by now.
+    // No signal to what has ended: its number may be another's by now.
     let runs = child.try_wait().is_ok_and(|ended| ended.is_none());
     if let (true, Ok(pid)) = (runs, child.id().try_into()) {
         // It may end just now.

@@ -241,9 +241,9 @@ fn ctrl_c_while_files_are_copied_tells_of_no_failure() {
     killpg(Pid::from_raw(up.child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
     std::fs::write(&go, "").unwrap();
     up.until_nothing_is_left(&[]);
-    let mut told = String::new();
-    up.child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
-    assert!(!told.contains("failed"), "{told}");
+    let mut words = String::new();
+    up.child.stderr.take().unwrap().read_to_string(&mut words).unwrap();
+    assert!(!words.contains("failed"), "{words}");
 }
 
 #[test]
@@ -253,10 +253,10 @@ fn the_printed_command_runs_when_it_is_pasted() {
     });
     up.until_ready();
     let lines = BufReader::new(up.child.stderr.take().unwrap()).lines();
-    let told: Vec<String> =
+    let words: Vec<String> =
         lines.map(Result::unwrap).take_while(|line| !line.contains("Ctrl-C ends")).collect();
-    assert!(told.iter().any(|line| line.contains("no schedule ticks")), "{told:?}");
-    let command = told.iter().find(|line| line.contains("lambda watch")).unwrap();
+    assert!(words.iter().any(|line| line.contains("no schedule ticks")), "{words:?}");
+    let command = words.iter().find(|line| line.contains("lambda watch")).unwrap();
     // Another terminal knows nothing of where cargo-lambda was put.
     let pasted = Command::new("sh")
         .args(["-c", &format!("{command} --help")])
@@ -281,8 +281,8 @@ fn what_cannot_be_done_is_told_with_its_path() {
         (&["up", "--no-functions"], Some(("TMPDIR", "/nonexistent")), "/nonexistent"),
     ] {
         let refused = local(announced.path()).args(arguments).envs(variable).output().unwrap();
-        let told = String::from_utf8(refused.stderr).unwrap();
-        assert!(!refused.status.success() && told.contains(path), "{arguments:?}: {told}");
+        let words = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success() && words.contains(path), "{arguments:?}: {words}");
     }
 }
 
@@ -306,9 +306,9 @@ fn a_full_disk_is_told_and_a_closed_pipe_too() {
     drop(read);
     for out in [Stdio::from(full), Stdio::from(written)] {
         let ended = list(out);
-        let told = String::from_utf8(ended.stderr).unwrap();
-        assert_eq!(ended.status.code(), Some(1), "{told}");
-        assert!(told.contains("cannot write to standard output"), "{told}");
+        let words = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{words}");
+        assert!(words.contains("cannot write to standard output"), "{words}");
     }
 }
 

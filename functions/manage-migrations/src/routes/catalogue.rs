@@ -122,9 +122,9 @@ mod tests {
             (End::TooLarge, None, None, (refused, None)),
         ] {
             let answer = failure(&done(ended, status, wait)).unwrap();
-            let told = answer.message();
-            let said = status.is_none_or(|status| told.contains(&format!("{status} DENIED")));
-            assert!(said, "{told}");
+            let shown = answer.message();
+            let said = status.is_none_or(|status| shown.contains(&format!("{status} DENIED")));
+            assert!(said, "{shown}");
             let response =
                 answer.into_response(&shared::web::RequestId::of(&lambda_http::Request::default()));
             let after = response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());

@@ -9,7 +9,7 @@ const SECRET: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:re
 
 /// What a topology needs, and `more`; an empty value takes one away.
 fn read(topology: &str, more: &[(&'static str, &'static str)]) -> Result<ReaderConfig, String> {
-    let mut told = BTreeMap::from([
+    let mut given = BTreeMap::from([
         ("TOPOLOGY", topology),
         ("WRITER_ARN", WRITER),
         ("READER_SECRET_ARN", SECRET),
@@ -17,17 +17,17 @@ fn read(topology: &str, more: &[(&'static str, &'static str)]) -> Result<ReaderC
     ]);
     match topology {
         "direct-reader" => {
-            told.extend([
+            given.extend([
                 ("READER_HOST", "cluster-ro"),
                 ("READER_CA_FILE", "/ca.pem"),
                 ("READER_AUTH", "secret"),
             ]);
         }
-        "replica-cluster" => told.extend([("READER_ARN", READER)]),
+        "replica-cluster" => given.extend([("READER_ARN", READER)]),
         _ => {}
     }
-    told.extend(more.iter().copied());
-    from_source(&|name| told.get(name).map(|value| (*value).to_owned())).map_err(|error| error.to_string())
+    given.extend(more.iter().copied());
+    from_source(&|name| given.get(name).map(|value| (*value).to_owned())).map_err(|error| error.to_string())
 }
 
 #[test]

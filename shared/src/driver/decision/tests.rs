@@ -40,7 +40,7 @@ fn holds_others_back_only_where_it_is_about_them() {
     use Answered::{ByNobody, BySomethingElse, ByTheRegistry};
     let reason = || "r".to_owned();
     let refused = |status, code: &str| StartAnswer::Refused { status, code: code.to_owned(), detail: None };
-    for (answer, ends, told, by) in [
+    for (answer, ends, reply, by) in [
         (StartAnswer::Accepted, false, "nothing", ByTheRegistry),
         (StartAnswer::ClaimsMigrated, true, "nothing", ByTheRegistry),
         (StartAnswer::Unknown { reason: reason() }, true, "nothing", ByTheRegistry),
@@ -63,7 +63,7 @@ fn holds_others_back_only_where_it_is_about_them() {
             Decision::StartPreAgain(_) => panic!("{answer:?}"),
         };
         let signal = found.as_str().unwrap_or("nothing");
-        assert_eq!((standing.ends_the_sweep(), signal), (ends, told), "{answer:?}");
+        assert_eq!((standing.ends_the_sweep(), signal), (ends, reply), "{answer:?}");
         assert_eq!(answered(&answer), by, "{answer:?}");
     }
 }

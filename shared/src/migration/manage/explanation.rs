@@ -261,14 +261,17 @@ mod tests {
     fn a_running_step_is_awaited_and_the_guards_times_are_told() {
         let view = RegistryView::Says(RegistryStatus::PreImportInProgress);
         let looked = around("pre_importing", |value| value["next_check_at"] = json!("2026-01-01T12:10:00Z"));
-        let told = explanation(&looked, view);
-        assert_eq!((told.next, told.at), (Next::Notification, Some("2026-01-01T12:10:00Z".parse().unwrap())));
-        assert!(
-            told.text.contains("the guard asks the registry after 2026-01-01T12:10:00Z"),
-            "{}",
-            told.text
+        let explained = explanation(&looked, view);
+        assert_eq!(
+            (explained.next, explained.at),
+            (Next::Notification, Some("2026-01-01T12:10:00Z".parse().unwrap()))
         );
-        assert!(told.text.contains("cancels the step after 2026-01-01T12:29:00Z"), "{}", told.text);
+        assert!(
+            explained.text.contains("the guard asks the registry after 2026-01-01T12:10:00Z"),
+            "{}",
+            explained.text
+        );
+        assert!(explained.text.contains("cancels the step after 2026-01-01T12:29:00Z"), "{}", explained.text);
         for due in [json!(null), json!("2026-01-01T11:59:00Z"), json!(NOW)] {
             let due = explanation(&around("pre_importing", |value| value["next_check_at"] = due), view);
             assert_eq!(due.at, Some(NOW.parse().unwrap()), "the step's length does not matter");
@@ -295,7 +298,7 @@ mod tests {
         assert_eq!(of("default", |_| {}).next, Next::Sweep);
         assert_eq!(of("import_aborted", |_| {}).text.split(' ').next(), Some("retried"));
         let mut expected = vec![];
-        let mut told = Vec::new();
+        let mut nexts = Vec::new();
         type Obstacle = fn(&mut Value);
         let steps: [(Next, Obstacle); 6] = [
             (Next::Slot, |value| value["empty_slots"] = json!(0)),
@@ -311,15 +314,15 @@ mod tests {
             let explanation =
                 of("default", |value| steps[..count].iter().for_each(|(_, change)| change(value)));
             expected.push(steps[count - 1].0);
-            told.push(explanation.next);
+            nexts.push(explanation.next);
             assert!(explanation.text.contains("every slot"), "{}", explanation.text);
         }
-        assert_eq!(told, expected);
+        assert_eq!(nexts, expected);
     }
 
     #[test]
     fn tells_what_holds_starts_back_and_until_when() {
-        for (by, told) in [
+        for (by, sentence) in [
             ("registry_stopped", "restart is over"),
             ("breaker_open", "circuit breaker closes"),
             ("registry_full", "had no room"),
@@ -329,7 +332,7 @@ mod tests {
                 let explanation = of(state, held);
                 assert_eq!(explanation.next, Next::Brake, "{state} {by}");
                 assert_eq!(explanation.at, Some("2026-01-01T12:00:30Z".parse().unwrap()));
-                assert!(explanation.text.contains(told), "{}", explanation.text);
+                assert!(explanation.text.contains(sentence), "{}", explanation.text);
             }
             // What runs already is not held back.
             assert_eq!(of("importing", held).next, Next::Guard);
@@ -338,15 +341,15 @@ mod tests {
 
     #[test]
     fn each_setting_that_leaves_a_row_out_is_named() {
-        let told = of("default", |value| {
+        let explained = of("default", |value| {
             value["settings"]["created_before"] = json!("2025-01-01T00:00:00Z");
             value["settings"]["target_plans"] = json!(["gold"]);
             value["settings"]["denied_root_namespaces"] = json!(["group"]);
         });
-        assert_eq!(told.next, Next::Settings);
+        assert_eq!(explained.next, Next::Settings);
         for part in ["registered before 2025-01-01T00:00:00Z", "not among gold", "namespace group is denied"]
         {
-            assert!(told.text.contains(part), "{}", told.text);
+            assert!(explained.text.contains(part), "{}", explained.text);
         }
     }
 

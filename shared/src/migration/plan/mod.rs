@@ -290,7 +290,7 @@ impl Plan {
     pub fn notified(status: NotificationStatus, detail: Option<&str>) -> Self {
         let plan = Self::notification(status);
         match Signal::by_notification(status, detail) {
-            Some(told) => plan.with_signal(told),
+            Some(signal) => plan.with_signal(signal),
             None => plan,
         }
     }
@@ -341,9 +341,9 @@ impl Plan {
 
     /// The same, and what it shows of the registry as a whole.
     #[must_use]
-    pub fn with_signal(mut self, told: Signal) -> Self {
+    pub fn with_signal(mut self, signal: Signal) -> Self {
         for entry in self.0.values_mut() {
-            entry.otherwise.signal = Some(told);
+            entry.otherwise.signal = Some(signal);
         }
         self
     }

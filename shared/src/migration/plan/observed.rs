@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::{AFTER_CANCEL, Entry, Plan, RowChange};
 use crate::migration::{Event, SkipReason, State, event::Situation};
 
-/// Plans for what was observed of a row, instead of told by whom it concerns: they hold for the state the row
+/// Plans for what was observed of a row, and no notification said: they hold for the state the row
 /// was seen in and for no other. A row that has left that state meanwhile refuses.
 impl Plan {
     /// `events` for a row seen in `state`. A counted abort becomes a skip at the retry limit.

@@ -183,8 +183,8 @@ async fn trusts_a_registry_of_an_own_authority_only_where_told() {
     assert_eq!(answer, StartAnswer::NotSent { reason: "no connection".to_owned() });
 
     let authorities = Some(file.path().to_owned());
-    let told = RegistryClient::new(RegistryClientConfig { authorities, ..config(&url) }).unwrap();
-    let answer = told.start(&path(), Step::Pre, attempt(), deadline()).await;
+    let trusting = RegistryClient::new(RegistryClientConfig { authorities, ..config(&url) }).unwrap();
+    let answer = trusting.start(&path(), Step::Pre, attempt(), deadline()).await;
     assert_eq!(answer, StartAnswer::Accepted);
 
     let authorities = Some("/nowhere/ca.pem".into());

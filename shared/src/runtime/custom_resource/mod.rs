@@ -33,7 +33,7 @@ pub enum ResourceError {
     /// The stack could not be answered: Lambda invokes the function again.
     #[error("the stack was not answered: {0}")]
     Unanswered(String),
-    /// The work failed, and there was no stack to be told: somebody invoked the function by hand.
+    /// The work failed, and there was no stack to answer: somebody invoked the function by hand.
     #[error("{0}")]
     Failed(String),
 }
@@ -52,8 +52,8 @@ impl From<ResourceError> for Diagnostic {
 /// ever.
 ///
 /// `handler` is given when it must be done: before the end of the invocation, so that there is time to tell the
-/// stack. Failures, panics, overruns and events that cannot be read are told too, with a reason that the stack shows
-/// among its events: a failure's own text, which so must hold no secret. A stack that is not told waits for an hour.
+/// stack. Failures, panics, overruns and events that cannot be read are answered too, with a reason that the stack shows
+/// among its events: a failure's own text, which so must hold no secret. A stack that gets no answer waits for an hour.
 ///
 /// An event that names no stack is somebody's own invocation. It is answered to the caller.
 ///
@@ -97,8 +97,8 @@ where
             match Receipt::of(&event.payload, id) {
                 None => result.map_err(ResourceError::Failed),
                 Some(receipt) => {
-                    let told = deliver(&receipt, result.as_ref().err(), budget.deadline()).await;
-                    told.map_err(ResourceError::Unanswered).inspect_err(
+                    let delivered = deliver(&receipt, result.as_ref().err(), budget.deadline()).await;
+                    delivered.map_err(ResourceError::Unanswered).inspect_err(
                         |error| tracing::error!(%error, "could not report the result to CloudFormation"),
                     )?;
                     Ok(result.unwrap_or_default())

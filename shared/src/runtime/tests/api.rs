@@ -24,7 +24,7 @@ use tokio::{net::TcpListener, sync::watch, time::timeout};
 /// The deadline that cargo lambda gives for every invocation: a moment in 1970.
 pub const IN_1970: u64 = 600_000;
 
-/// Something that the Runtime API was told, or that a test noted beside it, in the order of its happening.
+/// A call to the Runtime API, or what a test noted beside it, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
     AskedForEvent,

@@ -40,7 +40,7 @@ fn handle(request: ResourceRequest, _until: Instant) -> Run {
 #[derive(Clone, Default)]
 struct Stack {
     statuses: Arc<Mutex<VecDeque<u16>>>,
-    told: Arc<Mutex<Vec<(HeaderMap, Value)>>>,
+    responses: Arc<Mutex<Vec<(HeaderMap, Value)>>>,
 }
 
 impl Stack {
@@ -50,7 +50,7 @@ impl Stack {
         let stack = self.clone();
         let answer = async move |headers: HeaderMap, body: Bytes| {
             assert!(body.len() <= 4096, "{} bytes", body.len());
-            stack.told.lock().unwrap().push((headers, serde_json::from_slice(&body).unwrap()));
+            stack.responses.lock().unwrap().push((headers, serde_json::from_slice(&body).unwrap()));
             StatusCode::from_u16(stack.statuses.lock().unwrap().pop_front().unwrap_or(200)).unwrap()
         };
         // It ends with the test's runtime.
@@ -58,8 +58,8 @@ impl Stack {
         url
     }
 
-    fn told(&self) -> Vec<Value> {
-        self.told.lock().unwrap().iter().map(|(_, told)| told.clone()).collect()
+    fn responses(&self) -> Vec<Value> {
+        self.responses.lock().unwrap().iter().map(|(_, response)| response.clone()).collect()
     }
 }
 
@@ -75,8 +75,8 @@ fn event(url: &str, kind: &str, properties: Value) -> Value {
     })
 }
 
-/// Everything the stack is told of one event whose invocation is answered.
-async fn told(event: impl FnOnce(&str) -> Value, deadline: u64) -> (Vec<Value>, Value) {
+/// All responses that the stack gets to one event, and the invocation's own answer.
+async fn responses_to(event: impl FnOnce(&str) -> Value, deadline: u64) -> (Vec<Value>, Value) {
     let (api, stack) = (RuntimeApi::start().await, Stack::default());
     let event = event(&stack.listen().await);
     let script = async {
@@ -84,7 +84,7 @@ async fn told(event: impl FnOnce(&str) -> Value, deadline: u64) -> (Vec<Value>, 
         api.until_answered("one").await
     };
     let answer = api.serve(|| runtime(BUDGETS, ID, handle), script).await;
-    (stack.told(), answer)
+    (stack.responses(), answer)
 }
 
 #[tokio::test]
@@ -111,24 +111,24 @@ async fn reports_success_once_with_a_lasting_id() {
             "LogicalResourceId": "Schema",
         })
     };
-    assert_eq!(stack.told(), [expected(ID), expected("as it was")]);
-    assert!(stack.told.lock().unwrap().iter().all(|(headers, _)| !headers.contains_key("content-type")));
+    assert_eq!(stack.responses(), [expected(ID), expected("as it was")]);
+    assert!(stack.responses.lock().unwrap().iter().all(|(headers, _)| !headers.contains_key("content-type")));
 }
 
 #[tokio::test]
 async fn a_failure_is_told_with_its_reason_cut_short() {
-    let (told, _) = told(|url| event(url, "Create", json!({"Do": "fail"})), IN_1970).await;
-    let [told] = &told[..] else { panic!("{told:?}") };
-    assert_eq!((&told["Status"], &told["PhysicalResourceId"]), (&json!("FAILED"), &json!(ID)));
-    assert!(told["Reason"].as_str().unwrap().starts_with("no such thing ü"), "{told}");
+    let (responses, _) = responses_to(|url| event(url, "Create", json!({"Do": "fail"})), IN_1970).await;
+    let [response] = &responses[..] else { panic!("{responses:?}") };
+    assert_eq!((&response["Status"], &response["PhysicalResourceId"]), (&json!("FAILED"), &json!(ID)));
+    assert!(response["Reason"].as_str().unwrap().starts_with("no such thing ü"), "{response}");
 }
 
 #[tokio::test]
 async fn a_panic_is_told_without_its_text() {
     let log = Capture::begin("test", LogLevel::default());
-    let (told, _) = told(|url| event(url, "Update", json!({"Do": "panic"})), IN_1970).await;
-    assert_eq!(told[0]["Status"], "FAILED");
-    assert_eq!(told[0]["Reason"], "a defect (panic): the function's log says more");
+    let (responses, _) = responses_to(|url| event(url, "Update", json!({"Do": "panic"})), IN_1970).await;
+    assert_eq!(responses[0]["Status"], "FAILED");
+    assert_eq!(responses[0]["Reason"], "a defect (panic): the function's log says more");
     log.line("the resource failed");
 }
 
@@ -136,13 +136,13 @@ async fn a_panic_is_told_without_its_text() {
 async fn work_that_does_not_end_is_told_before_the_function_is_ended() {
     let soon = SystemTime::now() + Duration::from_secs(8);
     let deadline = soon.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
-    let (told, _) =
-        told(|url| event(url, "Create", json!({"Do": "hang"})), deadline.try_into().unwrap()).await;
+    let (responses, _) =
+        responses_to(|url| event(url, "Create", json!({"Do": "hang"})), deadline.try_into().unwrap()).await;
     // The runtime itself keeps half a second; telling may take longer than that.
     let left = soon.duration_since(SystemTime::now()).unwrap_or_default();
     assert!(left > Duration::from_millis(1500), "{left:?} were left to tell it");
     assert_eq!(
-        (&told[0]["Status"], &told[0]["Reason"]),
+        (&responses[0]["Status"], &responses[0]["Reason"]),
         (&json!("FAILED"), &json!("it did not finish in time"))
     );
 }
@@ -156,10 +156,10 @@ async fn an_event_that_cannot_be_read_is_told_as_well() {
             event["StackId"] = json!(["no text"]);
             event
         };
-        let (told, _) = told(make, IN_1970).await;
-        assert_eq!(told[0]["Status"], "FAILED", "{broken}");
-        assert_eq!(told[0]["Reason"], "RequestType is none of Create, Update and Delete", "{broken}");
-        assert_eq!((&told[0]["StackId"], &told[0]["RequestId"]), (&json!(""), &json!("request-1")));
+        let (responses, _) = responses_to(make, IN_1970).await;
+        assert_eq!(responses[0]["Status"], "FAILED", "{broken}");
+        assert_eq!(responses[0]["Reason"], "RequestType is none of Create, Update and Delete", "{broken}");
+        assert_eq!((&responses[0]["StackId"], &responses[0]["RequestId"]), (&json!(""), &json!("request-1")));
     }
 }
 
@@ -173,7 +173,7 @@ async fn an_answer_that_is_not_taken_is_sent_again() {
         api.until_answered("one").await
     };
     api.serve(|| runtime(BUDGETS, ID, handle), script).await;
-    assert_eq!(stack.told().len(), 3);
+    assert_eq!(stack.responses().len(), 3);
 }
 
 #[tokio::test]

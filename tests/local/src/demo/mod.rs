@@ -136,7 +136,7 @@ impl Demo {
         }
         operate::change_settings(&client, &settings).await?;
         let ticker = stack.tick_every(TICK);
-        let (tell, told) = mpsc::unbounded_channel();
+        let (tell, lines) = mpsc::unbounded_channel();
         let (show, shown) = watch::channel(Standing::default());
         let shaken = async {
             if self.chaos {
@@ -145,7 +145,7 @@ impl Demo {
                 Ok(chaos::Restarts::default())
             }
         };
-        let (ended, restarts) = tokio::try_join!(watch(stack, repositories, began, show, told), shaken)?;
+        let (ended, restarts) = tokio::try_join!(watch(stack, repositories, began, show, lines), shaken)?;
         let took = began.elapsed();
         drop(ticker);
         let asked = Asked { lag: self.lag > 0, chaos: self.chaos };
@@ -172,7 +172,7 @@ async fn watch(
     repositories: usize,
     began: Instant,
     show: watch::Sender<Standing>,
-    mut told: mpsc::UnboundedReceiver<String>,
+    mut lines: mpsc::UnboundedReceiver<String>,
 ) -> anyhow::Result<Progress> {
     let watch = Watch::start(stack.pair()).await?;
     let mut screen = Screen::new(repositories, began)?;
@@ -183,7 +183,7 @@ async fn watch(
         if !progress.is_same_as(&last) {
             changed = Instant::now();
         }
-        while let Ok(line) = told.try_recv() {
+        while let Ok(line) = lines.try_recv() {
             screen.say(&line)?;
         }
         screen.show(&progress)?;

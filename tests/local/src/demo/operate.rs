@@ -14,11 +14,11 @@ pub(crate) async fn register_catalogue(client: &Client) -> anyhow::Result<usize>
     let mut registered = 0;
     let mut body = json!({});
     loop {
-        let told = call(client, Method::POST, "/repositories/from-catalog", &body).await?;
-        let refused = told["refused"].as_array().context("nothing about refused names")?;
+        let reply = call(client, Method::POST, "/repositories/from-catalog", &body).await?;
+        let refused = reply["refused"].as_array().context("nothing about refused names")?;
         ensure!(refused.is_empty(), "these cannot be registered: {refused:?}");
-        registered += told["registered"].as_u64().context("nothing about what was registered")?;
-        match &told["next"] {
+        registered += reply["registered"].as_u64().context("nothing about what was registered")?;
+        match &reply["next"] {
             Value::Null => return Ok(registered.try_into()?),
             next => body = json!({"after": next}),
         }

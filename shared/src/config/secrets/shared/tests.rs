@@ -96,16 +96,16 @@ async fn believes_a_match_for_its_age_and_then_asks() {
         let (store, secret) = loaded("first").await;
         secret.freeze_for(seconds(frozen_for)).await;
         happened.to(&store);
-        let told = secret.matches(b"first").await;
+        let answer = secret.matches(b"first").await;
         let asked = store.asked().len() > 1;
-        let told = match told {
+        let matched = match answer {
             Ok(true) if asked => RightAndAsked,
             Ok(true) => Right,
             Ok(false) if asked => WrongAndAsked,
             Err(_) if asked => NobodyKnows,
             other => panic!("{other:?} without asking"),
         };
-        assert_eq!(told, expected, "{frozen_for} s, {happened:?}");
+        assert_eq!(matched, expected, "{frozen_for} s, {happened:?}");
     }
 }
 

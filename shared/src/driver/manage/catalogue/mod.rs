@@ -21,7 +21,7 @@ const AT_ONCE: usize = 8;
 /// No more are begun when less than this is left.
 const TO_FINISH: Duration = Duration::from_secs(3);
 
-/// How many of the names that are refused are told.
+/// How many of the refused names are shown.
 const REFUSED_SHOWN: usize = 100;
 
 /// How far through the registry's catalogue a call came.

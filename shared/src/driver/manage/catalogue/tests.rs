@@ -20,7 +20,7 @@ fn tags(tags: &[&str]) -> Reply {
 }
 
 struct Called {
-    told: Value,
+    reply: Value,
     /// What was asked of the database.
     statements: Vec<String>,
 }
@@ -34,7 +34,7 @@ async fn call(after: Option<&str>, registry: Vec<Reply>, database: Vec<Reply>) -
     let after = after.map(str::to_owned);
     let done = register_catalogue(&store, &client(&registry.url()), after, deadline).await.unwrap();
     let statements = database.received().into_iter().map(|request| request.body).collect();
-    Called { told: serde_json::to_value(done).unwrap(), statements }
+    Called { reply: serde_json::to_value(done).unwrap(), statements }
 }
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn registers_each_name_once_and_refuses_the_others_by_name() {
     )
     .await;
     assert_eq!(
-        called.told,
+        called.reply,
         json!({
             "registered": 2, "existing": 0, "tags_unknown": 0, "refused_count": 2, "refused": ["7", "Team/x"],
             "ended": "complete", "next": null, "last": "b",
@@ -61,8 +61,8 @@ async fn registers_each_name_once_and_refuses_the_others_by_name() {
 async fn shows_no_more_refused_names_than_fit_an_answer() {
     let names: Vec<String> = (0..4_000).map(|number| format!("{}{number}", "\u{1}".repeat(300))).collect();
     let called = call(None, vec![page(&json!(names))], vec![rows(&[])]).await;
-    assert_eq!(called.told["refused_count"], json!(4_000));
-    assert!(called.told.to_string().len() < 1_000_000);
+    assert_eq!(called.reply["refused_count"], json!(4_000));
+    assert!(called.reply.to_string().len() < 1_000_000);
     assert!(called.statements.is_empty(), "{:?}", called.statements);
 }
 
@@ -71,18 +71,18 @@ async fn passes_over_names_up_to_after_without_the_database() {
     let names: Vec<String> = (0..1000).map(|number| format!("group/{number:04}")).collect();
     let database = vec![rows(&[])];
     let called = call(Some("group/0974"), vec![page(&json!(names))], database).await;
-    assert_eq!((&called.told["existing"], &called.told["ended"]), (&json!(25), &json!("complete")));
+    assert_eq!((&called.reply["existing"], &called.reply["ended"]), (&json!(25), &json!("complete")));
     assert_eq!(called.statements.len(), 1);
 }
 
 #[tokio::test]
 async fn tells_an_empty_catalogue_with_its_reason() {
     let called = call(None, vec![page(&json!([]))], vec![rows(&[])]).await;
-    assert_eq!((&called.told["ended"], &called.told["next"]), (&json!("empty"), &Value::Null));
-    assert!(called.told["note"].as_str().unwrap().contains("migration mode"), "{}", called.told);
+    assert_eq!((&called.reply["ended"], &called.reply["next"]), (&json!("empty"), &Value::Null));
+    assert!(called.reply["note"].as_str().unwrap().contains("migration mode"), "{}", called.reply);
     // At the end of one that was not.
     let called = call(Some("z"), vec![page(&json!([]))], vec![rows(&[])]).await;
-    assert_eq!(called.told["ended"], json!("complete"));
+    assert_eq!(called.reply["ended"], json!("complete"));
 }
 
 #[tokio::test]
@@ -100,10 +100,10 @@ async fn says_why_a_list_is_not_complete_and_where_to_go_on() {
     ] {
         let database = vec![rows(&[json!("a")]), rows(&[json!(1)])];
         let called = call(None, vec![first(link), tags(&["v1"]), second], database).await;
-        assert_eq!((&called.told["ended"], &called.told["next"]), (&json!(ended), &next), "{ended} {link}");
-        assert_eq!((&called.told["registered"], &called.told["last"]), (&json!(1), &json!("a")), "{ended}");
+        assert_eq!((&called.reply["ended"], &called.reply["next"]), (&json!(ended), &next), "{ended} {link}");
+        assert_eq!((&called.reply["registered"], &called.reply["last"]), (&json!(1), &json!("a")), "{ended}");
         let refused = ended == "registry_refused";
-        assert_eq!(called.told["registry_status"] == 429, refused, "{}", called.told);
-        assert_eq!(called.told["retry_after_seconds"] == 7, refused, "{}", called.told);
+        assert_eq!(called.reply["registry_status"] == 429, refused, "{}", called.reply);
+        assert_eq!(called.reply["retry_after_seconds"] == 7, refused, "{}", called.reply);
     }
 }

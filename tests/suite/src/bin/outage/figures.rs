@@ -26,9 +26,9 @@ impl Figures {
         measured: Option<Duration>,
         goal: Duration,
     ) -> Result<()> {
-        let told = measured.map_or("never".to_owned(), |time| format!("{:.1} s", time.as_secs_f64()));
+        let shown = measured.map_or("never".to_owned(), |time| format!("{:.1} s", time.as_secs_f64()));
         let met = measured.is_some_and(|time| time <= goal);
-        self.add(scenario, what, &told, &format!("within {} s", goal.as_secs()), Some(met))
+        self.add(scenario, what, &shown, &format!("within {} s", goal.as_secs()), Some(met))
     }
 
     /// What has no goal of its own.

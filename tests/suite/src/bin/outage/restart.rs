@@ -39,15 +39,15 @@ pub(crate) async fn measure(arguments: &Arguments, figures: &mut Figures) -> any
             *cut_off.entry((sent.report.path, sent.report.status.as_str())).or_default() += 1;
         }
     }
-    let told = cut_off.len();
+    let notified = cut_off.len();
     for path in &silent {
-        for ((told, _), times) in &mut cut_off {
-            *times += usize::from(told == path);
+        for ((notified, _), times) in &mut cut_off {
+            *times += usize::from(notified == path);
         }
     }
     let twice = cut_off.values().filter(|times| **times > 1).count();
     figures.note(NAME, "until the registry was back, s", tenths(Some(back)))?;
-    figures.note(NAME, "steps that were cut off and told", told)?;
+    figures.note(NAME, "steps that were cut off with a notification", notified)?;
     figures.note(NAME, "steps that were cut off without a word", silent.len())?;
     figures.at_most(NAME, "steps that were cut off twice", i64::try_from(twice)?, 0)?;
     figures.at_most(NAME, "repositories given up", fleet.given_up().await? - given_up, 0)?;

@@ -52,7 +52,7 @@ const STEP: Duration = Duration::from_millis(1500);
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let earlier = std::env::var_os("EARLIER_FUNCTIONS_DIR").context("EARLIER_FUNCTIONS_DIR is not told")?;
+    let earlier = std::env::var_os("EARLIER_FUNCTIONS_DIR").context("EARLIER_FUNCTIONS_DIR is not set")?;
     Upgrade::begin(PathBuf::from(earlier), arguments.rows).await?.tell().await
 }
 
@@ -129,11 +129,12 @@ impl Upgrade {
         .await?;
         sql(&stack, "ANALYZE container_repositories").await?;
 
-        let told = stack.describe().await;
-        let address = told.notification_url.split('/').nth(2).context("no address for notifications")?;
+        let description = stack.describe().await;
+        let address =
+            description.notification_url.split('/').nth(2).context("no address for notifications")?;
         let entrance = Entrance::open(address).await?;
-        let url = told.notification_url.replace("{path}", "watched/done");
-        let notifier = Notifier::start(url, told.notification_secret.clone(), attempt.to_string())?;
+        let url = description.notification_url.replace("{path}", "watched/done");
+        let notifier = Notifier::start(url, description.notification_secret.clone(), attempt.to_string())?;
         Ok(Self { stack, earlier, entrance, notifier, paths, versions: BTreeMap::new() })
     }
 
@@ -165,7 +166,7 @@ impl Upgrade {
         self.go_on().await?;
         self.phase("the present functions").await?;
 
-        // As a stack that goes back: functions and schema of the earlier version, told of the later one.
+        // As a stack that goes back: functions and schema of the earlier version, after those of the later one.
         let earlier = self.work(true).await?;
         drop(present);
         let folder = self.earlier.clone();
@@ -245,10 +246,10 @@ impl Upgrade {
     }
 
     async fn reopen(&self, path: &str) -> anyhow::Result<()> {
-        let told = self.stack.describe().await;
-        let address = told.notification_url.split('/').nth(2).context("no address")?;
+        let description = self.stack.describe().await;
+        let address = description.notification_url.split('/').nth(2).context("no address")?;
         let url = format!("http://{address}/migrations/reopen/{path}");
-        let answer = reqwest::Client::new().post(url).bearer_auth(&told.operator_token).send().await?;
+        let answer = reqwest::Client::new().post(url).bearer_auth(&description.operator_token).send().await?;
         let status = answer.status();
         ensure!(status.is_success(), "reopening {path} was answered {status}: {}", answer.text().await?);
         Ok(())

@@ -70,25 +70,25 @@ impl Desk {
         }
     }
 
-    async fn told(
+    async fn notify(
         &self,
         row: &ContainerRepository,
         status: NotificationStatus,
         detail: Option<&str>,
     ) -> Changed {
-        let told =
+        let outcome =
             self.notifications.apply_notification(&row.path, status, row.attempt, detail, id(), soon());
-        let told = told.await.unwrap().unwrap();
-        assert_eq!(told.verdict, Verdict::Applied, "{told:?}");
-        told
+        let outcome = outcome.await.unwrap().unwrap();
+        assert_eq!(outcome.verdict, Verdict::Applied, "{outcome:?}");
+        outcome
     }
 
     async fn fails(&self, row: &ContainerRepository) {
-        self.told(row, NotificationStatus::PreImportFailed, Some("no such blob")).await;
+        self.notify(row, NotificationStatus::PreImportFailed, Some("no such blob")).await;
     }
 
     async fn canceled(&self, row: &ContainerRepository, detail: &str) {
-        self.told(row, NotificationStatus::PreImportCanceled, Some(detail)).await;
+        self.notify(row, NotificationStatus::PreImportCanceled, Some(detail)).await;
     }
 
     /// Another one that starts, and fails.
@@ -177,7 +177,7 @@ async fn opens_the_breaker_after_failures_of_different_ones() {
         desk.another_fails().await;
     }
     let well = desk.running().await;
-    desk.told(&well, NotificationStatus::PreImportComplete, None).await;
+    desk.notify(&well, NotificationStatus::PreImportComplete, None).await;
     for _ in 1..FAILURES {
         desk.another_fails().await;
     }
@@ -196,17 +196,17 @@ async fn opens_the_breaker_after_failures_of_different_ones() {
 async fn counts_failures_past_a_success_begun_before_them() {
     let desk = Desk::new().await;
     let (pre, both) = (desk.running().await, desk.running().await);
-    let promoted = desk.told(&both, NotificationStatus::PreImportComplete, None).await.row;
+    let promoted = desk.notify(&both, NotificationStatus::PreImportComplete, None).await.row;
     for _ in 2..FAILURES {
         desk.another_fails().await;
     }
     // They were past whatever makes others fail now.
-    let between = desk.told(&pre, NotificationStatus::PreImportComplete, None).await.row;
+    let between = desk.notify(&pre, NotificationStatus::PreImportComplete, None).await.row;
     desk.another_fails().await;
-    desk.told(&promoted, NotificationStatus::ImportComplete, None).await;
+    desk.notify(&promoted, NotificationStatus::ImportComplete, None).await;
     assert_eq!(desk.held_by().await, None);
     // This one shows that all was well after the first failure, and says nothing of the second.
-    desk.told(&between, NotificationStatus::ImportComplete, None).await;
+    desk.notify(&between, NotificationStatus::ImportComplete, None).await;
     assert_eq!(desk.brake().await["failures"].as_object().unwrap().len(), 1);
     for _ in 2..FAILURES {
         desk.another_fails().await;
@@ -227,7 +227,7 @@ async fn lets_one_start_through_an_open_breaker_until_one_succeeds() {
     let lines = desk.history().await;
     assert_eq!(desk.held_by().await, Some(Brake::BreakerOpen));
     // What was begun before goes on to the end of its step and no further, and does not close it.
-    let promoted = desk.told(&parked, NotificationStatus::PreImportComplete, None).await;
+    let promoted = desk.notify(&parked, NotificationStatus::PreImportComplete, None).await;
     assert_eq!(promoted.row.migration_state.name(), "pre_import_done");
     assert!(matches!(desk.claims.resume_parked(id(), soon()).await.unwrap(), Claimed::Held(_)));
     let asking = desk.guard.note_asking_again(&before, AskingAgain::Asking, soon());
@@ -247,8 +247,8 @@ async fn lets_one_start_through_an_open_breaker_until_one_succeeds() {
             desk.fails(&row).await;
             assert_eq!(desk.held_by().await, Some(Brake::BreakerOpen), "it failed too");
         } else {
-            let told = desk.told(&row, NotificationStatus::PreImportComplete, None).await;
-            assert_eq!(told.row.migration_state.name(), "importing", "nothing holds its final step back");
+            let outcome = desk.notify(&row, NotificationStatus::PreImportComplete, None).await;
+            assert_eq!(outcome.row.migration_state.name(), "importing", "nothing holds its final step back");
         }
     }
     assert_eq!(desk.let_through_of_eight().await, 8);
@@ -312,8 +312,8 @@ async fn starts_nothing_for_20_s_from_the_first_sign_of_a_stop() {
     assert!(left.as_secs() < 11, "20 s from the first: {left:?}");
     desk.canceled(&three, "forced cancelation").await;
     assert_eq!(desk.held().await, Some(first), "later ones do not prolong it");
-    let told = desk.told(&at_work, NotificationStatus::PreImportComplete, None).await;
-    assert_eq!(told.row.migration_state.name(), "pre_import_done");
+    let outcome = desk.notify(&at_work, NotificationStatus::PreImportComplete, None).await;
+    assert_eq!(outcome.row.migration_state.name(), "pre_import_done");
     assert!(matches!(desk.claims.resume_parked(id(), soon()).await.unwrap(), Claimed::Held(_)));
     desk.later(20).await;
     assert_eq!(desk.let_through_of_eight().await, 8);
@@ -358,8 +358,8 @@ async fn adds_two_lines_in_30_s_while_the_registry_has_no_room() {
     }
     assert_eq!(desk.history().await - lines, 240);
     // The end of a step makes room, and what it is followed by is asked for.
-    let told = desk.told(&at_work, NotificationStatus::PreImportComplete, None).await;
-    assert_eq!(told.row.migration_state.name(), "importing");
+    let outcome = desk.notify(&at_work, NotificationStatus::PreImportComplete, None).await;
+    assert_eq!(outcome.row.migration_state.name(), "importing");
     assert_eq!(desk.let_through_of_eight().await, 8);
     // One that is let through and not turned away within ten seconds has found room.
     let row = desk.running().await;

@@ -76,9 +76,9 @@ async fn kill_switch_starts_nothing_and_lets_steps_finish() {
         let refused = stack.client().notify("group/final", "none of the six", None).await.unwrap();
         assert_eq!(refused.status(), 400);
     }
-    let told = sweep(&stack).await;
+    let reply = sweep(&stack).await;
     assert_eq!(
-        (&told["resumed"], &told["started"], &told["ended"]),
+        (&reply["resumed"], &reply["started"], &reply["ended"]),
         (&json!(0), &json!(0), &json!("disabled"))
     );
     stack.functions().invoke_on_schedule(Function::GuardMigrations).await.unwrap();

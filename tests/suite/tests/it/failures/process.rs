@@ -55,7 +55,7 @@ async fn survives_a_panic_in_the_handler_and_after_it() {
     let panicked = call("handler").await.unwrap();
     assert_eq!(panicked.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(panicked.headers()["content-type"], "application/problem+json");
-    assert!(!panicked.text().await.unwrap().contains("panicked"), "a caller is told the request's id only");
+    assert!(!panicked.text().await.unwrap().contains("panicked"), "a caller sees the request's id only");
     until("the panic is logged", logged("panicked in the handler")).await.unwrap();
 
     let after = call("after").await.unwrap();

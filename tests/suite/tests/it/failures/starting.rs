@@ -30,7 +30,7 @@ const TOKEN: &str = "arn:aws:secretsmanager:eu-central-1:1:secret:token";
 #[derive(Clone)]
 struct Surroundings {
     secrets: Arc<HashMap<&'static str, String>>,
-    /// So many secrets are asked for at once before the first of them is told.
+    /// So many secrets are asked for at once before the first of them is given.
     together: Arc<Barrier>,
     ready: watch::Sender<bool>,
 }
@@ -66,7 +66,7 @@ impl Drop for Process {
     }
 }
 
-/// Starts a function among secrets of which so many are told only together. Whether it asks for an event.
+/// Starts a function whose secrets are given only once so many were asked for. Whether it asks for an event.
 async fn starts(function: Function, secrets: &[(&'static str, &str)], together: usize) -> bool {
     start(function, secrets, together).await.ready
 }

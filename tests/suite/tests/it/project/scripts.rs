@@ -33,8 +33,8 @@ fn leftovers(word: &str, proc: &str) -> (Option<i32>, String) {
         .env("LEFTOVERS_PROC", proc)
         .output()
         .unwrap();
-    let told = [ended.stdout, ended.stderr].concat();
-    (ended.status.code(), String::from_utf8(told).unwrap())
+    let output = [ended.stdout, ended.stderr].concat();
+    (ended.status.code(), String::from_utf8(output).unwrap())
 }
 
 #[test]
@@ -42,9 +42,9 @@ fn finds_what_was_left_running_without_pgrep() {
     let word = format!("left-running-{}", std::process::id());
     assert_eq!(leftovers(&word, "/proc"), (Some(0), String::new()));
     let mut left = process_with(&word);
-    let (code, told) = leftovers(&word, "/proc");
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains(&format!("/proc/{}/cmdline", left.id())), "{told}");
+    let (code, text) = leftovers(&word, "/proc");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains(&format!("/proc/{}/cmdline", left.id())), "{text}");
     left.stdin.take().unwrap().write_all(b"\n").unwrap();
     left.wait().unwrap();
     assert_eq!(leftovers(&word, "/proc").0, Some(0));
@@ -52,9 +52,9 @@ fn finds_what_was_left_running_without_pgrep() {
 
 #[test]
 fn says_so_where_it_cannot_look_for_processes() {
-    let (code, told) = leftovers("anything", "/nonexistent");
-    assert_eq!(code, Some(2), "{told}");
-    assert!(told.contains("cannot look"), "{told}");
+    let (code, text) = leftovers("anything", "/nonexistent");
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("cannot look"), "{text}");
 }
 
 /// The HTTP API's examples check their own answers.

@@ -103,14 +103,14 @@ async fn every_foreign_text_is_taken_or_refused_in_every_form() {
             }
             sql(&stack, "DELETE FROM container_repositories WHERE path = 'group/listed'").await.unwrap();
 
-            let (status, told) = send(&stack, place, &path, (place.body)(&member)).await;
+            let (status, reply) = send(&stack, place, &path, (place.body)(&member)).await;
 
             let expected = if outcome == 't' { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-            assert_eq!(status, expected, "{what}: {told}");
+            assert_eq!(status, expected, "{what}: {reply}");
             if outcome == 'r' {
-                let problem: Value = serde_json::from_str(&told).unwrap();
+                let problem: Value = serde_json::from_str(&reply).unwrap();
                 assert!(problem["message"].as_str().unwrap().starts_with("400 Bad request - "), "{what}");
-                assert!(told.len() < 4096, "{what}: {told}");
+                assert!(reply.len() < 4096, "{what}: {reply}");
             }
             let after = row(&stack, &path).await.unwrap();
             let detail = after["detail"].as_str().unwrap_or_default();

@@ -79,9 +79,9 @@ async fn a_notification_is_understood_decoded_encoded_and_in_base64() {
         let answer = notify(&stack, path, &body, base64).await;
         assert_eq!(answer["statusCode"], 200, "{path}: {answer}");
         assert_eq!(answer["isBase64Encoded"], false, "{path}: {answer}");
-        let told: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        let reply: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
         assert_eq!(
-            (&told["path"], &told["migration_state"]),
+            (&reply["path"], &reply["migration_state"]),
             (&json!(name), &json!("import_done")),
             "{answer}"
         );
@@ -117,8 +117,8 @@ async fn reads_a_path_in_any_encoding_with_its_query() {
         event["queryStringParameters"] = json!({"min_version": version.to_string()});
         let answer = stack.functions().invoke(Function::MigrationStatus, &event).await.unwrap();
         assert_eq!(answer["statusCode"], status, "{path}: {answer}");
-        let told: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-        assert_eq!(told["version"], 2, "{path}: {answer}");
+        let reply: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        assert_eq!(reply["version"], 2, "{path}: {answer}");
     }
     stack.stop().await.unwrap();
 }
@@ -138,8 +138,8 @@ async fn operate(
         event["isBase64Encoded"] = json!(base64);
     }
     let answer = stack.functions().invoke(function, &event).await.unwrap();
-    let told = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-    (answer["statusCode"].as_u64().unwrap(), told)
+    let reply = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    (answer["statusCode"].as_u64().unwrap(), reply)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,8 +158,8 @@ async fn a_start_names_its_repository_decoded_encoded_and_in_any_case() {
         repositories(&stack, &[name]).await.unwrap();
         let asked = ("POST", "/migrations/start/{path+}", format!("/migrations/start/{path}"));
         let asked = (asked.0, asked.1, asked.2.as_str());
-        let (status, told) = operate(&stack, Function::StartMigration, asked, None).await;
-        assert_eq!((status, &told["path"]), (202, &json!(name)), "{path}: {told}");
+        let (status, reply) = operate(&stack, Function::StartMigration, asked, None).await;
+        assert_eq!((status, &reply["path"]), (202, &json!(name)), "{path}: {reply}");
         until_state(&stack, name, "import_done").await.unwrap();
     }
     let nowhere = ("POST", "/migrations/start/{path+}", "/migrations/start/group//image");
@@ -173,16 +173,16 @@ async fn reads_changes_in_base64_and_with_encoded_paths() {
     let manage = async |asked, body| operate(&stack, Function::ManageMigrations, asked, body).await;
     for (name, base64) in [("group/plain", false), ("group/base64", true)] {
         let list = json!([{"path": name, "plan": "grün"}]);
-        let (status, told) = manage(("POST", "/repositories", "/repositories"), Some((list, base64))).await;
-        assert_eq!((status, &told["registered"]), (200, &json!(1)), "{told}");
+        let (status, reply) = manage(("POST", "/repositories", "/repositories"), Some((list, base64))).await;
+        assert_eq!((status, &reply["registered"]), (200, &json!(1)), "{reply}");
         assert_eq!(suite::row(&stack, name).await.unwrap()["plan"], "grün");
     }
     let settings = ("PATCH", "/settings", "/settings");
-    let (status, told) = manage(settings, Some((json!({"capacity": 7}), true))).await;
-    assert_eq!(status, 200, "{told}");
+    let (status, reply) = manage(settings, Some((json!({"capacity": 7}), true))).await;
+    assert_eq!(status, 200, "{reply}");
     let skip = ("POST", "/migrations/skip/{path+}", "/migrations/skip/Group%2FPlain");
-    let (status, told) = manage(skip, Some((json!({"reason": "not_in_plan"}), true))).await;
-    assert_eq!(status, 200, "{told}");
+    let (status, reply) = manage(skip, Some((json!({"reason": "not_in_plan"}), true))).await;
+    assert_eq!(status, 200, "{reply}");
     assert_eq!(state(&stack, "group/plain").await.unwrap(), "import_skipped");
     let remove = ("DELETE", "/repositories/{path+}", "/repositories/group/base64");
     assert_eq!(manage(remove, None).await.0, 200);

@@ -19,12 +19,12 @@ fn asked(stack: &Stack) -> Vec<String> {
     histories.map(|call| call.arn.unwrap()).collect()
 }
 
-fn told(page: &Value) -> Vec<String> {
+fn shown(page: &Value) -> Vec<String> {
     let line = |line: &Value| {
         let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
-        let told =
+        let lines =
             format!("{} {}>{} {}", text("event"), text("from_state"), text("to_state"), text("verdict"));
-        told.trim_end().to_owned()
+        lines.trim_end().to_owned()
     };
     page["transitions"].as_array().unwrap().iter().map(line).collect()
 }
@@ -36,7 +36,7 @@ async fn pages_through_transitions_and_ignored_notifications() {
     stack.pair().wait_until_replayed().await.unwrap();
     let (status, nothing) = get(&stack, "").await;
     assert_eq!(
-        (status, suite::changes(&nothing), &nothing["migration_state"], told(&nothing).len()),
+        (status, suite::changes(&nothing), &nothing["migration_state"], shown(&nothing).len()),
         (StatusCode::OK, 0, &json!("default"), 0)
     );
 
@@ -57,7 +57,7 @@ async fn pages_through_transitions_and_ignored_notifications() {
         "finish_import importing>import_done",
         "import_complete import_done>import_done already_over",
     ];
-    assert_eq!(told(&whole), expected);
+    assert_eq!(shown(&whole), expected);
     assert_eq!(
         (&whole["served_by"], &whole["version"], &whole["next"]),
         (&json!("reader"), &done["version"], &Value::Null)
@@ -72,7 +72,7 @@ async fn pages_through_transitions_and_ignored_notifications() {
     loop {
         let (_, page) = get(&stack, &format!("?limit=2{after}")).await;
         assert_eq!(page["version"], done["version"]);
-        pages.push(told(&page));
+        pages.push(shown(&page));
         let Some(next) = page["next"].as_i64() else { break };
         after = format!("&after={next}");
     }
@@ -109,11 +109,11 @@ async fn a_history_is_never_older_than_what_its_caller_has_seen() {
 
     let (_, old) = get(&stack, "").await;
     assert_eq!(asked(&stack), [READER_ARN]);
-    assert_eq!((&old["served_by"], suite::changes(&old), told(&old).len()), (&json!("reader"), 0, 0));
+    assert_eq!((&old["served_by"], suite::changes(&old), shown(&old).len()), (&json!("reader"), 0, 0));
     let done = old["version"].as_i64().unwrap() + 4;
     let (_, fresh) = get(&stack, &format!("?min_version={done}")).await;
     assert_eq!(
-        (&fresh["served_by"], &fresh["version"], told(&fresh).len()),
+        (&fresh["served_by"], &fresh["version"], shown(&fresh).len()),
         (&json!("writer_behind_floor"), &json!(done), 4)
     );
     assert_eq!(asked(&stack), [READER_ARN, READER_ARN, WRITER_ARN]);

@@ -91,22 +91,22 @@ async fn a_removed_repository_is_not_shown_by_a_lagging_reader() {
     let before = suite::row(&stack, "group/image").await.unwrap()["version"].as_i64().unwrap();
     let (status, removed) = operate(&stack, Method::DELETE, "/repositories/group/image", None).await;
     assert_eq!((status, &removed["version"]), (200, &json!(before + 1)), "{removed}");
-    for (status, told) in shown(&stack, &removed["version"]).await {
-        assert_eq!(status, 404, "{told}");
+    for (status, reply) in shown(&stack, &removed["version"]).await {
+        assert_eq!(status, 404, "{reply}");
     }
 
     // Registered again it is a new row, whatever versions the former one had.
     let again = json!([{"path": "group/image"}]);
-    let (_, told) = operate(&stack, Method::POST, "/repositories", Some(&again)).await;
-    assert_eq!(told["registered"], 1, "{told}");
+    let (_, reply) = operate(&stack, Method::POST, "/repositories", Some(&again)).await;
+    assert_eq!(reply["registered"], 1, "{reply}");
     let new = suite::row(&stack, "group/image").await.unwrap();
     assert!(new["version"].as_i64().unwrap() > before + 1, "{new}");
-    let [(status, told), (by_tag, _)] = shown(&stack, &new["version"]).await;
-    assert_eq!((status, &told["version"]), (200, &new["version"]), "{told}");
+    let [(status, reply), (by_tag, _)] = shown(&stack, &new["version"]).await;
+    assert_eq!((status, &reply["version"]), (200, &new["version"]), "{reply}");
     assert_eq!(by_tag, 304);
-    // Who has seen the former row only is not told that it is still so.
-    let [(status, told), (by_tag, _)] = shown(&stack, &removed["version"]).await;
-    assert_eq!((status, &told["version"]), (200, &new["version"]), "{told}");
+    // A caller who has seen only the former row must not read that it is unchanged.
+    let [(status, reply), (by_tag, _)] = shown(&stack, &removed["version"]).await;
+    assert_eq!((status, &reply["version"]), (200, &new["version"]), "{reply}");
     assert_eq!(by_tag, 200);
     stack.stop().await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! What the store told about a step, held against what the core says of it.
+//! Compares what the store reports of a step with what the core says of it.
 
 use anyhow::{Context, ensure};
 use shared::{
@@ -49,12 +49,15 @@ pub fn changed(
     guard: Guard,
     change: Option<AttemptId>,
     detail: Option<&str>,
-    told: Option<Changed>,
+    report: Option<Changed>,
 ) -> anyhow::Result<Vec<Due>> {
-    let told = told.context("there is such a repository")?;
+    let report = report.context("there is such a repository")?;
     let before = world.rows[one].repository.migration_state;
     let (verdict, due) = world.change(one, plan, guard, change, detail);
-    ensure!((told.verdict, told.before) == (verdict, before), "{told:?} instead of {verdict:?} in {before}");
+    ensure!(
+        (report.verdict, report.before) == (verdict, before),
+        "{report:?} instead of {verdict:?} in {before}"
+    );
     Ok(due.into_iter().collect())
 }
 
@@ -100,13 +103,13 @@ impl Play {
         world: &mut World,
         one: usize,
         plan: &Plan,
-        told: Started,
+        report: Started,
         change: AttemptId,
     ) -> anyhow::Result<Vec<Due>> {
         let row = &world.rows[one];
         let possible = plan.outcome(&row.repository, world.limits()).is_some();
         let slot = world.free_slot().filter(|_| world.enabled);
-        let fits = match (&told, slot) {
+        let fits = match (&report, slot) {
             (Started::Started(_), _) if row.change == Some(change) => return Ok(vec![]),
             (Started::Started(_), Some(_)) => possible,
             (Started::WrongState(found), _) => !possible && **found == row.repository,
@@ -121,8 +124,8 @@ impl Play {
                 _,
             ) => false,
         };
-        ensure!(fits, "{told:?}, with {slot:?} free");
-        let started = matches!(told, Started::Started(_));
+        ensure!(fits, "{report:?}, with {slot:?} free");
+        let started = matches!(report, Started::Started(_));
         Ok(started.then(|| world.started(one, plan, slot, change, "operator")).into_iter().collect())
     }
 
@@ -133,18 +136,18 @@ impl Play {
         plan: &Plan,
         next: Option<usize>,
         nothing: Claimed,
-        told: Claimed,
+        report: Claimed,
         change: AttemptId,
     ) -> anyhow::Result<Vec<Due>> {
         let known = world.rows.iter().position(|row| row.change == Some(change));
         let expected = if world.enabled || known.is_some() { known.or(next) } else { None };
         let Some(one) = expected else {
             let nothing = if world.enabled { nothing } else { Claimed::Disabled };
-            ensure!(told == nothing, "{told:?} instead of {nothing:?}");
+            ensure!(report == nothing, "{report:?} instead of {nothing:?}");
             return Ok(vec![]);
         };
         let path = self.path(world, one);
-        ensure!(matches!(&told, Claimed::Started(row) if row.path == path), "{told:?} instead of {path}");
+        ensure!(matches!(&report, Claimed::Started(row) if row.path == path), "{report:?} instead of {path}");
         if known.is_some() {
             return Ok(vec![]);
         }
@@ -181,8 +184,8 @@ impl Play {
             Remedy::Leave(_) => Ok(vec![]),
             Remedy::Record { plan, .. } => {
                 let detail = Some("as the guard found");
-                let told = self.guard.record_decision(row, plan, detail, change, until).await?;
-                changed(world, one, plan, Guard::Attempt(row.attempt, "guard"), Some(change), detail, told)
+                let report = self.guard.record_decision(row, plan, detail, change, until).await?;
+                changed(world, one, plan, Guard::Attempt(row.attempt, "guard"), Some(change), detail, report)
             }
             Remedy::AskAgain => {
                 let noted = self.guard.note_asking_again(row, AskingAgain::Asking, until).await?;
@@ -200,12 +203,15 @@ impl Play {
     pub async fn anew(&self, world: &mut World, one: usize) -> anyhow::Result<Vec<Due>> {
         let until = Instant::now() + PATIENCE;
         let path = self.path(world, one);
-        let told = self.manage.remove(&path, until).await?.context("there is such a repository")?;
+        let report = self.manage.remove(&path, until).await?.context("there is such a repository")?;
         let before = &world.rows[one].repository;
         let mut after = before.clone();
-        after.version += i64::from(told.removed);
-        ensure!((told.removed, &told.row) == (!before.migration_state.is_in_progress(), &after), "{told:?}");
-        if told.removed {
+        after.version += i64::from(report.removed);
+        ensure!(
+            (report.removed, &report.row) == (!before.migration_state.is_in_progress(), &after),
+            "{report:?}"
+        );
+        if report.removed {
             let again = Registration { path: path.clone(), tags_count: None, plan: None, priority: 0 };
             ensure!(self.manage.register(&[again], Uuid::new_v4(), until).await? == 1);
             let repository = self.rows().await?.pop().context("it is there")?;

@@ -143,50 +143,50 @@ impl Play {
         let row = |number: usize| (self.path(world, number), world.rows[number].repository.clone());
         match happening {
             Happening::Start(one) => {
-                let told = self.start.start(&row(*one).0, change, until).await?;
-                self.started(world, *one, &Plan::claim(), told, change)
+                let report = self.start.start(&row(*one).0, change, until).await?;
+                self.started(world, *one, &Plan::claim(), report, change)
             }
             Happening::Retry(one) => {
-                let told = self.manage.retry(&row(*one).0, change, until).await?;
-                self.started(world, *one, &Plan::retry(), told, change)
+                let report = self.manage.retry(&row(*one).0, change, until).await?;
+                self.started(world, *one, &Plan::retry(), report, change)
             }
             Happening::Claim => {
-                let told = self.claim.claim_next(change, until).await?;
+                let report = self.claim.claim_next(change, until).await?;
                 let (slot, next) = (world.free_slot(), world.next_due());
                 let nothing = if slot.is_none() { Claimed::NoSlot } else { Claimed::NoneDue };
-                self.claimed(world, &Plan::claim(), next.filter(|_| slot.is_some()), nothing, told, change)
+                self.claimed(world, &Plan::claim(), next.filter(|_| slot.is_some()), nothing, report, change)
             }
             Happening::Resume => {
-                let told = self.claim.resume_parked(change, until).await?;
+                let report = self.claim.resume_parked(change, until).await?;
                 let next = world.next_parked();
-                self.claimed(world, &Plan::resume(), next, Claimed::NoneDue, told, change)
+                self.claimed(world, &Plan::resume(), next, Claimed::NoneDue, report, change)
             }
             Happening::Notify(one, status, id) => {
                 let (path, _) = row(*one);
                 let reported = named(world, *one, *id);
                 let detail = Some(status.name());
-                let told = self
+                let report = self
                     .notification
                     .apply_notification(&path, *status, reported, detail, change, until)
                     .await?;
                 let guard = Guard::Notification(reported, status.name());
-                changed(world, *one, &Plan::notification(*status), guard, Some(change), detail, told)
+                changed(world, *one, &Plan::notification(*status), guard, Some(change), detail, report)
             }
             Happening::Answer(one, answer, id) => {
                 let (path, _) = row(*one);
                 let attempt = named(world, *one, *id).unwrap_or_else(made_up);
                 let (plan, guard) = (answer.plan(), Guard::Attempt(Some(attempt), "registry_answer"));
-                let told = self.guard.record_answer(&path, attempt, &plan, None, change, until).await?;
-                changed(world, *one, &plan, guard, Some(change), None, told)
+                let report = self.guard.record_answer(&path, attempt, &plan, None, change, until).await?;
+                changed(world, *one, &plan, guard, Some(change), None, report)
             }
             Happening::Resumption(one, step, view) => {
                 let (path, before) = row(*one);
                 let Some(attempt) = before.attempt else { return Ok(vec![]) };
                 let Resumption::Record(plan) = resumption(*step, *view) else { return Ok(vec![]) };
                 let detail = Some("as the registry says");
-                let told = self.claim.record_answer(&path, attempt, &plan, detail, change, until).await?;
+                let report = self.claim.record_answer(&path, attempt, &plan, detail, change, until).await?;
                 let guard = Guard::Attempt(Some(attempt), "registry_answer");
-                changed(world, *one, &plan, guard, Some(change), detail, told)
+                changed(world, *one, &plan, guard, Some(change), detail, report)
             }
             Happening::Guard(one, view, cancelation, doubts) => {
                 let (_, before) = row(*one);
@@ -208,29 +208,29 @@ impl Play {
             Happening::Skip(one, reason) => {
                 let (path, before) = row(*one);
                 let plan = Plan::skip_seen_in(before.migration_state, *reason);
-                let told = self.manage.operate(&path, before.attempt, &plan, None, until).await?;
+                let report = self.manage.operate(&path, before.attempt, &plan, None, until).await?;
                 let guard = Guard::Attempt(before.attempt, "operator");
-                changed(world, *one, &plan, guard, None, None, told)
+                changed(world, *one, &plan, guard, None, None, report)
             }
             Happening::Reopen(one, reason) => {
                 let (path, before) = row(*one);
                 let (plan, reason) = reopening(*reason);
-                let told = self.manage.operate(&path, before.attempt, &plan, reason, until).await?;
+                let report = self.manage.operate(&path, before.attempt, &plan, reason, until).await?;
                 let guard = Guard::Attempt(before.attempt, "operator");
-                changed(world, *one, &plan, guard, None, reason, told)
+                changed(world, *one, &plan, guard, None, reason, report)
             }
             Happening::ReopenAll(state) => {
                 let filter = ReopenFilter { state: *state, reason: None, prefix: "group/".parse()? };
                 let (_, reason) = reopening(*state == State::ImportDone);
-                let told = self.manage.reopen_many(&filter, reason, until).await?.context("an answer")?;
+                let report = self.manage.reopen_many(&filter, reason, until).await?.context("an answer")?;
                 let due = world.reopen_all(*state, reason);
-                ensure!(told.reopened as usize == due.len(), "{told:?}");
+                ensure!(report.reopened as usize == due.len(), "{report:?}");
                 Ok(due)
             }
             Happening::SkipManyTags => {
-                let told = self.claim.skip_many_tags(until).await?;
+                let report = self.claim.skip_many_tags(until).await?;
                 let due = world.skip_many_tags();
-                ensure!(told as usize == due.len(), "{told} are skipped");
+                ensure!(report as usize == due.len(), "{report} are skipped");
                 Ok(due)
             }
             Happening::Anew(one) => self.anew(world, *one).await,

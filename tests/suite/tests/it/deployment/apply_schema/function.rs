@@ -18,21 +18,21 @@ use tokio_postgres::NoTls;
 /// Where a stack waits for its answers.
 struct Waiting {
     url: String,
-    told: Arc<Mutex<Vec<Value>>>,
+    reports: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Waiting {
     async fn listen() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/stack", listener.local_addr().unwrap());
-        let told: Arc<Mutex<Vec<Value>>> = Arc::default();
-        let keep = Arc::clone(&told);
+        let reports: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let keep = Arc::clone(&reports);
         let answer = async move |headers: HeaderMap, body: Bytes| {
             assert!(!headers.contains_key("content-type"));
             keep.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
         };
         tokio::spawn(async move { axum::serve(listener, Router::new().route("/stack", put(answer))).await });
-        Self { url, told }
+        Self { url, reports }
     }
 
     /// Invokes the function and takes the one answer that the stack gets.
@@ -60,11 +60,14 @@ impl Waiting {
             "OldResourceProperties": before,
         });
         functions.invoke(Function::ApplySchema, &event).await.unwrap();
-        let told = std::mem::take(&mut *self.told.lock().unwrap());
-        let [told] = &told[..] else { panic!("{kind}: told {told:?}") };
-        assert_eq!(told["PhysicalResourceId"], PHYSICAL_ID);
-        assert_eq!((&told["RequestId"], &told["LogicalResourceId"]), (&json!("request-1"), &json!("Schema")));
-        let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
+        let reports = std::mem::take(&mut *self.reports.lock().unwrap());
+        let [report] = &reports[..] else { panic!("{kind}: {reports:?}") };
+        assert_eq!(report["PhysicalResourceId"], PHYSICAL_ID);
+        assert_eq!(
+            (&report["RequestId"], &report["LogicalResourceId"]),
+            (&json!("request-1"), &json!("Schema"))
+        );
+        let text = |name: &str| report[name].as_str().unwrap_or_default().to_owned();
         (text("Status"), text("Reason"))
     }
 }
@@ -239,9 +242,9 @@ async fn names_a_secret_that_no_function_could_use() {
     ] {
         let right = stack.secrets().put(arn, r#"{"secret":"hunter2"}"#.to_owned());
         let error = stack.run_functions(&[function], |_, _| ()).await.unwrap_err();
-        let told = format!("{error:#}");
-        assert!(told.contains(arn) && told.contains("is a JSON object"), "{told}");
-        assert!(!told.contains("hunter2"), "{told}");
+        let text = format!("{error:#}");
+        assert!(text.contains(arn) && text.contains("is a JSON object"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
         stack.secrets().put(arn, right.unwrap());
     }
     stack.stop().await.unwrap();
@@ -270,7 +273,7 @@ async fn a_stack_with_a_second_cluster_has_it_replicate_the_first() {
             .unwrap();
         client.batch_execute(&format!("CREATE DATABASE {DATABASE} OWNER {OWNER_ROLE}")).await.unwrap();
     }
-    let told = |port: u16| {
+    let registry_at = |port: u16| {
         let (host, port) = (first.host.clone(), port.to_string());
         move |_, environment: &mut local::Environment| {
             environment.extend(
@@ -289,8 +292,8 @@ async fn a_stack_with_a_second_cluster_has_it_replicate_the_first() {
     let properties = json!({"ServiceToken": "arn", "NewestScript": newest()});
     let waiting = Waiting::listen().await;
 
-    // Nobody is there: the stack is told so, and both clusters have their schema.
-    let functions = stack.run_functions(&[Function::ApplySchema], told(1)).await.unwrap();
+    // Nobody is there: the response says so, and both clusters have their schema.
+    let functions = stack.run_functions(&[Function::ApplySchema], registry_at(1)).await.unwrap();
     let (status, reason) = waiting.ask(&functions, "Create", properties.clone()).await;
     assert_eq!(status, "FAILED");
     assert!(
@@ -299,7 +302,7 @@ async fn a_stack_with_a_second_cluster_has_it_replicate_the_first() {
     );
     functions.stop();
 
-    let functions = stack.run_functions(&[Function::ApplySchema], told(first.port)).await.unwrap();
+    let functions = stack.run_functions(&[Function::ApplySchema], registry_at(first.port)).await.unwrap();
     let success = ("SUCCESS".to_owned(), String::new());
     for kind in ["Create", "Update"] {
         assert_eq!(waiting.ask(&functions, kind, properties.clone()).await, success, "{kind}");

@@ -58,8 +58,8 @@ async fn works_on_a_database_with_settings_of_its_own(topology: Topology) {
     let used = [Function::RegistryNotification, Function::MigrationStatus];
     let functions = stack.run_functions(&used, |_, _| ()).await.unwrap();
     let (client_of_functions, id) = (stack.client_of(&functions), attempt.to_string());
-    let told = client_of_functions.notify("group/image", "pre_import_failed", Some(&id)).await.unwrap();
-    assert_eq!(told.status(), StatusCode::OK);
+    let reply = client_of_functions.notify("group/image", "pre_import_failed", Some(&id)).await.unwrap();
+    assert_eq!(reply.status(), StatusCode::OK);
     stack.pair().wait_until_replayed().await.unwrap();
     let row = read(&stack, &functions).await;
     assert_eq!(

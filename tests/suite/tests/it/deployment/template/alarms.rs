@@ -1,4 +1,4 @@
-//! What somebody is told of.
+//! The alarms.
 
 use std::{collections::BTreeSet, path::Path};
 

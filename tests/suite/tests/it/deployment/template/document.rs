@@ -24,7 +24,7 @@ pub struct Function {
     pub properties: Value,
     /// Its `Metadata`.
     pub metadata: Value,
-    /// What it is told; values as [`named`] names them.
+    /// Its environment; values as [`named`] names them.
     pub environment: BTreeMap<String, String>,
     /// The role that it has.
     pub role: String,
@@ -81,10 +81,10 @@ impl Template {
         let mut whole = self.0["Globals"]["Function"].clone();
         merge(&mut whole, properties);
         let role = named(&whole["Role"]).strip_suffix(".Arn").unwrap().to_owned();
-        let told = whole["Environment"]["Variables"].as_object().unwrap();
+        let given = whole["Environment"]["Variables"].as_object().unwrap();
         Function {
             metadata: self.0["Resources"][id]["Metadata"].clone(),
-            environment: told.iter().map(|(name, value)| (name.clone(), named(value))).collect(),
+            environment: given.iter().map(|(name, value)| (name.clone(), named(value))).collect(),
             permissions: self.permissions(&role),
             policies_of_aws: self.taken(&role).filter(|policy| policy.starts_with("arn:")).collect(),
             routes: self.routes(id),

@@ -1,4 +1,4 @@
-//! `template.yaml` against the code that it deploys: what a function is told and may reach is what the code
+//! `template.yaml` against the code that it deploys: what a function is given and may reach is what the code
 //! says, and not what somebody remembered to write down.
 
 mod alarms;
@@ -82,15 +82,15 @@ fn gives_each_function_its_variables_in_every_topology() {
     for parameters in topologies() {
         let functions = Template::with(&parameters).functions();
         for (name, read) in read_by_each_function() {
-            let told = &functions[name].environment;
+            let given = &functions[name].environment;
             // LOG_LEVEL is read before the configuration, by every function.
             let known: BTreeSet<&str> = read.iter().map(|of| of.name).chain(["LOG_LEVEL"]).collect();
-            let unknown: Vec<_> = told.keys().filter(|of| !known.contains(of.as_str())).collect();
-            assert!(unknown.is_empty(), "{name} is told {unknown:?}");
-            let value = |variable: &str| told.get(variable).map(|of| value_of(variable, of, &parameters));
+            let unknown: Vec<_> = given.keys().filter(|of| !known.contains(of.as_str())).collect();
+            assert!(unknown.is_empty(), "{name} is given {unknown:?}");
+            let value = |variable: &str| given.get(variable).map(|of| value_of(variable, of, &parameters));
             let refused = (REFUSALS.iter().find(|(of, _)| *of == name).unwrap().1)(&value);
             assert_eq!(refused, None, "{name} with {parameters:?}");
-            assert!(told.contains_key("LOG_LEVEL"), "{name}");
+            assert!(given.contains_key("LOG_LEVEL"), "{name}");
         }
     }
     let known: BTreeSet<&str> = topologies().iter().map(|parameters| parameters[0].1).collect();
@@ -144,9 +144,9 @@ fn no_secret_is_told_in_the_environment() {
         for (variable, value) in &function.environment {
             assert!(
                 !hidden.iter().any(|secret| value.contains(*secret)),
-                "{name} is told {variable}={value}"
+                "{name} is given {variable}={value}"
             );
-            assert!(!value.contains("resolve:"), "{name} is told {variable}={value}");
+            assert!(!value.contains("resolve:"), "{name} is given {variable}={value}");
         }
     }
 }

@@ -112,8 +112,8 @@ fn gives_authorities_only_to_what_asks_the_registry() {
                     list(&function.properties["Layers"]).into_iter().map(named).collect();
                 let expected = !layer.is_empty() && function.environment.contains_key("REGISTRY_URL");
                 assert_eq!(layers.contains(&"RegistryCaLayerArn".to_owned()), expected, "{name}: {layers:?}");
-                let told = function.environment.contains_key("REGISTRY_CA_FILE");
-                assert_eq!(told, expected, "{name}");
+                let given = function.environment.contains_key("REGISTRY_CA_FILE");
+                assert_eq!(given, expected, "{name}");
             }
         }
     }

@@ -74,9 +74,10 @@ fn lets_each_function_reach_its_purposes_endpoints() {
     let at = Places { writer: WRITER, reader: READER, owner: OWNER, second_cluster: Some(SECOND) };
     // What a role may under a condition is compared where that holds.
     may_reach_exactly_what_is_needed(&Template::read(), &at, |function| reached(function, CLUSTERS));
-    for told in &ENVIRONMENTS {
-        let at = Places { writer: told.writer, reader: told.login, owner: told.owner, second_cluster: None };
-        let template = told.template("direct-reader", "iam");
+    for given in &ENVIRONMENTS {
+        let at =
+            Places { writer: given.writer, reader: given.login, owner: given.owner, second_cluster: None };
+        let template = given.template("direct-reader", "iam");
         may_reach_exactly_what_is_needed(&template, &at, |function| {
             reached(function, CLUSTERS).union(&reached(function, LOGIN)).copied().collect()
         });
@@ -181,8 +182,8 @@ fn nothing_is_allowed_on_everything_or_to_everybody() {
 
 #[test]
 fn decrypts_owners_secrets_by_the_keys_that_are_named() {
-    let keys = |told: &str| {
-        let role = Template::with(&[("OwnerSecretKeyArns", told)]);
+    let keys = |given: &str| {
+        let role = Template::with(&[("OwnerSecretKeyArns", given)]);
         let role = role.resources("AWS::IAM::Role")["ApplySchemaRole"].clone();
         let statements = list(&role["Policies"][0]["PolicyDocument"]["Statement"]).into_iter().cloned();
         statements.filter(|statement| statement["Action"] == "kms:Decrypt").collect::<Vec<_>>()

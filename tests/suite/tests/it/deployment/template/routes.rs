@@ -97,8 +97,8 @@ fn throttles_operators_and_no_notification() {
 
 #[test]
 fn reserves_instances_for_notifications_only_if_told() {
-    let reserved = |told: &str| {
-        let template = Template::with(&[("NotificationConcurrency", told)]);
+    let reserved = |given: &str| {
+        let template = Template::with(&[("NotificationConcurrency", given)]);
         let functions = template.functions();
         let set: Vec<(String, String)> = functions
             .into_iter()

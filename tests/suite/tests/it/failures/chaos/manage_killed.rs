@@ -44,8 +44,8 @@ async fn retries(stack: &Stack) {
         ("retry/begun", Stop::AfterStart(Step::Pre), 409),
     ] {
         failed_once(stack, path, Step::Pre).await;
-        let (status, told) = killed_and_asked_again(stack, path, stop, Trigger::Retry).await;
-        assert_eq!(status, again, "{path}: {told}");
+        let (status, body) = killed_and_asked_again(stack, path, stop, Trigger::Retry).await;
+        assert_eq!(status, again, "{path}: {body}");
         schedules_run_until_the_end(stack).await;
         is_migrated(stack, path, &RETRIED, 1).await;
     }
@@ -68,16 +68,16 @@ async fn cancelations(stack: &Stack) {
         until_state(stack, path, "pre_importing").await.unwrap();
         Case { function: Function::ManageMigrations, path, stop, trigger: Trigger::Cancel }.kill(stack).await;
         until_state(stack, path, state).await.unwrap();
-        let (status, told) = ask(stack, path, Trigger::Cancel).await;
-        assert_eq!((status, &told["migration_state"]), (409, &json!(state)), "{path}: {told}");
+        let (status, body) = ask(stack, path, Trigger::Cancel).await;
+        assert_eq!((status, &body["migration_state"]), (409, &json!(state)), "{path}: {body}");
         let expected = match state {
             "import_done" => {
                 is_migrated(stack, path, &WHOLE, 0).await;
                 continue;
             }
             "import_aborted" => {
-                let (status, told) = ask(stack, path, Trigger::Skip).await;
-                assert_eq!(status, 200, "{path}: {told}");
+                let (status, body) = ask(stack, path, Trigger::Skip).await;
+                assert_eq!(status, 200, "{path}: {body}");
                 &[
                     "start_pre_import default>pre_importing",
                     "abort_import_uncounted pre_importing>import_aborted",
@@ -105,9 +105,9 @@ async fn registrations(stack: &Stack) {
         push_image(&stack.old_storage().unwrap(), path).unwrap();
         // In migration mode the catalogue lists nothing that has not been migrated.
         stack.registry().unwrap().set_migration_mode(false);
-        let (status, told) = killed_and_asked_again(stack, path, stop, trigger).await;
+        let (status, body) = killed_and_asked_again(stack, path, stop, trigger).await;
         stack.registry().unwrap().set_migration_mode(true);
-        assert_eq!((status, &told["registered"]), (200, &json!(registered)), "{path}: {told}");
+        assert_eq!((status, &body["registered"]), (200, &json!(registered)), "{path}: {body}");
         schedules_run_until_the_end(stack).await;
         is_migrated(stack, path, &WHOLE, 0).await;
     }

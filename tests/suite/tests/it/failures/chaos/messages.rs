@@ -80,11 +80,11 @@ fn hold(stack: &Stack, path: &str, step: Step, at: Point) -> RuleId {
 async fn tell(stack: &Stack, path: &str, held: RuleId, status: Status) {
     let registry = stack.registry().unwrap();
     assert!(registry.rules().remove(held));
-    let told = registry.journal().wait_until(PATIENCE, |journal| {
+    let notified = registry.journal().wait_until(PATIENCE, |journal| {
         let sent = journal.notifications();
         sent.iter().any(|sent| sent.report.path == path && sent.report.status == status && sent.is_accepted())
     });
-    assert!(told.await, "{path}: {:?}", registry.journal().notifications());
+    assert!(notified.await, "{path}: {:?}", registry.journal().notifications());
 }
 
 async fn ignored(stack: &Stack, path: &str) -> Vec<String> {
@@ -136,7 +136,7 @@ async fn failures_told_late_are_counted_once(stack: &Stack) {
         ("reordered/pre", Step::Pre, Status::PreImportFailed),
         ("reordered/final", Step::Final, Status::ImportFailed),
     ] {
-        let told = hold(stack, path, step, Point::Notification);
+        let notified = hold(stack, path, step, Point::Notification);
         let fail = Effect::Fail { error: "blob unknown".to_owned() };
         registry.rules().add(Rule::new(fail).repository(path).step(step).times(1));
         started(stack, &[path]).await;
@@ -148,7 +148,7 @@ async fn failures_told_late_are_counted_once(stack: &Stack) {
         if work.is_none() {
             until_state(stack, path, "import_done").await.unwrap();
         }
-        tell(stack, path, told, status).await;
+        tell(stack, path, notified, status).await;
         if let Some(work) = work {
             assert!(registry.rules().remove(work));
         }

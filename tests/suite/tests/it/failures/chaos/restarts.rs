@@ -60,8 +60,8 @@ async fn restarts_what_the_registrys_restart_cut_off() {
     for (path, step) in [("pre/lost", Step::Pre), ("final/lost", Step::Final)] {
         registry.rules().add(Rule::new(Effect::LoseNotification).repository(path).step(step).times(1));
     }
-    running_in(&stack, Step::Pre, &["pre/told", "pre/lost"]).await;
-    running_in(&stack, Step::Final, &["final/told", "final/lost"]).await;
+    running_in(&stack, Step::Pre, &["pre/notified", "pre/lost"]).await;
+    running_in(&stack, Step::Final, &["final/notified", "final/lost"]).await;
 
     // What may take the slots that are freed: a registry that stops would accept it, and cut it off without a word.
     let next = ["next/a", "next/b", "next/c", "next/d"];
@@ -71,8 +71,8 @@ async fn restarts_what_the_registrys_restart_cut_off() {
     registry.rules().clear();
 
     for (path, now) in [
-        ("pre/told", "import_aborted"),
-        ("final/told", "import_aborted"),
+        ("pre/notified", "import_aborted"),
+        ("final/notified", "import_aborted"),
         ("pre/lost", "pre_importing"),
         ("final/lost", "importing"),
     ] {
@@ -87,10 +87,10 @@ async fn restarts_what_the_registrys_restart_cut_off() {
     for path in next {
         is_migrated(&stack, path, &WHOLE, 0).await;
     }
-    for path in ["pre/told", "pre/lost"] {
+    for path in ["pre/notified", "pre/lost"] {
         is_migrated(&stack, path, &PRE_CUT_OFF, 0).await;
     }
-    for path in ["final/told", "final/lost"] {
+    for path in ["final/notified", "final/lost"] {
         is_migrated(&stack, path, &FINAL_CUT_OFF, 0).await;
     }
     refused_while_it_is_down(&stack).await;
@@ -154,7 +154,7 @@ async fn loses_no_notification_to_a_writer_restart() {
     let start = stack.client().start("during/start").await.unwrap();
     assert_eq!(start.status(), 503);
     let refused = || async { Ok(registry.journal().notifications().len() >= sent + 2) };
-    until("both have been told", refused).await.unwrap();
+    until("both have been notified", refused).await.unwrap();
     stack.pair().start_writer().await.unwrap();
     quiet(&stack, sent).await;
 

@@ -154,9 +154,9 @@ async fn retry_adopts_a_running_step_of_a_silent_registry() {
         let took = began.elapsed();
         assert!(took < BUDGET + MARGIN, "{path}: {took:?}");
         let status = answer.status();
-        let told: Value = answer.json().await.unwrap();
-        assert_eq!((status.as_u16(), &told["standing"]), (202, &json!("running")), "{path}: {told}");
-        assert_eq!(told["attempt"].as_str(), first.as_deref(), "{path}: the one that runs");
+        let reply: Value = answer.json().await.unwrap();
+        assert_eq!((status.as_u16(), &reply["standing"]), (202, &json!("running")), "{path}: {reply}");
+        assert_eq!(reply["attempt"].as_str(), first.as_deref(), "{path}: the one that runs");
         // Where the registry did not say, its answer to the start did: what runs is not begun again.
         let starts = if fault.answered { 1 } else { 2 };
         assert_eq!(asked_for(&stack, path, Operation::Start), starts, "{path}");
@@ -195,16 +195,16 @@ async fn explains_in_time_that_the_registry_is_silent() {
         let answer = explain.send().await.unwrap();
         assert!(began.elapsed() < BUDGET + MARGIN, "{}", fault.name);
         let status = answer.status();
-        let told: Value = answer.json().await.unwrap();
-        assert_eq!((status.as_u16(), unmet(&stack)), (200, 1), "{}: {told}", fault.name);
+        let reply: Value = answer.json().await.unwrap();
+        assert_eq!((status.as_u16(), unmet(&stack)), (200, 1), "{}: {reply}", fault.name);
         let stands = if fault.answered { json!("pre_import_in_progress") } else { Value::Null };
         assert_eq!(
-            (&told["registry"]["answered"], &told["registry"]["status"]),
+            (&reply["registry"]["answered"], &reply["registry"]["status"]),
             (&json!(fault.answered), &stands),
             "{}",
             fault.name
         );
-        assert_eq!(told["expected"]["next"], "notification", "{}: {told}", fault.name);
+        assert_eq!(reply["expected"]["next"], "notification", "{}: {reply}", fault.name);
     }
     assert_eq!(row(&stack, "group/image").await.unwrap(), before);
     registry.rules().remove(hold);

@@ -154,11 +154,11 @@ async fn guard_counts_a_timeout_once_without_an_answer() {
     );
     // The echo of the cancelation changes nothing any more.
     held.into_iter().for_each(|rule| assert!(stack.registry().unwrap().rules().remove(rule)));
-    let told = |journal: &Journal| {
+    let notified = |journal: &Journal| {
         let sent = journal.notifications();
         sent.len() == faults.len() && sent.iter().all(|sent| sent.is_accepted())
     };
-    assert!(stack.registry().unwrap().journal().wait_until(PATIENCE, told).await);
+    assert!(stack.registry().unwrap().journal().wait_until(PATIENCE, notified).await);
     for fault in &faults {
         let row = row(&stack, &fault.name).await.unwrap();
         assert_eq!(
@@ -186,10 +186,10 @@ async fn operator_ends_a_step_whose_cancel_was_not_answered() {
     let (stack, _) = running(&faults, |_| false).await;
 
     let calls = stream::iter(&faults).for_each_concurrent(4, async |fault| {
-        let (status, told) = post(&stack, "cancel", &fault.name, json!({})).await;
-        assert_eq!(status, fault.status, "{}: {told}", fault.name);
+        let (status, reply) = post(&stack, "cancel", &fault.name, json!({})).await;
+        assert_eq!(status, fault.status, "{}: {reply}", fault.name);
         let state = if status == 200 { "import_skipped" } else { "pre_importing" };
-        assert_eq!(told["migration_state"], state, "{}: {told}", fault.name);
+        assert_eq!(reply["migration_state"], state, "{}: {reply}", fault.name);
     });
     calls.await;
     faults_are_met(&stack);
@@ -199,16 +199,16 @@ async fn operator_ends_a_step_whose_cancel_was_not_answered() {
             false => ("cancel", json!({})),
             true => {
                 stopped_by_its_notification(&stack, &fault.name, false).await;
-                let (status, told) = post(&stack, "cancel", &fault.name, json!({})).await;
-                assert_eq!((status, &told["migration_state"]), (409, &json!("import_aborted")), "{told}");
+                let (status, reply) = post(&stack, "cancel", &fault.name, json!({})).await;
+                assert_eq!((status, &reply["migration_state"]), (409, &json!("import_aborted")), "{reply}");
                 ("skip", json!({"reason": "migration_canceled"}))
             }
         };
-        let (status, told) = post(&stack, action, &fault.name, body).await;
+        let (status, reply) = post(&stack, action, &fault.name, body).await;
         assert_eq!(
-            (status, &told["skipped_reason"], &told["retries_count"]),
+            (status, &reply["skipped_reason"], &reply["retries_count"]),
             (200, &json!("migration_canceled"), &json!(0)),
-            "{}: {told}",
+            "{}: {reply}",
             fault.name
         );
     }

@@ -130,7 +130,7 @@ async fn answers_500_while_the_data_api_refuses() {
 async fn guard_finishes_what_ran_and_was_answered_500() {
     let stack = stack(1).await;
     for (call, ran, again, expected) in [
-        // The attempt that is told of is over for the driver.
+        // The attempt that the notification names is over for the driver.
         (Call::Notification, "importing", 200, &WHOLE[..]),
         // It has been started; nobody has asked the registry.
         (Call::Start, "pre_importing", 409, &BEGUN_AGAIN[..]),

@@ -124,7 +124,7 @@ async fn stack_of(instances: usize, functions: Vec<Function>) -> Stack {
     Stack::start(StackOptions { instances, functions, ..options() }).await.unwrap()
 }
 
-/// The attempt of the row, as the registry was told it.
+/// The attempt of the row, as it was sent to the registry.
 async fn attempt(stack: &Stack, path: &str) -> Option<String> {
     row(stack, path).await.unwrap()["attempt"].as_str().map(str::to_owned)
 }

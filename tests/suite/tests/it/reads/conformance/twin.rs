@@ -186,8 +186,8 @@ impl Transport for Twin {
             (Ok(one), Ok(other)) => assert_eq!(timeless(one), timeless(other), "{}", call.name),
             (Err(one), Err(other)) => {
                 // What PostgreSQL did not say, the two services may know more or less of.
-                let told = |failure: &Failure| failure.sql_state.map(|state| (state, failure.outcome));
-                let known = |failure: &Failure| (failure.class, told(failure));
+                let reported = |failure: &Failure| failure.sql_state.map(|state| (state, failure.outcome));
+                let known = |failure: &Failure| (failure.class, reported(failure));
                 assert_eq!(known(one), known(other), "{}: {one} and {other}", call.sql);
             }
             _ => panic!("{}: {one:?} and {other:?}", call.sql),

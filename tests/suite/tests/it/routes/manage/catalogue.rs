@@ -19,18 +19,18 @@ async fn registers_the_catalogue_by_pages_with_tag_counts() {
         storage.write_image(&format!("group/image{number:03}"), &tags, &ImageOptions::small(number)).unwrap();
     }
 
-    let (status, mut told) = post(&stack, ADDRESS, Value::Null).await;
-    assert_eq!(status, 200, "{told}");
-    let mut registered = told["registered"].as_u64().unwrap();
+    let (status, mut reply) = post(&stack, ADDRESS, Value::Null).await;
+    assert_eq!(status, 200, "{reply}");
+    let mut registered = reply["registered"].as_u64().unwrap();
     // A slow machine takes more than one call's time.
-    while told["ended"] != "complete" {
-        told = post(&stack, ADDRESS, json!({"after": told["next"]})).await.1;
-        registered += told["registered"].as_u64().unwrap();
+    while reply["ended"] != "complete" {
+        reply = post(&stack, ADDRESS, json!({"after": reply["next"]})).await.1;
+        registered += reply["registered"].as_u64().unwrap();
     }
 
     assert_eq!(registered, 130);
-    assert_eq!((&told["existing"], &told["tags_unknown"]), (&json!(0), &json!(0)));
-    assert_eq!((&told["ended"], &told["next"]), (&json!("complete"), &Value::Null));
+    assert_eq!((&reply["existing"], &reply["tags_unknown"]), (&json!(0), &json!(0)));
+    assert_eq!((&reply["ended"], &reply["next"]), (&json!("complete"), &Value::Null));
     let wrong = "SELECT count(*) FROM container_repositories
         WHERE tags_count IS DISTINCT FROM right(path, 3)::integer % 4 + 1";
     assert_eq!(primary(&stack).await.unwrap().query_one(wrong, &[]).await.unwrap().get::<_, i64>(0), 0);

@@ -117,13 +117,13 @@ async fn skips_too_many_tags_unless_it_has_begun() {
     let rules = stack.registry().unwrap().rules();
     let hold = rules.add(Rule::new(Effect::Hold { at: Point::Notification }));
 
-    let told = sweep(&stack).await;
+    let reply = sweep(&stack).await;
 
     assert!(rules.remove(hold));
     assert_eq!(
-        (&told["skipped"], &told["started"], &told["ended"]),
+        (&reply["skipped"], &reply["started"], &reply["ended"]),
         (&json!(601), &json!(3), &json!("none_due")),
-        "{told}"
+        "{reply}"
     );
     let many = row(&stack, "good/many").await.unwrap();
     assert_eq!((&many["migration_state"], &many["skipped_reason"]), (&json!("import_skipped"), &json!(2)));
@@ -181,9 +181,9 @@ async fn waits_in_no_slot_after_a_refused_start() {
     assert_eq!(sweep(&stack).await["ended"], "registry_full");
     suite::release_the_brake(&stack).await.unwrap();
 
-    let told: Value = sweep(&stack).await;
+    let reply: Value = sweep(&stack).await;
 
-    assert_eq!(told["started"], 1, "{told}");
+    assert_eq!(reply["started"], 1, "{reply}");
     until_state(&stack, "group/image", "import_done").await.unwrap();
     stack.stop().await.unwrap();
 }
@@ -213,10 +213,10 @@ async fn asks_the_registry_for_several_at_once() {
         waiting.unwrap();
     };
 
-    let (told, ()) = futures::join!(sweep(&stack), let_go);
+    let (reply, ()) = futures::join!(sweep(&stack), let_go);
 
     // The last one may by then have been started in the place of the first.
-    assert_eq!(told["ended"], "none_due", "{told}");
+    assert_eq!(reply["ended"], "none_due", "{reply}");
     for path in paths {
         until_state(&stack, path, "import_done").await.unwrap();
     }

@@ -12,26 +12,26 @@ async fn both_sides_are_told_and_what_happens_next() {
     repositories(&stack, &["group/image"]).await.unwrap();
     stack.registry().unwrap().rules().add(Rule::new(Effect::Hold { at: Point::Work }));
     let explain = || call(&stack, "GET", "/migrations/explain/group/image", Value::Null);
-    let (status, told) = explain().await;
-    assert_eq!((status, &told["expected"]["next"]), (200, &json!("sweep")), "{told}");
-    assert_eq!((&told["registry"]["answered"], &told["registry"]["status"]), (&json!(true), &Value::Null));
+    let (status, reply) = explain().await;
+    assert_eq!((status, &reply["expected"]["next"]), (200, &json!("sweep")), "{reply}");
+    assert_eq!((&reply["registry"]["answered"], &reply["registry"]["status"]), (&json!(true), &Value::Null));
 
     stack.client().start("group/image").await.unwrap();
 
-    let (_, told) = explain().await;
-    assert_eq!(told["registry"]["status"], "pre_import_in_progress", "{told}");
-    assert_eq!(told["repository"]["migration_state"], "pre_importing");
-    assert_eq!((&told["expected"]["next"], &told["served_by"]), (&json!("notification"), &json!("writer")));
+    let (_, reply) = explain().await;
+    assert_eq!(reply["registry"]["status"], "pre_import_in_progress", "{reply}");
+    assert_eq!(reply["repository"]["migration_state"], "pre_importing");
+    assert_eq!((&reply["expected"]["next"], &reply["served_by"]), (&json!("notification"), &json!("writer")));
     assert!(
-        told["expected"]["at"].is_string() && told["expected"]["text"].as_str().unwrap().contains("guard")
+        reply["expected"]["at"].is_string() && reply["expected"]["text"].as_str().unwrap().contains("guard")
     );
 
     let cut_off = without_registry(&stack).await;
     let request =
         stack.client_of(&cut_off).as_operator(reqwest::Method::GET, "/migrations/explain/group/image");
-    let told: Value = request.send().await.unwrap().json().await.unwrap();
+    let reply: Value = request.send().await.unwrap().json().await.unwrap();
     assert_eq!(
-        (&told["registry"]["answered"], &told["expected"]["next"]),
+        (&reply["registry"]["answered"], &reply["expected"]["next"]),
         (&json!(false), &json!("notification"))
     );
     cut_off.stop();
@@ -46,8 +46,9 @@ async fn what_stands_in_the_way_of_a_start_is_told() {
         given(&stack, &format!("group/{state}"), state, None).await.unwrap();
     }
     let next = async |state: &str| {
-        let (_, told) = call(&stack, "GET", &format!("/migrations/explain/group/{state}"), Value::Null).await;
-        told["expected"]["next"].as_str().unwrap().to_owned()
+        let (_, reply) =
+            call(&stack, "GET", &format!("/migrations/explain/group/{state}"), Value::Null).await;
+        reply["expected"]["next"].as_str().unwrap().to_owned()
     };
     assert_eq!(next("import_done").await, "nothing");
     assert_eq!(next("import_skipped").await, "operator");

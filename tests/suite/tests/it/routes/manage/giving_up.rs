@@ -34,10 +34,10 @@ async fn cancels_a_running_step_and_fills_its_slot() {
     let echoes = running(&stack, "group/image").await;
     repositories(&stack, &["group/next"]).await.unwrap();
 
-    let (status, told) = post(&stack, "/migrations/cancel/group/image", Value::Null).await;
+    let (status, reply) = post(&stack, "/migrations/cancel/group/image", Value::Null).await;
 
-    assert_eq!((status, &told["migration_state"]), (200, &json!("import_skipped")), "{told}");
-    assert_eq!(told["skipped_reason"], "migration_canceled");
+    assert_eq!((status, &reply["migration_state"]), (200, &json!("import_skipped")), "{reply}");
+    assert_eq!(reply["skipped_reason"], "migration_canceled");
     assert_eq!(cancelations(&stack), 1);
     until_state(&stack, "group/next", "import_done").await.unwrap();
     // The registry tells of the cancelation when the import notices it: recorded, and nothing else.
@@ -47,7 +47,7 @@ async fn cancels_a_running_step_and_fills_its_slot() {
         .await
         .unwrap();
     let after = row(&stack, "group/image").await.unwrap();
-    assert_eq!((&after["version"], &after["retries_count"]), (&told["version"], &json!(0)));
+    assert_eq!((&after["version"], &after["retries_count"]), (&reply["version"], &json!(0)));
     let sent = stack.registry().unwrap().journal().notifications();
     assert!(sent.iter().all(|notification| notification.is_accepted()), "{sent:?}");
     stack.stop().await.unwrap();
@@ -60,12 +60,12 @@ async fn skips_by_force_what_the_registry_does_not_know() {
     given(&stack, "group/lost", "importing", Some(Uuid::new_v4())).await.unwrap();
     assert_eq!(post(&stack, "/migrations/cancel/group/lost", Value::Null).await.0, 409);
     for path in ["group/image", "group/lost"] {
-        let (status, told) =
+        let (status, reply) =
             post(&stack, &format!("/migrations/cancel/{path}"), json!({"force": true})).await;
         assert_eq!(
-            (status, &told["skipped_reason"]),
+            (status, &reply["skipped_reason"]),
             (200, &json!("migration_forced_canceled")),
-            "{path}: {told}"
+            "{path}: {reply}"
         );
     }
     stack.stop().await.unwrap();
@@ -131,8 +131,9 @@ async fn ends_the_same_when_the_notification_is_faster() {
         let records =
             || async { Ok(way.journal().iter().any(|call| call.outcome.as_ref().is_some_and(|o| o.fault))) };
         until("the cancelation is to be recorded", records).await.unwrap();
-        let told = stack.client().notify("group/image", "pre_import_canceled", Some(&attempt)).await.unwrap();
-        assert_eq!(told.status(), 200);
+        let reply =
+            stack.client().notify("group/image", "pre_import_canceled", Some(&attempt)).await.unwrap();
+        assert_eq!(reply.status(), 200);
         way.clear_faults();
     };
     let cancel =
@@ -142,8 +143,8 @@ async fn ends_the_same_when_the_notification_is_faster() {
 
     let answer = answer.unwrap();
     let status = answer.status().as_u16();
-    let told: Value = answer.json().await.unwrap();
-    assert_eq!((status, &told["skipped_reason"]), (200, &json!("migration_canceled")), "{told}");
+    let reply: Value = answer.json().await.unwrap();
+    assert_eq!((status, &reply["skipped_reason"]), (200, &json!("migration_canceled")), "{reply}");
     let lines = history(&stack, "group/image").await.unwrap();
     let expected = [
         "start_pre_import default>pre_importing",
@@ -164,14 +165,18 @@ async fn what_is_at_rest_is_skipped_at_once_and_what_is_over_is_not() {
     for state in ["default", "import_aborted", "pre_import_done"] {
         let path = format!("group/{state}");
         given(&stack, &path, state, None).await.unwrap();
-        let (status, told) = post(
+        let (status, reply) = post(
             &stack,
             &format!("/migrations/skip/{path}"),
             json!({"reason": "root_namespace_in_deny_list"}),
         )
         .await;
-        assert_eq!((status, &told["skipped_reason"]), (200, &json!("root_namespace_in_deny_list")), "{told}");
-        assert_eq!((&told["migration_state"], &told["slot"]), (&json!("import_skipped"), &Value::Null));
+        assert_eq!(
+            (status, &reply["skipped_reason"]),
+            (200, &json!("root_namespace_in_deny_list")),
+            "{reply}"
+        );
+        assert_eq!((&reply["migration_state"], &reply["slot"]), (&json!("import_skipped"), &Value::Null));
         let last = history(&stack, &path).await.unwrap().pop().unwrap();
         assert_eq!(last, format!("skip_import {state}>import_skipped"));
     }

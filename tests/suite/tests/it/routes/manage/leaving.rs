@@ -84,11 +84,11 @@ async fn migrates_a_renamed_repository_under_its_new_name() {
 
     // The old name's import ends, and tells of it.
     assert!(registry.rules().remove(echo));
-    let told = |journal: &Journal| {
+    let notified = |journal: &Journal| {
         let sent = journal.notifications().into_iter();
         sent.filter(|sent| sent.report.path == "group/old").any(|sent| sent.ended.is_some())
     };
-    assert!(registry.journal().wait_until(PATIENCE, told).await);
+    assert!(registry.journal().wait_until(PATIENCE, notified).await);
     let sent = registry.journal().notifications();
     let echo = sent.iter().find(|sent| sent.report.path == "group/old").unwrap();
     assert!(format!("{:?}", echo.outcome).contains("404"), "{echo:?}");
@@ -122,9 +122,9 @@ async fn a_path_that_is_there_already_is_left_as_it_is_in_every_state() {
         .into_iter()
         .collect();
 
-    let (status, told) = post(&stack, "/repositories", list).await;
+    let (status, reply) = post(&stack, "/repositories", list).await;
 
-    assert_eq!((status, &told["registered"], &told["existing"]), (200, &json!(0), &json!(7)), "{told}");
+    assert_eq!((status, &reply["registered"], &reply["existing"]), (200, &json!(0), &json!(7)), "{reply}");
     assert_eq!(all().await, before);
     stack.stop().await.unwrap();
 }

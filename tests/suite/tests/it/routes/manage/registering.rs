@@ -49,19 +49,19 @@ async fn registers_an_array_and_names_refusals_by_place() {
         {"path": "Group/Upper"},
     ]);
 
-    let (status, told) = post(&stack, "/repositories", list).await;
+    let (status, reply) = post(&stack, "/repositories", list).await;
 
-    assert_eq!((status, &told["registered"], &told["existing"]), (200, &json!(1), &json!(1)), "{told}");
+    assert_eq!((status, &reply["registered"], &reply["existing"]), (200, &json!(1), &json!(1)), "{reply}");
     let places: Vec<_> =
-        told["errors"].as_array().unwrap().iter().map(|error| error["line"].clone()).collect();
+        reply["errors"].as_array().unwrap().iter().map(|error| error["line"].clone()).collect();
     assert_eq!(places, [json!(2), json!(3), json!(5)]);
-    assert_eq!(told["errors"][2]["message"], r#"path: the path is not in lower case: "Group/Upper""#);
+    assert_eq!(reply["errors"][2]["message"], r#"path: the path is not in lower case: "Group/Upper""#);
     assert_eq!(row(&stack, "group/upper").await.unwrap(), Value::Null);
     assert_eq!(row(&stack, "group/good").await.unwrap()["priority"], 5);
 
-    let (status, told) = post(&stack, "/repositories", json!([{"path": "/"}])).await;
-    assert_eq!((status, &told["type"]), (400, &json!("urn:registry-migration:nothing-valid")), "{told}");
-    assert_eq!(told["errors"][0]["line"], 1);
+    let (status, reply) = post(&stack, "/repositories", json!([{"path": "/"}])).await;
+    assert_eq!((status, &reply["type"]), (400, &json!("urn:registry-migration:nothing-valid")), "{reply}");
+    assert_eq!(reply["errors"][0]["line"], 1);
     assert_eq!(post(&stack, "/repositories", json!([])).await.1["registered"], 0);
     stack.stop().await.unwrap();
 }

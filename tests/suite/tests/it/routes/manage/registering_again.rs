@@ -23,8 +23,8 @@ fn list(names: &[&str]) -> Value {
     names.iter().map(|name| json!({ "path": format!("group/{name}") })).collect()
 }
 
-fn registered(told: &(u16, Value)) -> (u16, &Value, &Value) {
-    (told.0, &told.1["registered"], &told.1["existing"])
+fn registered(reply: &(u16, Value)) -> (u16, &Value, &Value) {
+    (reply.0, &reply.1["registered"], &reply.1["existing"])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,9 +35,9 @@ async fn reports_a_registration_whose_answer_was_lost() {
         let names = [format!("{when:?}-a").to_lowercase(), format!("{when:?}-b").to_lowercase()];
         stack.data_api().inject(Fault::new(Effect::Cut { when }).sql_contains(STATEMENT).times(1));
 
-        let told = post(&stack, "/repositories", list(&[&names[0], "there", &names[1]])).await;
+        let reply = post(&stack, "/repositories", list(&[&names[0], "there", &names[1]])).await;
 
-        assert_eq!(registered(&told), (200, &json!(2), &json!(1)), "{when:?}: {told:?}");
+        assert_eq!(registered(&reply), (200, &json!(2), &json!(1)), "{when:?}: {reply:?}");
         let again = post(&stack, "/repositories", list(&[&names[0], "there", &names[1]])).await;
         assert_eq!(registered(&again), (200, &json!(0), &json!(3)), "asked anew: {again:?}");
     }

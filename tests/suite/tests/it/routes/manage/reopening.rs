@@ -14,12 +14,12 @@ async fn reopens_skipped_and_aborted_and_keeps_their_history() {
         given(&stack, &path, state, Some(Uuid::new_v4())).await.unwrap();
         sql(&stack, "UPDATE container_repositories SET retries_count = 3").await.unwrap();
 
-        let (status, told) = post(&stack, &format!("/migrations/reopen/{path}"), Value::Null).await;
+        let (status, reply) = post(&stack, &format!("/migrations/reopen/{path}"), Value::Null).await;
 
         assert_eq!(
-            (status, &told["migration_state"], &told["version"]),
+            (status, &reply["migration_state"], &reply["version"]),
             (200, &json!("default"), &json!(3)),
-            "{told}"
+            "{reply}"
         );
         let row = row(&stack, &path).await.unwrap();
         for cleared in [
@@ -47,8 +47,8 @@ async fn reopens_skipped_and_aborted_and_keeps_their_history() {
     sql(&stack, "UPDATE container_repositories SET skipped_reason = 6 WHERE path = 'other/import_done'")
         .await
         .unwrap();
-    let (status, told) = post(&stack, "/migrations/reopen/other/import_done", reason).await;
-    assert_eq!((status, &told["migration_state"]), (200, &json!("default")), "{told}");
+    let (status, reply) = post(&stack, "/migrations/reopen/other/import_done", reason).await;
+    assert_eq!((status, &reply["migration_state"]), (200, &json!("default")), "{reply}");
     let line = "SELECT event, detail FROM migration_transitions ORDER BY id DESC LIMIT 1";
     let line = primary(&stack).await.unwrap().query_one(line, &[]).await.unwrap();
     let line: (String, String) = (line.get(0), line.get(1));
@@ -95,8 +95,8 @@ async fn reopens_a_thousand_at_a_time_after_a_dry_run() {
     );
 
     for (reopened, left) in [(1000, 200), (200, 0), (0, 0)] {
-        let (_, told) = post(&stack, "/migrations/reopen", filter(Some(false))).await;
-        assert_eq!((&told["reopened"], &told["left"]), (&json!(reopened), &json!(left)), "{told}");
+        let (_, reply) = post(&stack, "/migrations/reopen", filter(Some(false))).await;
+        assert_eq!((&reply["reopened"], &reply["left"]), (&json!(reopened), &json!(left)), "{reply}");
     }
     let right = "SELECT count(*) FROM container_repositories AS c
         JOIN migration_transitions AS t ON t.repository_id = c.id AND t.version = c.version

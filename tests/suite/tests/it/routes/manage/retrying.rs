@@ -72,9 +72,9 @@ async fn a_pre_step_that_is_done_is_followed_by_the_final_step() {
     registry.rules().remove(lose);
     aborted(&stack, "group/image").await;
 
-    let (status, told) = post(&stack, "/migrations/retry/group/image", Value::Null).await;
+    let (status, reply) = post(&stack, "/migrations/retry/group/image", Value::Null).await;
 
-    assert_eq!((status, &told["migration_state"]), (202, &json!("importing")), "{told}");
+    assert_eq!((status, &reply["migration_state"]), (202, &json!("importing")), "{reply}");
     until_state(&stack, "group/image", "import_done").await.unwrap();
     assert_eq!(asked(&stack), [Step::Pre, Step::Final]);
     stack.stop().await.unwrap();
@@ -89,13 +89,13 @@ async fn an_import_that_is_complete_is_finished_without_another_start() {
     assert!(registry.wait_for_status("group/image", Status::ImportComplete, PATIENCE).await);
     aborted(&stack, "group/image").await;
 
-    let (status, told) = post(&stack, "/migrations/retry/group/image", Value::Null).await;
+    let (status, reply) = post(&stack, "/migrations/retry/group/image", Value::Null).await;
 
     assert_eq!(
-        (status, &told["migration_state"], &told["standing"]),
+        (status, &reply["migration_state"], &reply["standing"]),
         (200, &json!("import_done"), &json!("settled"))
     );
-    assert_eq!(told["skipped_reason"], Value::Null);
+    assert_eq!(reply["skipped_reason"], Value::Null);
     assert_eq!(asked(&stack), [Step::Pre, Step::Final]);
     let last = history(&stack, "group/image").await.unwrap().pop().unwrap();
     assert_eq!(last, "finish_import importing>import_done");

@@ -148,10 +148,10 @@ async fn what_stands_at_every_limit_can_be_set_shown_and_explained() {
         for (name, value) in limits.as_object().unwrap() {
             assert_eq!((&shown[name], &changed[name]), (value, value), "{name}");
         }
-        let (status, told) = call(&stack, "GET", &format!("/migrations/explain/{path}"), Value::Null).await;
-        assert_eq!((status, &told["repository"]["path"]), (200, &json!(path)), "{told}");
-        let (status, told) = call(&stack, "PATCH", "/settings", limits).await;
-        assert_eq!((status, &told["changed"]), (200, &json!(false)), "{told}");
+        let (status, reply) = call(&stack, "GET", &format!("/migrations/explain/{path}"), Value::Null).await;
+        assert_eq!((status, &reply["repository"]["path"]), (200, &json!(path)), "{reply}");
+        let (status, reply) = call(&stack, "PATCH", "/settings", limits).await;
+        assert_eq!((status, &reply["changed"]), (200, &json!(false)), "{reply}");
         sweep(&stack).await;
     }
     stack.stop().await.unwrap();

@@ -90,10 +90,10 @@ async fn misses_a_left_out_tag_until_an_operator_accepts_it() {
         (200, &json!("tags_accepted"), &Value::Null)
     );
     assert_eq!(accepted["version"], json!(found["version"].as_i64().unwrap() + 1));
-    let told = shown(&stack, "/migrations/history/group/broken").await;
-    let told = told["transitions"].as_array().unwrap().last().unwrap().clone();
+    let reply = shown(&stack, "/migrations/history/group/broken").await;
+    let reply = reply["transitions"].as_array().unwrap().last().unwrap().clone();
     assert_eq!(
-        (&told["event"], &told["cause"], &told["detail"]),
+        (&reply["event"], &reply["cause"], &reply["detail"]),
         (&json!("tags_accepted"), &json!("operator"), &reason["reason"])
     );
     assert_eq!(post(&stack, accept, reason).await.0, 409);

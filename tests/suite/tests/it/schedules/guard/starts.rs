@@ -186,8 +186,8 @@ async fn answered_late(stack: &Stack, path: &str, running: migration::Step) {
     let row = Store::<Manage>::new(writer(stack)).find(&path, soon).await.unwrap().unwrap();
     assert_eq!(guard.note_asking_again(&row, AskingAgain::Asking, soon).await.unwrap(), Noted::Noted);
     let (plan, change) = (Plan::event(Event::Adopt(running)), AttemptId::new(Uuid::new_v4()));
-    let told = claims.record_answer(&path, row.attempt.unwrap(), &plan, None, change, soon).await.unwrap();
-    assert_eq!(told.unwrap().verdict, Verdict::Applied);
+    let report = claims.record_answer(&path, row.attempt.unwrap(), &plan, None, change, soon).await.unwrap();
+    assert_eq!(report.unwrap().verdict, Verdict::Applied);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,8 +28,8 @@ async fn stack() -> Stack {
 /// One run, and the metrics that it wrote.
 async fn observe(stack: &Stack) -> (Value, Metrics) {
     let before = stack.functions().log(Function::ObserveMigrations).len();
-    let told = stack.functions().invoke_on_schedule(Function::ObserveMigrations).await.unwrap();
-    (told, metrics(&stack.functions().log(Function::ObserveMigrations)[before..]))
+    let reply = stack.functions().invoke_on_schedule(Function::ObserveMigrations).await.unwrap();
+    (reply, metrics(&stack.functions().log(Function::ObserveMigrations)[before..]))
 }
 
 fn metric(metrics: &Metrics, name: &str, dimension: &str) -> Option<f64> {
@@ -41,7 +41,7 @@ async fn writes_metrics_that_match_the_database() {
     let stack = stack().await;
     known(&stack).await;
 
-    let (told, metrics) = observe(&stack).await;
+    let (reply, metrics) = observe(&stack).await;
 
     let value = |name: &str, dimension: &str| metric(&metrics, name, dimension);
     for (state, count) in
@@ -76,8 +76,11 @@ async fn writes_metrics_that_match_the_database() {
     about(&json!(value("OldestStuckAge", "")), 900.0);
     about(&json!(value("TimeLeft", "")), 6000.0);
     assert!(value("ReplicaLag", "").is_some());
-    assert_eq!((&told["counted"]["served_by"], &told["lag"]["measured"]), (&json!("reader"), &json!("seen")));
-    // Each metric there is was told, and none besides.
+    assert_eq!(
+        (&reply["counted"]["served_by"], &reply["lag"]["measured"]),
+        (&json!("reader"), &json!("seen"))
+    );
+    // Each metric there is was written, and no other.
     let mut names: Vec<&str> = metrics.keys().map(|(name, _)| name.as_str()).collect();
     names.dedup();
     let mut known: Vec<&str> = METRICS.iter().map(|metric| metric.0).collect();
@@ -123,9 +126,9 @@ async fn measures_the_lag_or_at_least_the_time_waited() {
     // The first run of a process connects: not the lag.
     observe(&stack).await;
     stack.pair().set_lag(Duration::from_secs(4)).await.unwrap();
-    let (told, metrics) = observe(&stack).await;
+    let (reply, metrics) = observe(&stack).await;
     assert_eq!(
-        (&told["lag"]["measured"], metric(&metrics, "ReplicaLagOpen", "")),
+        (&reply["lag"]["measured"], metric(&metrics, "ReplicaLagOpen", "")),
         (&json!("seen"), Some(0.0))
     );
     // Less what the answer to the heartbeat's commit took: the replica waits from the commit on.
@@ -142,12 +145,12 @@ async fn measures_the_lag_or_at_least_the_time_waited() {
 
     stack.pair().pause_replay().await.unwrap();
     heartbeat_of_an_hour_ago(&stack).await.unwrap();
-    let (told, metrics) = observe(&stack).await;
+    let (reply, metrics) = observe(&stack).await;
     assert_eq!(
-        (&told["lag"]["measured"], metric(&metrics, "ReplicaLagOpen", "")),
+        (&reply["lag"]["measured"], metric(&metrics, "ReplicaLagOpen", "")),
         (&json!("not_seen"), Some(1.0))
     );
-    assert_eq!((&told["past_bound"], metric(&metrics, "ReaderPastBound", "")), (&json!(true), Some(1.0)));
+    assert_eq!((&reply["past_bound"], metric(&metrics, "ReaderPastBound", "")), (&json!(true), Some(1.0)));
     let paused = metric(&metrics, "ReplicaLag", "").unwrap();
     assert!(paused > 9_000.0, "{paused}");
     assert_eq!(metric(&metrics, "Observed", ""), Some(1.0), "what it has can be counted");
@@ -191,21 +194,27 @@ async fn counts_a_dead_endpoint_without_failing_the_run() {
     };
 
     stack.pair().stop_writer().await.unwrap();
-    let (told, metrics) = observe(&stack).await;
+    let (reply, metrics) = observe(&stack).await;
     assert_eq!(failed(&metrics), [1.0, 0.0, 1.0]);
-    assert_eq!((metric(&metrics, "ReplicaLag", ""), &told["lag"]["measured"]), (None, &json!("unknown")));
-    assert_eq!((metric(&metrics, "Left", ""), &told["counted"]["served_by"]), (Some(12.0), &json!("reader")));
+    assert_eq!((metric(&metrics, "ReplicaLag", ""), &reply["lag"]["measured"]), (None, &json!("unknown")));
+    assert_eq!(
+        (metric(&metrics, "Left", ""), &reply["counted"]["served_by"]),
+        (Some(12.0), &json!("reader"))
+    );
 
     stack.pair().stop_reader().await.unwrap();
-    let (told, metrics) = observe(&stack).await;
-    assert_eq!((failed(&metrics), &told["counted"]), ([0.0, 1.0, 1.0], &Value::Null));
+    let (reply, metrics) = observe(&stack).await;
+    assert_eq!((failed(&metrics), &reply["counted"]), ([0.0, 1.0, 1.0], &Value::Null));
     assert_eq!(metric(&metrics, "Left", ""), None, "nobody knows");
 
     stack.pair().start_writer().await.unwrap();
-    let (told, metrics) = observe(&stack).await;
+    let (reply, metrics) = observe(&stack).await;
     assert_eq!(failed(&metrics), [1.0, 1.0, 0.0]);
-    assert_eq!((metric(&metrics, "ReplicaLag", ""), &told["lag"]["measured"]), (None, &json!("unknown")));
-    assert_eq!((metric(&metrics, "Left", ""), &told["counted"]["served_by"]), (Some(12.0), &json!("writer")));
+    assert_eq!((metric(&metrics, "ReplicaLag", ""), &reply["lag"]["measured"]), (None, &json!("unknown")));
+    assert_eq!(
+        (metric(&metrics, "Left", ""), &reply["counted"]["served_by"]),
+        (Some(12.0), &json!("writer"))
+    );
     assert_eq!(stack.functions().restarts(), 0);
     stack.stop().await.unwrap();
 }

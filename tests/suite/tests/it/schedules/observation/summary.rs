@@ -26,27 +26,27 @@ async fn a_summary_counts_what_there_is() {
 
     known(&stack).await;
     let before = data_api_calls(&stack);
-    let told = summary(&stack).await;
+    let body = summary(&stack).await;
     assert_eq!(data_api_calls(&stack) - before, 1);
 
     for (state, count) in COUNTS {
-        assert_eq!(told["states"][state]["count"], count, "{state}");
-        about(&told["states"][state]["oldest_seconds"], f64::from(count) * 3600.0);
+        assert_eq!(body["states"][state]["count"], count, "{state}");
+        about(&body["states"][state]["oldest_seconds"], f64::from(count) * 3600.0);
     }
     // It lets one start through now, and goes on holding all others back.
-    let brake = &told["brake"];
+    let brake = &body["brake"];
     assert_eq!((&brake["held_by"], &brake["until"]), (&json!("breaker_open"), &Value::Null));
     assert_eq!((&brake["failures_in_a_row"], brake["breaker_open_since"].is_string()), (&json!(2), true));
-    assert_eq!(told["slots"], json!({"used": 6, "capacity": 9}));
-    assert_eq!(told["retries"], json!({"repositories": 3, "counted": 5}));
-    assert_eq!(told["skips"], json!({"too_many_retries": 1, "too_many_tags": 2}));
-    assert_eq!(told["stuck"]["count"], 3);
-    about(&told["stuck"]["oldest_seconds"], 900.0);
-    assert_eq!(told["transitions_per_minute"], 2);
-    assert_eq!((&told["ended_in_the_last_hour"], &told["left"]), (&json!(2), &json!(12)));
+    assert_eq!(body["slots"], json!({"used": 6, "capacity": 9}));
+    assert_eq!(body["retries"], json!({"repositories": 3, "counted": 5}));
+    assert_eq!(body["skips"], json!({"too_many_retries": 1, "too_many_tags": 2}));
+    assert_eq!(body["stuck"]["count"], 3);
+    about(&body["stuck"]["oldest_seconds"], 900.0);
+    assert_eq!(body["transitions_per_minute"], 2);
+    assert_eq!((&body["ended_in_the_last_hour"], &body["left"]), (&json!(2), &json!(12)));
     // Two in the 1000 s since the first transition of the hour, and twelve to go.
-    about(&told["seconds_left"], 6000.0);
-    assert_eq!((&told["served_by"], &told["enabled"]), (&json!("reader"), &json!(true)));
+    about(&body["seconds_left"], 6000.0);
+    assert_eq!((&body["served_by"], &body["enabled"]), (&json!("reader"), &json!(true)));
 
     // What the settings leave out is not waited for. Switched off, what is parked is not late; switched on, it
     // is not late yet.
@@ -57,10 +57,10 @@ async fn a_summary_counts_what_there_is() {
     )
     .await
     .unwrap();
-    let told = summary(&stack).await;
+    let body = summary(&stack).await;
     // Two of the plan, and six in progress.
-    assert_eq!((&told["left"], &told["seconds_left"]), (&json!(8), &Value::Null));
-    assert_eq!(told["stuck"]["count"], 2);
+    assert_eq!((&body["left"], &body["seconds_left"]), (&json!(8), &Value::Null));
+    assert_eq!(body["stuck"]["count"], 2);
     sql(
         &stack,
         "UPDATE migration_settings SET target_plans = '{}', enabled = true;
