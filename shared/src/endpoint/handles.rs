@@ -43,7 +43,7 @@ handle! {
     /// use shared::endpoint::{EndpointError, Statement, Writer};
     ///
     /// async fn park(endpoint: &Writer, deadline: tokio::time::Instant) -> Result<Vec<bool>, EndpointError> {
-    ///     endpoint.fetch(Statement::write("park", "UPDATE …"), deadline).await
+    ///     endpoint.fetch(Statement::write_once("park", "UPDATE …"), deadline).await
     /// }
     /// ```
     ///
@@ -53,7 +53,7 @@ handle! {
     /// use shared::endpoint::{EndpointError, Reader, Statement};
     ///
     /// async fn park(endpoint: &Reader, deadline: tokio::time::Instant) -> Result<Vec<bool>, EndpointError> {
-    ///     endpoint.fetch(Statement::write("park", "UPDATE …"), deadline).await
+    ///     endpoint.fetch(Statement::write_once("park", "UPDATE …"), deadline).await
     /// }
     /// ```
     ///
@@ -63,7 +63,7 @@ handle! {
     /// use shared::endpoint::{EndpointError, ReadOnlyWriter, Statement};
     ///
     /// async fn park(endpoint: &ReadOnlyWriter, deadline: tokio::time::Instant) -> Result<Vec<bool>, EndpointError> {
-    ///     endpoint.fetch(Statement::write("park", "UPDATE …"), deadline).await
+    ///     endpoint.fetch(Statement::write_once("park", "UPDATE …"), deadline).await
     /// }
     /// ```
     ///

@@ -76,7 +76,7 @@ impl Statement<Read> {
 
 impl Statement<Write> {
     /// A statement that changes something. Never sent again when nobody knows whether it ran.
-    pub const fn write(name: &'static str, sql: &'static str) -> Self {
+    pub const fn write_once(name: &'static str, sql: &'static str) -> Self {
         Self::new(name, sql, Repeat::Never)
     }
 

@@ -48,7 +48,7 @@ fn rows(rows: &[&str]) -> Reply {
 
 async fn fetch(server: &ScriptedServer) -> Result<Vec<Json>, EndpointError> {
     let writer = Writer::new(data_api(&server.url()));
-    within(LONG, writer.fetch(Statement::write("change", "UPDATE x"), deadline())).await
+    within(LONG, writer.fetch(Statement::write_once("change", "UPDATE x"), deadline())).await
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn signs_each_sending_anew() {
         super::errors::error(403, "InvalidSignatureException", "Signature expired: 20261126T02Z is earlier");
     let server = ScriptedServer::start([late.clone(), rows(&["1"])]).await;
     let writer = Writer::new(data_api(&server.url()));
-    let statement = Statement::write("change", "UPDATE x");
+    let statement = Statement::write_once("change", "UPDATE x");
     // Signatures of the same second are equal.
     let sent = async {
         let transport = data_api(&server.url());
@@ -217,7 +217,7 @@ async fn a_row_of_another_shape_names_the_field_that_is_wrong() {
 async fn a_refused_connection_surely_did_not_run() {
     let writer = Writer::new(data_api(&refusing_url().await));
     let soon = Instant::now() + Duration::from_millis(200);
-    let fetched = writer.fetch::<Json, _>(Statement::write("change", "UPDATE x"), soon);
+    let fetched = writer.fetch::<Json, _>(Statement::write_once("change", "UPDATE x"), soon);
     let error = within(LONG, fetched).await.unwrap_err();
     assert_eq!((error.class(), error.outcome()), (ErrorClass::Unavailable, Execution::DidNotRun));
     assert!(error.attempts > 1, "a write that surely did not run is sent again: {error}");
@@ -289,7 +289,7 @@ async fn sends_nothing_without_credentials() {
     let server = ScriptedServer::start([rows(&["1"])]).await;
     let sdk = SdkConfig::builder().region(Region::from_static("eu-central-1")).build();
     let writer = Writer::new(DataApi::new(&sdk, config(&server.url())));
-    let fetched = writer.fetch::<Json, _>(Statement::write("change", "UPDATE x"), deadline());
+    let fetched = writer.fetch::<Json, _>(Statement::write_once("change", "UPDATE x"), deadline());
     let error = within(LONG, fetched).await.unwrap_err();
     assert_eq!(
         (error.class(), error.outcome()),

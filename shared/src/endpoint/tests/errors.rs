@@ -175,7 +175,7 @@ async fn an_errors_text_says_what_is_needed_and_shows_no_value() {
                    Detail: Key (path)=(group/hidden) already exists.; SQLState: 23505";
     let server = ScriptedServer::start([error(400, "DatabaseErrorException", message)]).await;
     let writer = Writer::new(data_api(&server.url()));
-    let statement = Statement::write("register", "INSERT").bind("path", "group/hidden").bind("n", 815);
+    let statement = Statement::write_once("register", "INSERT").bind("path", "group/hidden").bind("n", 815);
     assert_eq!(format!("{statement:?}"), r#"Statement { name: "register", .. }"#);
     assert_eq!(format!("{:?}", statement.parameters()[0].1), "Text(..)");
 

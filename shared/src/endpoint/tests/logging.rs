@@ -18,7 +18,7 @@ async fn every_statement_leaves_one_line_that_shows_no_value() {
     let row = Reply::answer(200, r#"{"records":[[{"stringValue":"\"hidden\""}]]}"#);
     let server = ScriptedServer::start([resuming, row]).await;
     let writer = Writer::new(data_api(&server.url()));
-    let statement = Statement::write("register", "INSERT").bind("path", "hidden");
+    let statement = Statement::write_once("register", "INSERT").bind("path", "hidden");
     let deadline = Instant::now() + Duration::from_secs(10);
     writer.fetch::<String, _>(statement, deadline).await.unwrap();
 
@@ -40,7 +40,7 @@ async fn a_statement_that_fails_says_why_in_its_line() {
     let server = ScriptedServer::start([error(400, "DatabaseErrorException", denied)]).await;
     let writer = Writer::new(data_api(&server.url()));
     let deadline = Instant::now() + Duration::from_secs(10);
-    writer.fetch::<String, _>(Statement::write("apply", "UPDATE"), deadline).await.unwrap_err();
+    writer.fetch::<String, _>(Statement::write_once("apply", "UPDATE"), deadline).await.unwrap_err();
 
     let line = log.line("statement sent");
     assert_eq!((&line["outcome"], &line["attempts"]), (&"ran and failed".into(), &1.into()));

@@ -73,7 +73,7 @@ impl Transport for Silent {
 }
 
 fn plain() -> Statement<crate::endpoint::Write> {
-    Statement::write("plain", "UPDATE")
+    Statement::write_once("plain", "UPDATE")
 }
 
 fn repeatable() -> Statement<crate::endpoint::Write> {

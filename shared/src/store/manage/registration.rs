@@ -69,7 +69,7 @@ impl Store<Manage> {
         path: &RepositoryPath,
         deadline: Instant,
     ) -> Result<Option<Removed>, EndpointError> {
-        let statement = Statement::write("remove", REMOVE).bind("path", path);
+        let statement = Statement::write_once("remove", REMOVE).bind("path", path);
         Ok(self.endpoint.fetch(statement, deadline).await?.pop())
     }
 }

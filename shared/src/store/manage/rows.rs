@@ -120,7 +120,7 @@ impl Store<Manage> {
         deadline: Instant,
     ) -> Result<Option<Reopened>, EndpointError> {
         let plan = if reason.is_some() { Plan::reopen_with_reason() } else { Plan::reopen() };
-        let statement = Statement::write("reopen_many", REOPEN)
+        let statement = Statement::write_once("reopen_many", REOPEN)
             .bind("state", filter.state.name())
             .bind("reason", filter.reason.map(SkipReason::number))
             .bind("prefix", filter.prefix.as_str())

@@ -47,7 +47,7 @@ impl Store<Manage> {
         change: &SettingsChange,
         deadline: Instant,
     ) -> Result<Option<SettingsChanged>, EndpointError> {
-        let statement = Statement::write("change_settings", CHANGE_SETTINGS)
+        let statement = Statement::write_once("change_settings", CHANGE_SETTINGS)
             .bind("version", change.version)
             .bind("changes", &serde_json::to_value(change).unwrap_or_default());
         Ok(self.endpoint.fetch(statement, deadline).await?.pop())

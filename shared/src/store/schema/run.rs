@@ -257,7 +257,7 @@ impl Run<'_> {
 
 /// A statement with its name.
 pub(super) fn write((name, sql): (&'static str, &'static str)) -> Statement<Write> {
-    Statement::write(name, sql)
+    Statement::write_once(name, sql)
 }
 
 #[cfg(test)]

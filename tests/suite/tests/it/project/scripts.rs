@@ -3,9 +3,12 @@
 use std::{
     fs,
     io::Write,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
+
+use tempfile::TempDir;
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
@@ -17,14 +20,20 @@ fn process_with(word: &str) -> Child {
     command.args(["-c", "read -r line", word]).stdin(Stdio::piped()).spawn().unwrap()
 }
 
-/// What `tests/leftovers.sh` ends with, on a machine with no programs but those it needs.
-fn leftovers(word: &str, proc: &str) -> (Option<i32>, String) {
-    let programs = tempfile::tempdir().unwrap();
-    for program in ["grep", "mktemp", "rm", "sleep", "tr"] {
+/// A folder with these programs of the machine, and no others.
+fn only(programs: &[&str]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for program in programs {
         let found = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(program));
         let found = found.iter().find(|path| path.exists()).unwrap();
-        std::os::unix::fs::symlink(found, programs.path().join(program)).unwrap();
+        std::os::unix::fs::symlink(found, folder.path().join(program)).unwrap();
     }
+    folder
+}
+
+/// What `tests/leftovers.sh` ends with, on a machine with no programs but those it needs.
+fn leftovers(word: &str, proc: &str) -> (Option<i32>, String) {
+    let programs = only(&["grep", "mktemp", "rm", "sleep", "tr"]);
     let ended = Command::new("/bin/sh")
         .arg(workspace().join("tests/leftovers.sh"))
         .arg(word)
@@ -55,6 +64,36 @@ fn says_so_where_it_cannot_look_for_processes() {
     let (code, text) = leftovers("anything", "/nonexistent");
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("cannot look"), "{text}");
+}
+
+/// Debian's package of docker-registry enables and starts a service, so it is unpacked only.
+#[test]
+fn leaves_no_service_of_docker_registry_behind() {
+    let programs = only(&["bash", "dirname", "mkdir", "mktemp", "rm"]);
+    let clone = tempfile::tempdir().unwrap();
+    let script = clone.path().join("tests/registry/outside.sh");
+    fs::create_dir_all(script.parent().unwrap()).unwrap();
+    fs::copy(workspace().join("tests/registry/outside.sh"), &script).unwrap();
+    for (name, does) in [
+        ("id", "echo 0"),
+        ("skopeo", ":"),
+        ("apt-get", "echo \"apt-get $*\" >&2; case $1 in download) : >docker-registry_1_all.deb; esac"),
+        ("dpkg-deb", "echo \"dpkg-deb $*\" >&2; mkdir -p usr/bin"),
+    ] {
+        let program = programs.path().join(name);
+        fs::write(&program, format!("#!/bin/sh\n{does}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let sourced = Command::new(programs.path().join("bash"))
+        .args(["-euc", ". \"$0\""])
+        .arg(&script)
+        .env("PATH", programs.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(sourced.stderr).unwrap();
+    assert!(sourced.status.success(), "{said}");
+    assert!(said.contains("apt-get download -qq docker-registry\ndpkg-deb -x"), "{said}");
+    assert!(!said.contains("install"), "{said}");
 }
 
 /// The HTTP API's examples check their own answers.

@@ -89,7 +89,7 @@ async fn leaves_no_session_state_and_writes_nothing() {
     let refused = reader(primary_server()).fetch::<i64>(Statement::read("write", write), soon()).await;
     assert_eq!(refused.unwrap_err().class(), ErrorClass::ReadOnly);
     let writer = writer(primary_server());
-    let marks: Vec<i64> = writer.fetch(Statement::write("write", write), soon()).await.unwrap();
+    let marks: Vec<i64> = writer.fetch(Statement::write_once("write", write), soon()).await.unwrap();
     assert_eq!(marks, [1]);
 
     let state = "SELECT jsonb_build_object('prepared', (SELECT count(*) FROM pg_prepared_statements),

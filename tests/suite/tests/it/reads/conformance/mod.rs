@@ -34,7 +34,7 @@ fn all_statements() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
-        for constructor in ["Statement::read(", "Statement::write(", "Statement::repeatable_write("] {
+        for constructor in ["Statement::read(", "Statement::write_once(", "Statement::repeatable_write("] {
             for (at, _) in text.match_indices(constructor) {
                 let after = text[at + constructor.len()..].trim_start();
                 let name = after.strip_prefix('"').and_then(|rest| rest.split_once('"'));
