@@ -28,6 +28,13 @@ pub enum Login {
         /// Which it is.
         arn: SecretArn,
     },
+    /// A user and a password that the caller has: a server that the process itself has started.
+    Password {
+        /// The database's user.
+        user: String,
+        /// Its password.
+        password: SecretString,
+    },
     /// An IAM token, signed for each connection.
     Iam {
         /// The database's user, which has the role `rds_iam`.
@@ -61,6 +68,7 @@ impl Login {
                 parse(&text)
                     .ok_or_else(|| misconfigured(format!("the secret {arn} is no username and password")))
             }
+            Self::Password { user, password } => Ok(Proof { user: user.clone(), password: password.clone() }),
             Self::Iam { user, region, credentials } => {
                 let credentials = credentials
                     .provide_credentials()

@@ -3,6 +3,7 @@
 
 mod binaries;
 pub mod data;
+mod durable;
 pub mod keeper;
 mod server;
 mod tls;
@@ -12,6 +13,7 @@ use std::net::TcpListener;
 use anyhow::Context;
 
 pub use crate::binaries::Binaries;
+pub use crate::durable::Durable;
 pub use crate::server::{PATIENCE, Server, wait_until};
 pub use crate::tls::certify;
 

@@ -1,6 +1,6 @@
 //! One PostgreSQL server: its address, its process, starting and stopping it.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, NoTls};
 
@@ -18,7 +19,7 @@ use crate::keeper::Keeper;
 
 /// How long a server may take to start, to stop or to reach a state that was asked of it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(10);
+pub(crate) const POLL: Duration = Duration::from_millis(10);
 const TO_QUIT: Duration = Duration::from_secs(2);
 
 /// One server: where it is reached, and its process.
@@ -32,6 +33,8 @@ pub struct Server {
     binaries: Binaries,
     keeper: Arc<Keeper>,
     process: Mutex<Option<Child>>,
+    password: Option<SecretString>,
+    held: Option<File>,
 }
 
 impl Server {
@@ -44,7 +47,23 @@ impl Server {
             binaries: binaries.clone(),
             keeper: Arc::clone(keeper),
             process: Mutex::new(None),
+            password: None,
+            held: None,
         }
+    }
+
+    /// The same, where the superuser is asked for a password.
+    #[must_use]
+    pub fn with_password(mut self, password: SecretString) -> Self {
+        self.password = Some(password);
+        self
+    }
+
+    /// The same with a file that all of its processes keep open as long as one of them lives.
+    #[must_use]
+    pub fn holding(mut self, file: File) -> Self {
+        self.held = Some(file);
+        self
     }
 
     /// The superuser's connection string for the database `migrations`; no password is asked for.
@@ -75,8 +94,12 @@ impl Server {
 
     /// The same to another database.
     pub async fn connect_to(&self, database: &str) -> anyhow::Result<Client> {
-        let dsn = format!("postgres://postgres@{}:{}/{database}", self.host, self.port);
-        let (client, connection) = tokio_postgres::connect(&dsn, NoTls).await?;
+        let mut config = tokio_postgres::Config::new();
+        config.host(&self.host).port(self.port).user("postgres").dbname(database);
+        if let Some(password) = &self.password {
+            config.password(password.expose_secret());
+        }
+        let (client, connection) = config.connect(NoTls).await?;
         tokio::spawn(connection);
         Ok(client)
     }
@@ -98,6 +121,10 @@ impl Server {
             .append(true)
             .open(&log_path)
             .with_context(|| format!("cannot write {}", log_path.display()))?;
+        let input = match &self.held {
+            Some(file) => file.try_clone()?.into(),
+            None => Stdio::null(),
+        };
         let child = self
             .binaries
             .command("postgres")
@@ -105,7 +132,7 @@ impl Server {
             .arg(&self.folder)
             // As another user it may not look into root's, where libpq looks for certificates.
             .env("HOME", &self.folder)
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
@@ -127,6 +154,21 @@ impl Server {
                 bail!("postgres takes no connections after {PATIENCE:?} ({error}):\n{}", tail(&log_path));
             }
             tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Waits until the process has ended by itself.
+    pub async fn ended(&self) {
+        const LOOK: Duration = Duration::from_millis(200);
+        loop {
+            {
+                let mut process = self.process.lock().await;
+                match process.as_mut().map(Child::try_wait) {
+                    None | Some(Ok(Some(_)) | Err(_)) => return,
+                    Some(Ok(None)) => {}
+                }
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 
