@@ -62,6 +62,13 @@ impl StepTimes {
         seconds(self.max_step_duration_seconds)
     }
 
+    /// Whether a step that has finished nothing for `idle` still makes progress. None: the registry does not say, so
+    /// only the step's time counts.
+    #[must_use]
+    pub fn makes_progress(&self, idle: Option<Duration>) -> bool {
+        idle.is_some_and(|idle| idle <= self.usual())
+    }
+
     /// How long a step of a repository with so many tags may run before it is canceled.
     #[must_use]
     pub fn timeout(&self, step: Step, tags_count: Option<i32>) -> Duration {

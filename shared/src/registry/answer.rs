@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::migration::{RegistryStatus, RegistryView, Step};
@@ -75,6 +77,9 @@ pub enum StatusAnswer {
         status: RegistryStatus,
         /// What the registry says about it, at most 255 characters.
         detail: Option<String>,
+        /// For how long its running step has finished nothing, neither a part of a blob nor a manifest nor a tag. None:
+        /// the registry does not say, or says nothing that could be such a time.
+        idle: Option<Duration>,
     },
     /// 404: the registry knows of no import of it.
     NotFound,
@@ -86,11 +91,20 @@ pub enum StatusAnswer {
 }
 
 impl StatusAnswer {
+    /// For how long its running step has finished nothing, where the registry says so.
+    #[must_use]
+    pub const fn idle(&self) -> Option<Duration> {
+        match self {
+            Self::Known { idle, .. } => *idle,
+            Self::NotFound | Self::NoAnswer { .. } => None,
+        }
+    }
+
     /// How it stands, and what the registry says about it.
     #[must_use]
     pub fn view(self) -> (RegistryView, Option<String>) {
         match self {
-            Self::Known { status, detail } => (RegistryView::Says(status), detail),
+            Self::Known { status, detail, .. } => (RegistryView::Says(status), detail),
             Self::NotFound => (RegistryView::KnowsNothing, None),
             Self::NoAnswer { .. } => (RegistryView::NoAnswer, None),
         }

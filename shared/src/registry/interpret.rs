@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -101,14 +103,15 @@ pub(super) fn status(exchange: Exchange, path: &RepositoryPath) -> StatusAnswer 
     }
 }
 
-/// Reads `{"name":"…","path":"…","status":"…","detail":"…"}`: path and status decide, the detail is read as far as it
-/// can be.
+/// Reads `{"name":"…","path":"…","status":"…","detail":"…","idle_seconds":0}`: path and status decide, the others are read
+/// as far as they can be.
 fn known(body: &[u8], path: &RepositoryPath) -> Result<StatusAnswer, String> {
     const PATH: usize = 0;
     const STATUS: usize = 1;
     const DETAIL: usize = 2;
+    const IDLE: usize = 3;
     let body = decode_json(body);
-    let body = read_members(&body, ["path", "status", "detail"])
+    let body = read_members(&body, ["path", "status", "detail", "idle_seconds"])
         .map_err(|_| "the status is not the registry's JSON".to_owned())?;
     if body.is_contradicted(PATH) || body.is_contradicted(STATUS) {
         return Err("the registry's JSON contradicts itself".to_owned());
@@ -119,7 +122,9 @@ fn known(body: &[u8], path: &RepositoryPath) -> Result<StatusAnswer, String> {
     }
     let status = body.string(STATUS).ok_or("no status in the registry's JSON")?;
     let status = RegistryStatus::parse(&status).map_err(|unknown| keep(&unknown.to_string()))?;
-    Ok(StatusAnswer::Known { status, detail: body.text(DETAIL) })
+    let idle = if body.is_contradicted(IDLE) { None } else { body.number(IDLE) };
+    let idle = idle.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    Ok(StatusAnswer::Known { status, detail: body.text(DETAIL), idle })
 }
 
 pub(super) fn cancel(exchange: Exchange, path: &RepositoryPath, force: bool) -> CancelAnswer {

@@ -29,7 +29,8 @@ fn statements() -> BTreeMap<String, (bool, bool)> {
     let mut statements = BTreeMap::new();
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
-        for (constructor, repeated) in [("read(", true), ("write_once(", false), ("repeatable_write(", true)] {
+        for (constructor, repeated) in [("read(", true), ("write_once(", false), ("repeatable_write(", true)]
+        {
             let constructor = format!("Statement::{constructor}");
             for (at, _) in text.match_indices(&constructor) {
                 let after = &text[at + constructor.len()..];

@@ -229,7 +229,7 @@ fn believes_a_code_only_with_its_status() {
 
 #[test]
 fn asks_before_it_believes_a_200() {
-    let known = |status| StatusAnswer::Known { status, detail: None };
+    let known = |status| StatusAnswer::Known { status, detail: None, idle: None };
     for &status in RegistryStatus::ALL {
         let migrated = matches!(status, RegistryStatus::Native | RegistryStatus::ImportComplete);
         let proven = prove_migrated(&known(status));

@@ -97,8 +97,9 @@ impl Caretaker<'_> {
         if let StatusAnswer::NoAnswer { reason } = &answer {
             tracing::warn!(%path, reason, counter = "guard_unanswered", "the registry did not answer a status request");
         }
+        let idle = answer.idle();
         let (view, detail) = answer.view();
-        match guard_decision(stuck, view) {
+        match guard_decision(stuck, view, idle) {
             GuardDecision::Apply(remedy) => Ok(Some((remedy, detail))),
             GuardDecision::Cancel => self.cancel(stuck, ask_until).await,
         }

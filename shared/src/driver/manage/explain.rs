@@ -47,7 +47,8 @@ pub async fn explain(
     if let StatusAnswer::NoAnswer { reason } = &answer {
         tracing::warn!(%path, reason, "the registry did not answer a status request");
     }
+    let idle = answer.idle();
     let (view, detail) = answer.view();
     let registry = RegistryState { answered: view != RegistryView::NoAnswer, status: view.status(), detail };
-    Ok(Some(Explained { expected: explanation(&around, view), registry, repository: around.row }))
+    Ok(Some(Explained { expected: explanation(&around, view, idle), registry, repository: around.row }))
 }

@@ -38,6 +38,12 @@ impl<const N: usize> Members<'_, N> {
         if value.get().starts_with('"') { text_of(value) } else { None }
     }
 
+    /// The member with this place among the names, where it is a number.
+    #[must_use]
+    pub fn number(&self, place: usize) -> Option<f64> {
+        serde_json::from_str(self.values.get(place).copied().flatten()?.get()).ok()
+    }
+
     /// What the member says, of whatever type it is, as it can be kept. None where there is none, or null.
     #[must_use]
     pub fn text(&self, place: usize) -> Option<String> {

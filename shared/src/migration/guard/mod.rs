@@ -13,21 +13,28 @@ pub use due::{Due, FIRST_LOOK, LeaseState, LookTime, Looker, first_check, first_
 pub use finding::{Cancelation, Finding, GuardDecision, Remedy};
 pub use stuck::{GuardSettings, Stuck};
 
+use std::time::Duration;
+
 use super::{
     AFTER_CANCEL, Event, Plan, RegistryStatus, RegistryView, Settled, State, Step, event::Situation,
 };
 
-/// Decides on a row that was leased, by what the registry says of it now. The plan of a remedy holds for the
-/// state the row was leased in: what has moved on meanwhile is left alone.
+/// Decides on a row that was leased, by what the registry says of it now: how it stands, and for how long its running
+/// step has finished nothing (`idle`; None: it does not say). The plan of a remedy holds for the state the row was
+/// leased in: what has moved on meanwhile is left alone.
 #[must_use]
-pub fn guard_decision(stuck: &Stuck, view: RegistryView) -> GuardDecision {
+pub fn guard_decision(stuck: &Stuck, view: RegistryView, idle: Option<Duration>) -> GuardDecision {
     let running = match view {
         RegistryView::Says(status) => status.running_step(),
         RegistryView::KnowsNothing | RegistryView::NoAnswer => None,
     };
     match running {
-        // Healthy, whoever started it, until its time is over.
-        Some(step) if stuck.row.migration_state == step.running_state() && stuck.is_past_timeout(step) => {
+        // Healthy, whoever started it, until its time is over and it stands still.
+        Some(step)
+            if stuck.row.migration_state == step.running_state()
+                && stuck.is_past_timeout(step)
+                && !stuck.settings.steps.makes_progress(idle) =>
+        {
             GuardDecision::Cancel
         }
         Some(_) | None => GuardDecision::Apply(remedy(stuck, view)),

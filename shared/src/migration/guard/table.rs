@@ -107,7 +107,7 @@ fn said(remedy: &Remedy, stuck: &Stuck) -> String {
 }
 
 fn decided(stuck: &Stuck, view: RegistryView) -> String {
-    match guard_decision(stuck, view) {
+    match guard_decision(stuck, view, None) {
         GuardDecision::Cancel => "cancel".to_owned(),
         GuardDecision::Apply(remedy) => said(&remedy, stuck),
     }

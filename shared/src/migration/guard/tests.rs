@@ -31,18 +31,18 @@ fn remedied(stuck: &Stuck, remedy: &Remedy) -> (Finding, ContainerRepository, At
 }
 
 fn recorded(stuck: &Stuck, status: RegistryStatus) -> (Finding, ContainerRepository, AttemptChange) {
-    match guard_decision(stuck, RegistryView::Says(status)) {
+    match guard_decision(stuck, RegistryView::Says(status), None) {
         GuardDecision::Apply(remedy) => remedied(stuck, &remedy),
         GuardDecision::Cancel => panic!("{status}"),
     }
 }
 
 fn is_left(stuck: &Stuck, view: RegistryView, finding: Finding) -> bool {
-    guard_decision(stuck, view) == GuardDecision::Apply(Remedy::Leave(finding))
+    guard_decision(stuck, view, None) == GuardDecision::Apply(Remedy::Leave(finding))
 }
 
 fn is_asked_again(stuck: &Stuck, status: RegistryStatus) -> bool {
-    guard_decision(stuck, RegistryView::Says(status)) == GuardDecision::Apply(Remedy::AskAgain)
+    guard_decision(stuck, RegistryView::Says(status), None) == GuardDecision::Apply(Remedy::AskAgain)
 }
 
 /// When the row is looked at again, in seconds from now.
@@ -129,7 +129,32 @@ fn a_step_that_runs_is_left_alone_while_it_has_time() {
         let mut stuck = from(state, None);
         assert!(is_left(&stuck, RegistryView::Says(status), Finding::Running));
         stuck.now = jiff::Timestamp::from_second(NOW).unwrap() + Duration::from_secs(601);
-        assert_eq!(guard_decision(&stuck, RegistryView::Says(status)), GuardDecision::Cancel);
+        assert_eq!(guard_decision(&stuck, RegistryView::Says(status), None), GuardDecision::Cancel);
+    }
+}
+
+#[test]
+fn cancels_a_step_past_its_time_only_if_it_stands_still() {
+    for (state, status) in [
+        (State::PreImporting, RegistryStatus::PreImportInProgress),
+        (State::Importing, RegistryStatus::ImportInProgress),
+    ] {
+        let view = RegistryView::Says(status);
+        let mut stuck = from(state, None);
+        // Within its time it is left alone, however still it stands.
+        let never_again = Some(Duration::from_secs(1_000_000));
+        assert_eq!(
+            guard_decision(&stuck, view, never_again),
+            GuardDecision::Apply(Remedy::Leave(Finding::Running))
+        );
+        stuck.now = jiff::Timestamp::from_second(NOW).unwrap() + Duration::from_secs(100_000);
+        for (idle, is_canceled) in
+            [(None, true), (Some(0), false), (Some(300), false), (Some(301), true), (Some(u64::MAX), true)]
+        {
+            let decision = guard_decision(&stuck, view, idle.map(Duration::from_secs));
+            let left = GuardDecision::Apply(Remedy::Leave(Finding::Running));
+            assert_eq!(decision, if is_canceled { GuardDecision::Cancel } else { left }, "{state} {idle:?}");
+        }
     }
 }
 
@@ -154,7 +179,7 @@ fn a_pre_step_with_many_tags_may_take_longer() {
     let mut stuck = from(State::PreImporting, None);
     stuck.now += Duration::from_secs(3_600);
     let running = RegistryView::Says(RegistryStatus::PreImportInProgress);
-    assert_eq!(guard_decision(&stuck, running), GuardDecision::Cancel);
+    assert_eq!(guard_decision(&stuck, running, None), GuardDecision::Cancel);
     stuck.row.tags_count = Some(10_000);
     assert!(is_left(&stuck, running, Finding::Running));
 }
@@ -164,7 +189,7 @@ fn the_time_of_a_step_that_was_asked_for_again_counts_from_then() {
     let mut stuck = from(State::Importing, None);
     stuck.row.import_started_at = Some(jiff::Timestamp::UNIX_EPOCH);
     let running = RegistryView::Says(RegistryStatus::ImportInProgress);
-    assert_eq!(guard_decision(&stuck, running), GuardDecision::Cancel);
+    assert_eq!(guard_decision(&stuck, running, None), GuardDecision::Cancel);
     stuck.asked_again_at = Some(jiff::Timestamp::from_second(NOW - 60).unwrap());
     assert!(is_left(&stuck, running, Finding::Running));
 }
@@ -255,7 +280,7 @@ fn counts_a_failure_after_another_status_at_once() {
 fn restarts_an_unknown_repository_with_the_pre_import() {
     for situation in situations() {
         let stuck = stuck(situation);
-        let GuardDecision::Apply(remedy) = guard_decision(&stuck, RegistryView::KnowsNothing) else {
+        let GuardDecision::Apply(remedy) = guard_decision(&stuck, RegistryView::KnowsNothing, None) else {
             panic!()
         };
         let (finding, after, attempt) = remedied(&stuck, &remedy);
@@ -299,7 +324,7 @@ fn nothing_is_started_while_the_kill_switch_is_off() {
                 let mut stuck = stuck(situation);
                 stuck.settings.enabled = false;
                 stuck.earlier_attempt = earlier_attempt;
-                match guard_decision(&stuck, view) {
+                match guard_decision(&stuck, view, None) {
                     GuardDecision::Apply(Remedy::AskAgain) => panic!("{situation:?} {view:?}"),
                     GuardDecision::Apply(Remedy::Record { plan, .. }) => {
                         let outcome = plan.outcome(&stuck.row, limits(&stuck)).unwrap();
@@ -326,7 +351,8 @@ fn nothing_is_started_while_the_kill_switch_is_off() {
 fn a_remedy_holds_for_the_state_that_was_seen_and_for_no_other() {
     for situation in situations() {
         for view in views() {
-            let GuardDecision::Apply(Remedy::Record { plan, .. }) = guard_decision(&stuck(situation), view)
+            let GuardDecision::Apply(Remedy::Record { plan, .. }) =
+                guard_decision(&stuck(situation), view, None)
             else {
                 continue;
             };

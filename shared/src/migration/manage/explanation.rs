@@ -69,14 +69,15 @@ impl Explanation {
     }
 }
 
-/// Says what happens next to a repository, of which the registry says `view`.
+/// Says what happens next to a repository, of which the registry says `view`, and that its running step has finished
+/// nothing for `idle` (None: it does not say).
 #[must_use]
-pub fn explanation(around: &Surroundings, view: RegistryView) -> Explanation {
+pub fn explanation(around: &Surroundings, view: RegistryView, idle: Option<Duration>) -> Explanation {
     let row = &around.row;
     match row.migration_state {
         State::Default | State::ImportAborted => waiting(around),
-        State::PreImporting => running(around, Step::Pre, row.pre_import_started_at, view),
-        State::Importing => running(around, Step::Final, row.import_started_at, view),
+        State::PreImporting => running(around, Step::Pre, row.pre_import_started_at, view, idle),
+        State::Importing => running(around, Step::Final, row.import_started_at, view, idle),
         State::PreImportDone => parked(around),
         State::ImportDone => Explanation::new(Next::Nothing, None, "done"),
         State::ImportSkipped => {
@@ -87,7 +88,13 @@ pub fn explanation(around: &Surroundings, view: RegistryView) -> Explanation {
     }
 }
 
-fn running(around: &Surroundings, step: Step, started: Option<Timestamp>, view: RegistryView) -> Explanation {
+fn running(
+    around: &Surroundings,
+    step: Step,
+    started: Option<Timestamp>,
+    view: RegistryView,
+    idle: Option<Duration>,
+) -> Explanation {
     let Surroundings { row, settings, now, .. } = around;
     let started = started.unwrap_or(*now);
     let canceled = after(started, settings.steps.timeout(step, row.tags_count));
@@ -99,8 +106,16 @@ fn running(around: &Surroundings, step: Step, started: Option<Timestamp>, view: 
     };
     match view {
         RegistryView::Says(status) if status.running_step() == Some(step) => {
+            let still = match idle {
+                None => String::new(),
+                Some(idle) => format!(
+                    " if it has finished nothing for more than {} s by then (now: for {} s)",
+                    settings.steps.usual().as_secs(),
+                    idle.as_secs()
+                ),
+            };
             let text = format!(
-                "the registry runs the {step} step and will notify; {guard}, and cancels the step after {canceled}"
+                "the registry runs the {step} step and will notify; {guard}, and cancels the step after {canceled}{still}"
             );
             Explanation::new(Next::Notification, Some(asked), text)
         }
@@ -254,14 +269,14 @@ mod tests {
     }
 
     fn of(state: &str, change: impl FnOnce(&mut Value)) -> Explanation {
-        explanation(&around(state, change), RegistryView::KnowsNothing)
+        explanation(&around(state, change), RegistryView::KnowsNothing, None)
     }
 
     #[test]
     fn a_running_step_is_awaited_and_the_guards_times_are_told() {
         let view = RegistryView::Says(RegistryStatus::PreImportInProgress);
         let looked = around("pre_importing", |value| value["next_check_at"] = json!("2026-01-01T12:10:00Z"));
-        let explained = explanation(&looked, view);
+        let explained = explanation(&looked, view, None);
         assert_eq!(
             (explained.next, explained.at),
             (Next::Notification, Some("2026-01-01T12:10:00Z".parse().unwrap()))
@@ -273,10 +288,23 @@ mod tests {
         );
         assert!(explained.text.contains("cancels the step after 2026-01-01T12:29:00Z"), "{}", explained.text);
         for due in [json!(null), json!("2026-01-01T11:59:00Z"), json!(NOW)] {
-            let due = explanation(&around("pre_importing", |value| value["next_check_at"] = due), view);
+            let due = explanation(&around("pre_importing", |value| value["next_check_at"] = due), view, None);
             assert_eq!(due.at, Some(NOW.parse().unwrap()), "the step's length does not matter");
             assert!(due.text.contains("asks the registry in its next round"), "{}", due.text);
         }
+    }
+
+    #[test]
+    fn tells_that_a_step_is_canceled_only_if_it_stands_still() {
+        let view = RegistryView::Says(RegistryStatus::PreImportInProgress);
+        let explained = explanation(
+            &around("pre_importing", |_| {}),
+            view,
+            Some(std::time::Duration::from_millis(7_900)),
+        );
+        let expected = "cancels the step after 2026-01-01T12:29:00Z if it has finished nothing for more than 300 s \
+                        by then (now: for 7 s)";
+        assert!(explained.text.ends_with(expected), "{}", explained.text);
     }
 
     #[test]
@@ -286,9 +314,9 @@ mod tests {
             RegistryView::Says(RegistryStatus::ImportComplete),
             RegistryView::Says(RegistryStatus::PreImportInProgress),
         ] {
-            assert_eq!(explanation(&around("importing", |_| {}), view).next, Next::Guard, "{view:?}");
+            assert_eq!(explanation(&around("importing", |_| {}), view, None).next, Next::Guard, "{view:?}");
         }
-        let silent = explanation(&around("importing", |_| {}), RegistryView::NoAnswer);
+        let silent = explanation(&around("importing", |_| {}), RegistryView::NoAnswer, None);
         assert_eq!(silent.next, Next::Notification);
         assert!(silent.text.contains("does not answer"), "{}", silent.text);
     }

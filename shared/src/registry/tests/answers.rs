@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{client, deadline, path};
@@ -141,7 +143,7 @@ async fn an_error_with_an_object_for_its_detail_or_none_is_read_too() {
 async fn every_status_of_the_registry_is_read() {
     for &known in RegistryStatus::ALL {
         let body = json!({ "name": "image", "path": path(), "status": known, "detail": "as it is" });
-        let expected = StatusAnswer::Known { status: known, detail: Some("as it is".to_owned()) };
+        let expected = StatusAnswer::Known { status: known, detail: Some("as it is".to_owned()), idle: None };
         assert_eq!(status(Reply::answer(200, body.to_string())).await, expected);
     }
 }
@@ -159,7 +161,7 @@ async fn a_status_is_read_whatever_its_detail_is() {
         (&format!("\"{}\"", "é".repeat(300)), Some("é".repeat(255))),
     ] {
         let body = format!(r#"{{"path":"{}","status":"import_failed","detail":{detail}}}"#, path());
-        let expected = StatusAnswer::Known { status: RegistryStatus::ImportFailed, detail: kept };
+        let expected = StatusAnswer::Known { status: RegistryStatus::ImportFailed, detail: kept, idle: None };
         assert_eq!(status(Reply::answer(200, body)).await, expected, "{detail}");
         let refused = format!(r#"{{"errors":[{{"code":"DENIED","detail":{detail}}}]}}"#);
         let StatusAnswer::Known { detail: kept, .. } = expected else { unreachable!() };
@@ -173,6 +175,36 @@ async fn a_status_is_read_whatever_its_detail_is() {
     ] {
         let answer = status(Reply::answer(200, contradiction)).await;
         assert!(matches!(answer, StatusAnswer::NoAnswer { .. }), "{contradiction}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn reads_for_how_long_a_step_has_stood_still() {
+    for (member, idle) in [
+        ("", None),
+        (r#","idle_seconds":0"#, Some(Duration::ZERO)),
+        (r#","idle_seconds":-0.0"#, Some(Duration::ZERO)),
+        (r#","idle_seconds":41"#, Some(Duration::from_secs(41))),
+        (r#","idle_seconds":41.0"#, Some(Duration::from_secs(41))),
+        (r#","idle_seconds":0.25"#, Some(Duration::from_millis(250))),
+        (r#","idle_seconds":4.1e1"#, Some(Duration::from_secs(41))),
+        (r#","idle_seconds":41,"idle_seconds":41"#, Some(Duration::from_secs(41))),
+        // Who says nothing that could be such a time has not said it.
+        (r#","idle_seconds":0,"idle_seconds":9999"#, None),
+        (r#","idle_seconds":-1"#, None),
+        (r#","idle_seconds":1e300"#, None),
+        (r#","idle_seconds":1e400"#, None),
+        (r#","idle_seconds":null"#, None),
+        (r#","idle_seconds":"41""#, None),
+        (r#","idle_seconds":[41]"#, None),
+        (r#","idle_seconds":{"seconds":41}"#, None),
+        (r#","idle_seconds":true"#, None),
+        (r#","Idle_Seconds":41"#, None),
+    ] {
+        let body = format!(r#"{{"path":"{}","status":"pre_import_in_progress"{member}}}"#, path());
+        let expected =
+            StatusAnswer::Known { status: RegistryStatus::PreImportInProgress, detail: None, idle };
+        assert_eq!(status(Reply::answer(200, body)).await, expected, "{member}");
     }
 }
 
@@ -314,6 +346,7 @@ async fn reads_a_status_whose_detail_is_no_text() {
     let expected = StatusAnswer::Known {
         status: RegistryStatus::ImportFailed,
         detail: Some(r#"{"blob":"x"}"#.to_owned()),
+        idle: None,
     };
     assert_eq!(status(Reply::answer(200, body)).await, expected);
 }

@@ -194,7 +194,7 @@ impl Play {
                     return Ok(vec![]);
                 }
                 let stuck = self.stuck(world, before, *doubts);
-                let remedy = match guard_decision(&stuck, *view) {
+                let remedy = match guard_decision(&stuck, *view, None) {
                     GuardDecision::Apply(remedy) => remedy,
                     GuardDecision::Cancel => {
                         let noted = self.guard.note_canceling(&stuck.row, until).await?;

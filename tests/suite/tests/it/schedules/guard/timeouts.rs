@@ -63,6 +63,37 @@ async fn a_running_step_is_left_alone_and_canceled_only_past_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn leaves_a_step_past_its_time_that_makes_progress() {
+    let stack = stack().await;
+    repositories(&stack, &["group/copies", "group/stands-still"]).await.unwrap();
+    let registry = stack.registry().unwrap();
+    registry.rules().add(Rule::new(Effect::Hold { at: Point::Work }).step(Step::Pre));
+    for (path, idle) in [("group/copies", 300), ("group/stands-still", 301)] {
+        start(&stack, path).await;
+        let body =
+            json!({"name": "n", "path": path, "status": "pre_import_in_progress", "idle_seconds": idle});
+        let said = Effect::Answer {
+            status: 200,
+            code: None,
+            detail: None,
+            body: Some(body.to_string()),
+            when: When::Before,
+        };
+        registry.rules().add(Rule::new(said).operation(Operation::Status).repository(path));
+    }
+    minutes_pass(&stack, 180).await;
+
+    let summary = guard(&stack).await;
+
+    assert_eq!(found(&summary), [("running".to_owned(), 1), ("timed_out".to_owned(), 1)].into());
+    assert_eq!(state(&stack, "group/copies").await.unwrap(), "pre_importing");
+    assert_eq!(retries(&stack, "group/copies").await, 0);
+    assert_eq!(state(&stack, "group/stands-still").await.unwrap(), "import_aborted");
+    assert_eq!(retries(&stack, "group/stands-still").await, 1);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_slot_of_a_step_that_was_canceled_is_filled_at_once() {
     let stack = stack().await;
     sql(&stack, "UPDATE migration_settings SET capacity = 1").await.unwrap();
