@@ -129,7 +129,8 @@ def rehearse(world: World, checks: Checks) -> None:
     roles = world.primary.sql(
         "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolname ~ '^migration'"
     )
-    checks.equal("the database keeps its roles", roles, "migration_driver migration_reader migration_replication")
+    kept = "migration_driver migration_importer migration_reader migration_replication"
+    checks.equal("the database keeps its roles", roles, kept)
     checks.equal("the cluster belongs to no stack any more", world.primary.sql(BELONGS), "")
     slots = world.primary.sql("SELECT count(*) FROM pg_replication_slots")
     checks.equal("and no replication slot", slots, "0")

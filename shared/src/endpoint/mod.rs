@@ -38,8 +38,9 @@ pub use fallback::{Resort, fallback_table, resort, resort_past_bound};
 pub use handles::{Endpoints, ReadOnlyWriter, Reader, ReaderConnections, Writer};
 pub use health::HealthProbe;
 pub use purpose::{
-    Claim, Consistency, EndpointKind, Guard, History, List, Manage, Notification, Observe, PURPOSES, Purpose,
-    PurposeRule, Schema, StaleScan, Start, Status, Summary, purposes_table,
+    Claim, Consistency, CopyRepository, EndpointKind, Guard, History, ImportProtocol, List, Manage,
+    Notification, Observe, PURPOSES, Purpose, PurposeRule, Schema, StaleScan, Start, Status, Summary,
+    purposes_table,
 };
 pub use reads::ReplicaReads;
 pub use role::{Identity, ReaderLag, ReaderRule, ReaderStatus, Relation, WriterStatus};

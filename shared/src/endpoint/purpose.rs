@@ -210,6 +210,18 @@ purposes! {
         endpoint: Endpoints,
         consistency: Compared,
     }
+    /// Answering the import protocol. No function does it yet.
+    ImportProtocol {
+        functions: [],
+        endpoint: Writer,
+        consistency: Latest,
+    }
+    /// Copying a repository from one registry to another. No function does it yet.
+    CopyRepository {
+        functions: [],
+        endpoint: Writer,
+        consistency: Latest,
+    }
     /// Bringing the schema and the roles to what this version expects.
     Schema {
         functions: ["apply-schema"],

@@ -55,6 +55,7 @@ mod guard;
 mod health;
 mod history;
 mod idle;
+pub mod importer;
 mod manage;
 mod observe;
 mod page;

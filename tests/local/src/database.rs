@@ -19,21 +19,24 @@ use tokio::{sync::OnceCell, time::Instant};
 use tokio_postgres::Client;
 
 use crate::names::{
-    DATABASE, OWNER_ROLE, OWNER_SECRET_ARN, PASSWORD, READER_ARN, READER_ROLE, REGION, REPLICATION_ROLE,
-    STACK_ID, WRITER_ARN, WRITER_ROLE,
+    DATABASE, IMPORTER_ROLE, OWNER_ROLE, OWNER_SECRET_ARN, PASSWORD, READER_ARN, READER_ROLE, REGION,
+    REPLICATION_ROLE, STACK_ID, WRITER_ARN, WRITER_ROLE,
 };
 
 /// How long the schema may take, and subscribing to it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What every stack's databases begin with: the roles and the schema.
-pub(crate) async fn template() -> anyhow::Result<&'static Template> {
+///
+/// # Errors
+/// When it cannot be made.
+pub async fn template() -> anyhow::Result<&'static Template> {
     static DEPLOYED: OnceCell<Template> = OnceCell::const_new();
     DEPLOYED.get_or_try_init(async || Template::make(deploy).await).await
 }
 
 async fn deploy(client: &Client) -> anyhow::Result<()> {
-    create_roles(client, &[WRITER_ROLE, READER_ROLE]).await?;
+    create_roles(client, &[WRITER_ROLE, IMPORTER_ROLE, READER_ROLE]).await?;
     // As its owner would by apply-schema, and sooner than through the Data API.
     for Script { name, sql, .. } in scripts() {
         client.batch_execute(sql).await.with_context(|| format!("schema script {name}"))?;

@@ -24,6 +24,7 @@ mod worker;
 
 pub use binaries::{cargo_lambda, functions as built_functions, workspace};
 pub use client::Client;
+pub use database::template as deployed;
 pub use function::{Environment, Function};
 pub use functions::FunctionSet;
 pub use names::{

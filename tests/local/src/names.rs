@@ -4,6 +4,8 @@
 pub const DATABASE: &str = postgres_pair::DATABASE;
 /// The role behind the writer's secret: reads and writes.
 pub(crate) const WRITER_ROLE: &str = "migration_driver";
+/// The role of whoever copies repositories: reads and writes tables of its own.
+pub(crate) const IMPORTER_ROLE: &str = "migration_importer";
 /// The role behind the reader's secret: SELECT only.
 pub(crate) const READER_ROLE: &str = "migration_reader";
 /// The role as which a second cluster replicates the first.

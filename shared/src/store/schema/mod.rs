@@ -1,8 +1,8 @@
 //! The database schema: numbered scripts, each applied once, in order.
 //!
-//! They expect the roles `migration_driver` (reads and writes) and `migration_reader` (SELECT only) to exist. A
-//! script that was released is not changed again: its checksum is in the databases that it was applied to. A
-//! second cluster that replicates the tables gets every script before the first one, and of the first one's rows what
+//! They expect the roles `migration_driver` (reads and writes), `migration_importer` (likewise, its own tables) and
+//! `migration_reader` (SELECT only) to exist. A script that was released is not changed again: its checksum is in the
+//! databases that it was applied to. A second cluster that replicates the tables gets every script before the first one, and of the first one's rows what
 //! that has from then on; so no script after the first makes or removes rows.
 //!
 //! The driver goes on working while they are applied. So a script is one short transaction, or a single `CREATE INDEX
@@ -59,4 +59,5 @@ pub const SCRIPTS: &[(&str, &str)] = &[
     ("0011_next_check_index", include_str!("0011_next_check_index.sql")),
     ("0012_tags_check_index", include_str!("0012_tags_check_index.sql")),
     ("0013_valid_constraints", include_str!("0013_valid_constraints.sql")),
+    ("0014_importer", include_str!("0014_importer.sql")),
 ];

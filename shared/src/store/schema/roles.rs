@@ -37,7 +37,8 @@ impl Run<'_> {
         let password = |role: &Option<SecretString>| {
             role.as_ref().map_or(Value::Null, |verifier| json!(verifier.expose_secret()))
         };
-        let mut logins = json!({"migration_driver": password(&roles.driver)});
+        // The importer's tables are granted to its role, which cannot log in before somebody deploys one.
+        let mut logins = json!({"migration_driver": password(&roles.driver), "migration_importer": null});
         logins["migration_reader"] = json!(roles.reader.expose_secret());
         if roles.replication.is_some() {
             logins["migration_replication"] = password(&roles.replication);

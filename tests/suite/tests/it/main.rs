@@ -6,6 +6,7 @@ mod concurrency;
 mod costs;
 mod deployment;
 mod failures;
+mod importer;
 mod project;
 mod reads;
 mod routes;

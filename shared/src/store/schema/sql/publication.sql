@@ -1,5 +1,5 @@
--- All tables but schema_versions, which each cluster has for itself, and replica_mark_times and migration_tag_lists, which
--- only the writer's are asked for.
+-- All tables but schema_versions, which each cluster has for itself, and replica_mark_times, migration_tag_lists and
+-- the importer's, which only the writer's are asked for.
 DO $publication$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_publication WHERE pubname = 'registry_migrations') THEN

@@ -6,8 +6,9 @@ use local::{DATABASE, Stack};
 use serde_json::json;
 use shared::{
     endpoint::{
-        Claim, Endpoints, Guard, History, List, Manage, Notification, Observe, ReaderConnections, ReaderRule,
-        ReaderStatus, ServedBy, StaleScan, Start, Status, Summary, WriterStatus,
+        Claim, CopyRepository, Endpoints, Guard, History, ImportProtocol, List, Manage, Notification,
+        Observe, ReaderConnections, ReaderRule, ReaderStatus, ServedBy, StaleScan, Start, Status, Summary,
+        WriterStatus,
     },
     migration::{
         AttemptId, ContainerRepository, Event, MissingTags, NotificationStatus, Plan, RepositoryPath,
@@ -16,6 +17,10 @@ use shared::{
     store::{
         AskingAgain, Claimed, Compared, HEALTH_PROBE, HistoryPage, KeptTags, Lease, ListFilter, NextLook,
         Noted, Registration, ReopenFilter, SettingsChanged, Started, Store, Verdict,
+        importer::{
+            BlobClaim, Claimant, ImportCanceled, ImportStart, ImportStatus, ImportStep, KeptUpload, Progress,
+            TagRecord, TagState,
+        },
     },
 };
 use tokio::time::Instant;
@@ -54,10 +59,80 @@ pub async fn run_all(stack: &Stack, twin: &Twin) {
     fill(stack, twin, &manage).await;
     operate(&manage).await;
     observe(stack, twin).await;
+    import(stack, twin).await;
     // The database itself makes the ids of changes in bulk.
     in_both(stack, "UPDATE container_repositories SET change = NULL WHERE path = 'a/many'").await;
     stack.pair().wait_until_replayed().await.unwrap();
     read(twin).await;
+}
+
+/// The importer's, from a start to a cancelation.
+async fn import(stack: &Stack, twin: &Twin) {
+    // The stack's writer is the driver, which sees none of these tables.
+    let tables =
+        "importer_settings, imports, import_slots, import_uploads, import_blobs, import_tags, import_limits";
+    in_both(stack, &format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO migration_driver")).await;
+    let protocol: Store<ImportProtocol> = Store::new(twin.writer());
+    let copies: Store<CopyRepository> = Store::new(twin.writer());
+    copies.prepare(2, Duration::from_secs(30), true, soon()).await.unwrap();
+    let plan = json!({"absent": "start"});
+    let start = ImportStart {
+        source: "a/one",
+        target: "b/one",
+        step: Some(ImportStep::Final),
+        attempt: id(),
+        change: Uuid::new_v4(),
+        plan: &plan,
+    };
+    for verdict in ["start", "repeat"] {
+        assert_eq!(protocol.start_import(&start, soon()).await.unwrap().verdict, verdict);
+    }
+    assert_eq!(protocol.unattended(soon()).await.unwrap(), ["a/one"]);
+    let lease = copies.take_lease("a/one", Uuid::new_v4(), soon()).await.unwrap().unwrap();
+    copies.limit("source", "requests", Some(2.5), soon()).await.unwrap();
+    let beat = copies.heartbeat(&lease.holder, &Progress::default(), false, true, soon()).await.unwrap();
+    assert_eq!((beat.workers, beat.limits.len()), (1, 1));
+    let claimant = Claimant { source: "a/one", target: "b/one" };
+    let claims = copies.claim_blobs(claimant, &["sha256:1".to_owned()], soon()).await.unwrap();
+    assert_eq!(claims["sha256:1"], BlobClaim::Mine);
+    copies.note_blobs(claimant, &["sha256:1".to_owned()], &["sha256:2".to_owned()], soon()).await.unwrap();
+    let upload = KeptUpload {
+        digest: "sha256:3".to_owned(),
+        location: "/v2/b/one/blobs/uploads/1?_state=x".to_owned(),
+        sent: 5_000_000_000,
+        hash: "state".to_owned(),
+    };
+    copies.keep_upload(&lease.holder, "b/one", &upload, soon()).await.unwrap();
+    assert_eq!(copies.uploads("b/one", soon()).await.unwrap(), [upload]);
+    copies.end_upload("b/one", "sha256:3", soon()).await.unwrap();
+    let tag = TagRecord {
+        tag: "v1".to_owned(),
+        source_digest: Some("sha256:1".to_owned()),
+        target_digest: None,
+        state: TagState::Failed,
+        wrote: false,
+        cause: Some("source_broken".to_owned()),
+        error: Some("Größe \"s\" '\\ :x".to_owned()),
+    };
+    copies.keep_copied_tags(&lease.holder, std::slice::from_ref(&tag), soon()).await.unwrap();
+    assert_eq!(copies.copied_tags("a/one", soon()).await.unwrap(), [tag]);
+    in_both(stack, "UPDATE import_tags SET checked_at = 'epoch'").await;
+    assert_eq!(copies.proof("", "", soon()).await.unwrap().len(), 1);
+    copies.give_back(&lease.holder, soon()).await.unwrap();
+    let lease = copies.take_lease("a/one", Uuid::new_v4(), soon()).await.unwrap().unwrap();
+    let failed = ImportStatus::ImportFailed;
+    let ended = copies.finish_import(&lease.holder, failed, Some("quota"), Some("full"), soon()).await;
+    assert_eq!(ended.unwrap(), Some(failed));
+    let canceled = protocol.cancel_import("a/one", true, soon()).await.unwrap();
+    assert_eq!(canceled, ImportCanceled::Canceled);
+    assert!(protocol.import("a/one", soon()).await.unwrap().is_some());
+    in_both(
+        stack,
+        "UPDATE imports SET started_at = 'epoch', moved_at = now() - interval '7.5 seconds', ended_at = 'epoch',
+            heartbeat_at = 'epoch'",
+    )
+    .await;
+    assert_eq!(copies.imports("", soon()).await.unwrap().len(), 1);
 }
 
 async fn register(manage: &Store<Manage>) {

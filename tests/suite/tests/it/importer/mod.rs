@@ -1,0 +1,4 @@
+//! The importer: its rows, and its steps between registries.
+
+pub mod bench;
+mod rows;
