@@ -6,7 +6,7 @@ use futures::future::join_all;
 use local::{
     RegistryChoice, Stack, StackOptions,
     local_data_api::{self, Fault, When},
-    local_registry::{Effect, Operation, Point, Rule, Status, Step, StepTime, storage::verify},
+    local_registry::{Effect, Operation, Point, Rule, Status, StepTime, storage::verify},
 };
 use reqwest::StatusCode;
 use suite::{
@@ -40,16 +40,6 @@ async fn a_notification_sent_again_and_again_is_applied_once() {
     let ignored = history.iter().filter(|line| line.ends_with(')')).count();
     assert_eq!(ignored, 6, "{history:?}");
     assert!(stack.registry().unwrap().journal().notifications().iter().all(|sent| sent.is_accepted()));
-    stack.stop().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn applies_concurrent_notifications_once() {
-    let (stack, _) = migrated_in_spite_of(Effect::RepeatNotification { extra: 3, concurrently: true }).await;
-    let journal = stack.registry().unwrap().journal();
-    assert!(journal.notifications().iter().all(|sent| sent.is_accepted()));
-    let finals = journal.requests().into_iter().filter(|request| request.step == Some(Step::Final)).count();
-    assert_eq!(finals, 1);
     stack.stop().await.unwrap();
 }
 

@@ -203,22 +203,6 @@ async fn skips_at_the_last_allowed_failure_in_one_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_kill_switch_lets_a_pre_step_end_and_starts_no_final_step() {
-    let stack = stack().await.unwrap();
-    given(&stack, "group/image", "pre_importing", None).await.unwrap();
-    sql(&stack, "UPDATE migration_settings SET enabled = false").await.unwrap();
-    let answer = stack.client().notify("group/image", "pre_import_complete", None).await.unwrap();
-    assert_eq!(answer.status(), StatusCode::OK);
-    let parked = row(&stack, "group/image").await.unwrap();
-    assert_eq!(
-        (parked["migration_state"].as_str(), parked["slot"].as_i64()),
-        (Some("pre_import_done"), Some(1))
-    );
-    assert!(stack.registry().unwrap().journal().requests().is_empty());
-    stack.stop().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_canceled_step_is_not_asked_for_again_before_five_seconds() {
     let stack = stack().await.unwrap();
     given(&stack, "group/image", "importing", None).await.unwrap();
