@@ -14,8 +14,8 @@ once), what it is replaced by, the promise that this breaks, and the test that m
     replace = "…"
     unit = "driver::decision::tests::asks_before_it_believes_a_200"
 
-`unit` is the path of a unit test, `suite` that of an integration test, `local` the name of a test of the command `local`;
-the functions of the latter two are built with the mutant.
+`unit` is the path of a unit test, `suite` that of an integration test, `local` the name of a test of the command `local`,
+`conformance` the path of one of the Data API's; the functions of `suite` and `local` are built with the mutant.
 NAME chooses mutants by a part of their name. A file that git shows as changed is refused: the mutants are made in it.
 Needs Python 3.11. One mutant takes a minute or two, most of it compiling.
 """
@@ -49,6 +49,8 @@ def try_test(mutant):
     """What the mutant's test came to: killed, survived, or why nobody knows."""
     if "unit" in mutant:
         code, output = run("cargo", "test", *CARGO, "--lib", "--", "--exact", mutant["unit"])
+    elif "conformance" in mutant:
+        code, output = run("cargo", "test", *CARGO, "--test", "conformance", "--", "--exact", mutant["conformance"])
     else:
         code, output = run("cargo", "build", *CARGO, "--bins")
         if code != 0:

@@ -4,7 +4,9 @@
 //! comparisons and assignments that it refuses behind the real Data API. All values travel in PostgreSQL's
 //! text format, so PostgreSQL itself judges them too.
 
+use std::collections::HashMap;
 use std::error::Error;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,13 +16,20 @@ use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use crate::error::{ApiError, ErrorCode};
 use crate::hints;
 use crate::validate::required;
-use crate::wire::{Double, Parameter, Special, Value};
+use crate::wire::{Parameter, Value};
 
 /// One value with the type it is bound as.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Bound {
     pub(crate) ty: Type,
-    value: Option<String>,
+    value: Option<Arc<str>>,
+}
+
+/// The value may be secret, and the client library shows what it binds at its level debug.
+impl std::fmt::Debug for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bound").field("ty", &self.ty).finish_non_exhaustive()
+    }
 }
 
 impl ToSql for Bound {
@@ -45,28 +54,48 @@ impl ToSql for Bound {
     to_sql_checked!();
 }
 
-/// The values for `names`, in their order. Every name must have a value and every value a name.
-pub(crate) fn bind(names: &[String], parameters: &[Parameter]) -> Result<Vec<Bound>, ApiError> {
-    let mut given: Vec<(&str, Bound)> = Vec::with_capacity(parameters.len());
+/// The values for `names`, in their order: each occurrence of a name is bound by itself. Every value has a name.
+/// Without any value PostgreSQL is left to say how many it misses, as it is behind the real service.
+///
+/// # Errors
+/// `largest` bytes are the most that is bound: a long text that is used often would become longer than anything.
+pub(crate) fn bind(
+    names: &[String],
+    parameters: &[Parameter],
+    largest: usize,
+) -> Result<Vec<Bound>, ApiError> {
+    let mut given: HashMap<&str, (Bound, bool)> = HashMap::with_capacity(parameters.len());
     for parameter in parameters {
         let name = required(parameter.name.as_deref(), "parameters.member.name")?;
-        if given.iter().any(|(known, _)| *known == name) {
+        if given.insert(name, (bound(name, parameter)?, false)).is_some() {
             return Err(ApiError::validation(format!("Parameter {name} is given twice.")));
         }
-        given.push((name, bound(name, parameter)?));
     }
-    if let Some((name, _)) = given.iter().find(|(name, _)| !names.iter().any(|wanted| wanted == name)) {
-        return Err(ApiError::validation(format!("Parameter {name} is not used in the statement.")));
+    if given.is_empty() {
+        return Ok(Vec::new());
     }
-    names
-        .iter()
-        .map(|wanted| {
-            let found = given.iter().find(|(name, _)| name == wanted);
-            found.map(|(_, bound)| bound.clone()).ok_or_else(|| {
-                ApiError::new(ErrorCode::BadRequestException, format!("Cannot find parameter: {wanted}"))
-            })
-        })
-        .collect()
+    let mut size = 0;
+    let mut values = Vec::with_capacity(names.len());
+    for name in names {
+        let Some((bound, used)) = given.get_mut(name.as_str()) else {
+            return Err(ApiError::new(
+                ErrorCode::BadRequestException,
+                format!("Cannot find parameter: {name}"),
+            ));
+        };
+        *used = true;
+        size += bound.value.as_ref().map_or(0, |value| value.len());
+        if size > largest {
+            return Err(ApiError::validation(format!("More than {largest} bytes are to be bound.")));
+        }
+        values.push(bound.clone());
+    }
+    match given.iter().find(|(_, (_, used))| !used) {
+        Some((name, _)) => {
+            Err(ApiError::validation(format!("Parameter {name} is not used in the statement.")))
+        }
+        None => Ok(values),
+    }
 }
 
 fn bound(name: &str, parameter: &Parameter) -> Result<Bound, ApiError> {
@@ -75,7 +104,7 @@ fn bound(name: &str, parameter: &Parameter) -> Result<Bound, ApiError> {
     let value = value.ok_or_else(|| ApiError::validation(format!("Parameter {name} has no value.")))?;
     let (ty, text) = plain(name, value)?;
     match (hint, text) {
-        (None, text) => Ok(Bound { ty, value: text }),
+        (None, value) => Ok(Bound { ty, value }),
         (Some(hint), None) => Ok(Bound { ty: hint.ty(), value: None }),
         (Some(hint), Some(text)) if ty == Type::TEXT => {
             hint.check(name, &text)?;
@@ -88,48 +117,46 @@ fn bound(name: &str, parameter: &Parameter) -> Result<Bound, ApiError> {
 }
 
 /// Type and text of a value that has no hint. A NULL has no type of its own: PostgreSQL infers it.
-fn plain(name: &str, value: &Value) -> Result<(Type, Option<String>), ApiError> {
-    let Value { is_null, boolean_value, long_value, double_value, string_value, blob_value, array_value } =
-        value.clone();
-    if array_value.is_some() {
-        return Err(ApiError::validation("Array parameters are not supported."));
-    }
-    let mut members = Vec::new();
-    if let Some(null) = is_null {
-        if !null {
-            return Err(ApiError::validation(format!("Parameter {name}: isNull can only be true.")));
+fn plain(name: &str, value: &Value) -> Result<(Type, Option<Arc<str>>), ApiError> {
+    let refused = |what: &str| Err(ApiError::validation(format!("Parameter {name}: {what}.")));
+    let (ty, text): (Type, Arc<str>) = match value {
+        Value::Null(true) => return Ok((Type::UNKNOWN, None)),
+        Value::Null(false) => return refused("isNull can only be true"),
+        Value::Boolean(value) => (Type::BOOL, value.to_string().into()),
+        Value::Long(value) => (Type::INT8, value.to_string().into()),
+        Value::Double(value) => (Type::FLOAT8, double_text(*value).into()),
+        Value::String(value) => (Type::TEXT, value.as_str().into()),
+        Value::Blob(encoded) => {
+            let bytes = STANDARD.decode(encoded).map_err(|_| {
+                let message = format!("Parameter {name}: its blobValue is not base64.");
+                ApiError::new(ErrorCode::SerializationException, message)
+            })?;
+            (Type::BYTEA, hexadecimal(&bytes).into())
         }
-        members.push((Type::UNKNOWN, None));
-    }
-    members.extend(boolean_value.map(|value| (Type::BOOL, Some(value.to_string()))));
-    members.extend(long_value.map(|value| (Type::INT8, Some(value.to_string()))));
-    members.extend(double_value.map(|value| (Type::FLOAT8, Some(double_text(&value)))));
-    members.extend(string_value.map(|value| (Type::TEXT, Some(value))));
-    if let Some(encoded) = blob_value {
-        let bytes = STANDARD.decode(encoded).map_err(|error| {
-            ApiError::new(ErrorCode::SerializationException, format!("Parameter {name}: {error}"))
-        })?;
-        members.push((Type::BYTEA, Some(hexadecimal(&bytes))));
-    }
-    match members.len() {
-        1 => Ok(members.remove(0)),
-        count => Err(ApiError::validation(format!(
-            "Parameter {name}: exactly one member of the value must be set, not {count}."
-        ))),
-    }
+        Value::Array => return Err(ApiError::validation("Array parameters are not supported.")),
+        Value::Wrong(count) => {
+            return refused(&format!("exactly one member of the value must be set, not {count}"));
+        }
+    };
+    Ok((ty, Some(text)))
 }
 
-fn double_text(value: &Double) -> String {
-    match value {
-        Double::Number(number) => number.to_string(),
-        Double::Special(Special::NaN) => "NaN".to_owned(),
-        Double::Special(Special::Infinity) => "Infinity".to_owned(),
-        Double::Special(Special::NegativeInfinity) => "-Infinity".to_owned(),
+/// As PostgreSQL reads it.
+fn double_text(value: f64) -> String {
+    if value.is_infinite() {
+        return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
     }
+    value.to_string()
 }
 
 /// PostgreSQL's text form of `bytea`.
 fn hexadecimal(bytes: &[u8]) -> String {
-    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("\\x{digits}")
+    let mut text = String::with_capacity(2 + 2 * bytes.len());
+    text.push_str("\\x");
+    for byte in bytes {
+        for half in [byte >> 4, byte & 15] {
+            text.extend(char::from_digit(half.into(), 16));
+        }
+    }
+    text
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -18,8 +19,13 @@ pub struct Config {
     pub secrets: Vec<Secret>,
     /// Sizes and times; AWS's by default.
     pub limits: Limits,
-    /// The database of a call that names none.
-    pub default_database: String,
+    /// The database of a call that names none; None: the one that is called as the role is.
+    pub default_database: Option<String>,
+    /// The server and the role of every ARN and secret that is not named above.
+    pub any_arn: Option<AnyArn>,
+    /// A file of authorities (PEM). With it, servers are only spoken to by TLS, and their certificates must come
+    /// from one of these and be for the server's name.
+    pub tls_ca: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -29,7 +35,9 @@ impl Default for Config {
             clusters: Vec::new(),
             secrets: Vec::new(),
             limits: Limits::default(),
-            default_database: "postgres".to_owned(),
+            default_database: None,
+            any_arn: None,
+            tls_ca: None,
         }
     }
 }
@@ -56,6 +64,30 @@ impl Cluster {
     }
 }
 
+/// One server, and one role on it, behind whatever ARNs a caller names.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnyArn {
+    /// The server's host name or address.
+    pub host: String,
+    /// The server's port.
+    pub port: u16,
+    /// The PostgreSQL role.
+    pub username: String,
+    /// Its password, sent if the server asks for one.
+    pub password: String,
+}
+
+impl fmt::Debug for AnyArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnyArn")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Why a cluster does not take calls, if it does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -78,7 +110,8 @@ pub enum ClusterState {
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Secret {
-    /// What callers name in `secretArn`; the name after `:secret:` is accepted as well.
+    /// What callers name in `secretArn`. The name after `:secret:` is accepted as well, and either without the dash
+    /// and the six characters that Secrets Manager puts at the end.
     pub arn: String,
     /// The PostgreSQL role.
     pub username: String,
@@ -105,12 +138,18 @@ pub struct Limits {
     pub request_bytes: usize,
     /// The `sql` text, in characters: 65,536.
     pub sql_characters: usize,
-    /// The result set as the database returns it: 1 MiB.
+    /// The result set as PostgreSQL writes it, 2 bytes for each row and 4 for each of its columns counted too: 1 MiB.
     pub response_bytes: usize,
-    /// One row of it: 64 KiB.
-    pub row_bytes: usize,
     /// `formattedRecords`: 10 MiB.
     pub formatted_bytes: usize,
+    /// What the journal keeps: 64 MiB. Not AWS's.
+    pub journal_bytes: usize,
+    /// How long the head of a request may take, which a connection that rests is in as well: 2 minutes. Not AWS's.
+    #[serde(with = "milliseconds")]
+    pub header: Duration,
+    /// How long its body may take: 1 minute. Not AWS's.
+    #[serde(with = "milliseconds")]
+    pub request: Duration,
     /// One call, unless `continueAfterTimeout`: 45 s.
     #[serde(with = "milliseconds")]
     pub call: Duration,
@@ -129,12 +168,21 @@ impl Default for Limits {
             request_bytes: 4 * MIB,
             sql_characters: 65_536,
             response_bytes: MIB,
-            row_bytes: 64 * 1024,
             formatted_bytes: 10 * MIB,
+            journal_bytes: 64 * MIB,
+            header: Duration::from_secs(2 * 60),
+            request: Duration::from_secs(60),
             call: Duration::from_secs(45),
             transaction_idle: Duration::from_secs(3 * 60),
             transaction_life: Duration::from_secs(24 * 60 * 60),
         }
+    }
+}
+
+impl Limits {
+    /// What one statement may bind in all. A request is smaller, but each occurrence of a name is bound by itself.
+    pub(crate) fn bound_bytes(&self) -> usize {
+        2 * self.request_bytes
     }
 }
 

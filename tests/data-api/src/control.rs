@@ -1,9 +1,9 @@
-//! `/-/…`: the journal and the faults, for tests in another process.
+//! `/-/…`: health, the journal and the faults, for tests in another process.
 
 use bytes::Bytes;
 use hyper::Method;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::faults::Fault;
 use crate::respond::{self, Answer};
@@ -16,9 +16,9 @@ enum Faults {
     One(Box<Fault>),
 }
 
-pub(crate) fn answer(shared: &Shared, method: &Method, path: &str, body: &Bytes) -> Answer {
+pub(crate) async fn answer(shared: &Shared, method: &Method, path: &str, body: &Bytes) -> Answer {
     match (path, method.as_str()) {
-        ("health", "GET") => respond::json(200, &json!({ "open_transactions": shared.transactions.count() })),
+        ("health", "GET") => health(shared).await,
         ("journal", "GET") => respond::json(200, &json!(shared.journal.calls())),
         ("journal", "DELETE") => {
             shared.journal.clear();
@@ -42,4 +42,22 @@ pub(crate) fn answer(shared: &Shared, method: &Method, path: &str, body: &Bytes)
         },
         _ => respond::json(404, &json!({ "message": "There is nothing here." })),
     }
+}
+
+/// Whether each server answers: 503 where one does not. A cluster that takes no calls by its state is not asked.
+async fn health(shared: &Shared) -> Answer {
+    let databases = shared.servers();
+    let asked = databases.iter().map(async |(name, target)| {
+        let told = match shared.connect(target).await {
+            Ok(session) if session.answers().await => json!({ "ok": true }),
+            Ok(_) => json!({ "ok": false, "error": "The server does not answer." }),
+            Err(error) => json!({ "ok": false, "error": error.message }),
+        };
+        (name.clone(), told)
+    });
+    let told: Map<String, Value> = futures::future::join_all(asked).await.into_iter().collect();
+    let ok = told.values().all(|told| told["ok"] == true);
+    let open = shared.transactions.count();
+    let body = json!({ "ok": ok, "databases": told, "open_transactions": open });
+    respond::json(if ok { 200 } else { 503 }, &body)
 }

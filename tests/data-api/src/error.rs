@@ -29,6 +29,7 @@ pub enum ErrorCode {
     UnsupportedResultException,
 
     IncompleteSignatureException,
+    InternalFailure,
     InvalidSignatureException,
     MissingAuthenticationTokenException,
     RequestEntityTooLargeException,
@@ -60,6 +61,7 @@ impl ErrorCode {
             Self::TransactionNotFoundException => "TransactionNotFoundException",
             Self::UnsupportedResultException => "UnsupportedResultException",
             Self::IncompleteSignatureException => "IncompleteSignatureException",
+            Self::InternalFailure => "InternalFailure",
             Self::InvalidSignatureException => "InvalidSignatureException",
             Self::MissingAuthenticationTokenException => "MissingAuthenticationTokenException",
             Self::RequestEntityTooLargeException => "RequestEntityTooLargeException",
@@ -95,7 +97,7 @@ impl ErrorCode {
             | Self::TransactionNotFoundException
             | Self::UnknownOperationException => 404,
             Self::RequestEntityTooLargeException => 413,
-            Self::InternalServerErrorException => 500,
+            Self::InternalFailure | Self::InternalServerErrorException => 500,
             Self::ServiceUnavailableError => 503,
             Self::DatabaseUnavailableException => 504,
         }
@@ -110,12 +112,14 @@ pub struct ApiError {
     pub code: ErrorCode,
     /// The `message` member of the body.
     pub message: String,
+    /// The statement ran nevertheless.
+    pub ran: bool,
 }
 
 impl ApiError {
     /// An error of this name with this text.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), ran: false }
     }
 
     /// The request itself is at fault; nothing was sent to the database.
@@ -126,6 +130,17 @@ impl ApiError {
     /// The result cannot be put on the wire. The statement ran.
     pub fn unsupported_result(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::UnsupportedResultException, message)
+    }
+
+    /// The result is larger than a result may be. The statement ran.
+    pub fn too_large() -> Self {
+        Self::unsupported_result("Database response exceeded size limit")
+    }
+
+    /// The writer instance does not answer.
+    pub fn no_writer() -> Self {
+        let message = "The writer instance in the DB cluster isn't available.";
+        Self::new(ErrorCode::DatabaseUnavailableException, message)
     }
 
     /// What PostgreSQL, or the way to it, said.
@@ -139,34 +154,38 @@ impl ApiError {
         }
     }
 
+    /// What PostgreSQL said of a prepared statement, by the name that the real service gives it.
+    pub fn from_database(reason: &DbError, statement: &str) -> Self {
+        let message = database_message(reason);
+        let message = match message.split_once("prepared statement \"") {
+            Some((before, rest)) => match rest.split_once('"') {
+                Some((_, after)) => format!("{before}prepared statement \"{statement}\"{after}"),
+                None => message,
+            },
+            None => message,
+        };
+        Self::new(ErrorCode::DatabaseErrorException, message)
+    }
+
     /// Why no connection could be made. A server that is still starting, or is on its way down, is
     /// unavailable like one that does not listen.
     pub fn from_connect(error: &tokio_postgres::Error) -> Self {
         match error.code() {
-            Some(code) if *code == SqlState::CANNOT_CONNECT_NOW => Self::new(
-                ErrorCode::DatabaseUnavailableException,
-                "The writer instance in the DB cluster isn't available.",
-            ),
+            Some(code) if *code == SqlState::CANNOT_CONNECT_NOW => Self::no_writer(),
             Some(_) => Self::from_postgres(error),
-            None => Self::new(
-                ErrorCode::DatabaseUnavailableException,
-                "The writer instance in the DB cluster isn't available.",
-            ),
+            None => Self::no_writer(),
         }
     }
 }
 
-/// The server's words in the order and with the labels the Data API uses, SQLSTATE last.
+/// The server's words on one line, SQLSTATE last. Details are left out, and each severity is called an error.
 fn database_message(reason: &DbError) -> String {
-    let mut text = format!("{}: {}", reason.severity(), reason.message());
-    if let Some(detail) = reason.detail() {
-        text.push_str(&format!("\n  Detail: {detail}"));
-    }
+    let mut text = format!("ERROR: {}", reason.message());
     if let Some(hint) = reason.hint() {
-        text.push_str(&format!("\n  Hint: {hint}"));
+        text.push_str(&format!("; Hint: {hint}"));
     }
     match reason.position() {
-        Some(ErrorPosition::Original(position)) => text.push_str(&format!("\n  Position: {position}")),
+        Some(ErrorPosition::Original(position)) => text.push_str(&format!("; Position: {position}")),
         Some(ErrorPosition::Internal { .. }) | None => {}
     }
     text.push_str(&format!("; SQLState: {}", reason.code().code()));

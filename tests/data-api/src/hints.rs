@@ -40,7 +40,7 @@ impl Hint {
         match self {
             Self::Date => Type::DATE,
             Self::Decimal => Type::NUMERIC,
-            Self::Json => Type::JSON,
+            Self::Json => Type::JSONB,
             Self::Time => Type::TIME,
             Self::Timestamp => Type::TIMESTAMP,
             Self::Uuid => Type::UUID,

@@ -1,11 +1,13 @@
 //! What was asked, in order, and how it ended: for counting calls and for seeing which statements ran.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::config::Limits;
 use crate::error::ErrorCode;
 use crate::wire::{Operation, Request};
 
@@ -32,6 +34,13 @@ pub struct Call {
     pub outcome: Option<Outcome>,
 }
 
+impl Call {
+    fn size(&self) -> usize {
+        let texts = [&self.arn, &self.secret_arn, &self.database, &self.sql, &self.transaction_id];
+        size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+}
+
 /// How a call ended.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
@@ -48,18 +57,25 @@ pub struct Outcome {
     pub milliseconds: f64,
 }
 
-#[derive(Default)]
+/// The latest calls.
 pub(crate) struct Journal {
+    largest: usize,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     number: u64,
-    calls: Vec<Call>,
+    size: usize,
+    calls: VecDeque<Call>,
 }
 
 impl Journal {
+    /// A journal of at most so many bytes as the limits say.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self { largest: limits.journal_bytes, state: Mutex::default() }
+    }
+
     /// Notes an arrival; answers its number.
     pub(crate) fn begin(&self, operation: Operation, request: &Request) -> u64 {
         let mut state = self.state();
@@ -76,7 +92,12 @@ impl Journal {
             outcome: None,
         };
         let number = call.number;
-        state.calls.push(call);
+        state.size += call.size();
+        state.calls.push_back(call);
+        while state.size > self.largest {
+            let Some(oldest) = state.calls.pop_front() else { break };
+            state.size -= oldest.size();
+        }
         number
     }
 
@@ -88,11 +109,12 @@ impl Journal {
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {
-        self.state().calls.clone()
+        self.state().calls.iter().cloned().collect()
     }
 
     pub(crate) fn clear(&self) {
-        self.state().calls.clear();
+        let mut state = self.state();
+        (state.calls, state.size) = (VecDeque::new(), 0);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -103,4 +125,22 @@ impl Journal {
 /// Milliseconds with their fraction.
 pub(crate) fn milliseconds(elapsed: Duration) -> f64 {
     elapsed.as_secs_f64() * 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_journal_forgets_its_oldest_calls() {
+        let journal = Journal::new(&Limits { journal_bytes: 100_000, ..Limits::default() });
+        let request = Request { sql: Some("x".repeat(10_000)), ..Request::default() };
+        for _ in 0..20 {
+            journal.begin(Operation::ExecuteStatement, &request);
+        }
+        let numbers: Vec<u64> = journal.calls().iter().map(|call| call.number).collect();
+        assert_eq!(numbers, (12..=20).collect::<Vec<u64>>());
+        journal.begin(Operation::ExecuteStatement, &Request { sql: Some("x".repeat(200_000)), ..request });
+        assert!(journal.calls().is_empty());
+    }
 }

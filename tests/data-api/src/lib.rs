@@ -1,27 +1,30 @@
 //! A strict local RDS Data API in front of PostgreSQL servers.
 //!
-//! It answers as the Data API of Aurora PostgreSQL does, refusals included: what passes here and fails
+//! It answers as the current Data API of Aurora PostgreSQL does, refusals included: what passes here and fails
 //! there would make tests worthless. Where nobody could check against AWS, the stricter reading was taken;
-//! the conformance cases say which rows those are.
+//! each conformance case says how it is known.
 
 mod bind;
+mod bounded;
 mod call;
 mod config;
 mod control;
 mod decode;
+mod dial;
 mod error;
 mod execute;
 mod faults;
 mod field;
-mod format;
 mod hints;
 mod journal;
 mod metadata;
 mod pool;
+mod records;
 mod respond;
 mod run;
 mod server;
 mod service;
+mod session;
 mod shared;
 mod signature;
 mod sql;
@@ -29,7 +32,7 @@ mod transactions;
 mod validate;
 mod wire;
 
-pub use config::{Cluster, ClusterState, Config, Limits, Secret};
+pub use config::{AnyArn, Cluster, ClusterState, Config, Limits, Secret};
 pub use error::ErrorCode;
 pub use faults::{Effect, Fault, When};
 pub use journal::{Call, Outcome};

@@ -72,7 +72,7 @@ impl Flags {
             config.listen = listen;
         }
         if let Some(database) = self.default_database {
-            config.default_database = database;
+            config.default_database = Some(database);
         }
         anyhow::ensure!(!config.clusters.is_empty(), "no cluster: give --cluster or --config");
         Ok(config)

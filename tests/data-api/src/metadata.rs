@@ -50,7 +50,7 @@ fn entry(column: &Column, owner: Option<Owner>) -> Value {
         "name": column.name(),
         "label": column.name(),
         "type": jdbc_type(ty),
-        "typeName": ty.name(),
+        "typeName": type_name(ty, owner.auto_increment),
         "schemaName": "",
         "tableName": owner.table,
         "isAutoIncrement": owner.auto_increment,
@@ -62,6 +62,16 @@ fn entry(column: &Column, owner: Option<Owner>) -> Value {
         "scale": scale,
         "arrayBaseColumnType": element,
     })
+}
+
+/// PostgreSQL's name, or the word by which a column that counts by itself was made.
+fn type_name(ty: &Type, auto_increment: bool) -> &str {
+    match *ty {
+        Type::INT2 if auto_increment => "smallserial",
+        Type::INT4 if auto_increment => "serial",
+        Type::INT8 if auto_increment => "bigserial",
+        _ => ty.name(),
+    }
 }
 
 /// `java.sql.Types`.

@@ -20,7 +20,12 @@ pub(crate) type Answer = Result<Response<Body>, Cut>;
 
 /// A JSON answer.
 pub(crate) fn json(status: u16, value: &Value) -> Answer {
-    finish(Response::builder().status(status), "application/json", value.to_string())
+    text(status, value.to_string())
+}
+
+/// The same of JSON that is text already.
+pub(crate) fn text(status: u16, text: String) -> Answer {
+    finish(Response::builder().status(status), "application/json", text)
 }
 
 /// An error: its name in the header and in the body, as restJson1 clients look for it in either.
@@ -39,8 +44,8 @@ pub(crate) fn page(status: u16) -> Answer {
 }
 
 /// The beginning of a JSON answer: the rest is promised and never comes.
-pub(crate) fn half(value: &Value) -> Answer {
-    let whole = Bytes::from(value.to_string());
+pub(crate) fn half(text: String) -> Answer {
+    let whole = Bytes::from(text);
     let part = whole.slice(..whole.len() / 2);
     let frames = stream::iter([Ok(Frame::data(part)), Err(Cut)]);
     Response::builder()

@@ -2,14 +2,16 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::config::Config;
@@ -21,10 +23,14 @@ use crate::shared::Shared;
 /// How often open transactions are looked at, at the most and at the least.
 const EXPIRY_ROUND: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
+/// How long answers may take on their way when the server ends.
+const TO_ANSWER: Duration = Duration::from_millis(200);
+
 /// A running server. Dropping it ends it.
 pub struct DataApi {
     address: SocketAddr,
     shared: Arc<Shared>,
+    ending: watch::Sender<bool>,
     listener: JoinHandle<()>,
     expiry: JoinHandle<()>,
 }
@@ -33,7 +39,7 @@ impl DataApi {
     /// Listens and serves from now on. The clusters are not contacted before a call needs them.
     ///
     /// # Errors
-    /// The address cannot be listened on.
+    /// The address cannot be listened on, or the file of authorities cannot be used.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let listen = config.listen;
         let listener =
@@ -44,13 +50,15 @@ impl DataApi {
     /// The same on a listener that is there already; the configuration's address is not used.
     ///
     /// # Errors
-    /// The listener has no address.
+    /// The listener has no address, or the file of authorities cannot be used.
     pub fn start_on(listener: TcpListener, config: Config) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::new(config));
+        let shared = Arc::new(Shared::new(config)?);
+        let (ending, end) = watch::channel(false);
         Ok(Self {
             address,
-            listener: tokio::spawn(serve(listener, Arc::clone(&shared))),
+            ending,
+            listener: tokio::spawn(serve(listener, Arc::clone(&shared), end)),
             expiry: tokio::spawn(expire(Arc::clone(&shared))),
             shared,
         })
@@ -86,11 +94,17 @@ impl DataApi {
         self.shared.transactions.count()
     }
 
-    /// Ends the server: no port, no connection, no transaction stays.
+    /// Ends the server: no port, no connection, no transaction stays, and no statement goes on. Those that run
+    /// are cancelled, and their callers are told what came of them.
     pub async fn stop(mut self) {
+        self.ending.send_replace(true);
+        self.shared.end().await;
+        let _ = tokio::time::timeout(TO_ANSWER, &mut self.listener).await;
         self.end();
         // Aborted tasks end with an error that says so.
-        let _ = (&mut self.listener).await;
+        if !self.listener.is_finished() {
+            let _ = (&mut self.listener).await;
+        }
         let _ = (&mut self.expiry).await;
     }
 
@@ -113,29 +127,58 @@ impl Drop for DataApi {
     }
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+/// Accepts connections until the end, and then waits for those that are there.
+async fn serve(listener: TcpListener, shared: Arc<Shared>, mut end: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = ended(&mut end) => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                connections.spawn(connection(stream, Arc::clone(&shared), end.clone()));
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
-                continue;
+                // Most likely there are too many open files, and there still are.
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
-        };
-        // Answers are small: without this they wait for an acknowledgement.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "no TCP_NODELAY");
         }
-        let shared = Arc::clone(&shared);
-        connections.spawn(async move {
-            let service = service_fn(move |request| handle(Arc::clone(&shared), request));
-            if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
-                tracing::debug!(%error, "a client's connection ended");
-            }
-        });
     }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn connection(stream: TcpStream, shared: Arc<Shared>, mut end: watch::Receiver<bool>) {
+    // Answers are small: without this they wait for an acknowledgement.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "no TCP_NODELAY");
+    }
+    let header = shared.config.limits.header;
+    let service = service_fn(move |request| handle(Arc::clone(&shared), request));
+    let mut served = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(header)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let result = tokio::select! {
+        result = served.as_mut() => result,
+        () = ended(&mut end) => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "a client's connection ended");
+    }
+}
+
+/// Waits until the server ends. One that was dropped has ended.
+async fn ended(end: &mut watch::Receiver<bool>) {
+    let _ = end.wait_for(|ending| *ending).await;
 }
 
 async fn expire(shared: Arc<Shared>) {
@@ -145,5 +188,6 @@ async fn expire(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(round).await;
         shared.transactions.expire(limits.transaction_idle, limits.transaction_life).await;
+        shared.pool.expire();
     }
 }

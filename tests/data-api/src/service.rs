@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Method, Request as HttpRequest};
-use serde_json::{Map, Value};
 
 use crate::error::{ApiError, ErrorCode};
 use crate::faults::Effect;
@@ -17,15 +16,21 @@ use crate::shared::Shared;
 use crate::wire::{Operation, Request};
 use crate::{call, control, signature};
 
-/// What is read of a body before the connection is given up: far above any limit that is answered properly.
+/// What is read of a body before the connection is given up: far above any limit that is answered properly. What is
+/// beyond the limit is not kept.
 const READ_AT_MOST: usize = 64 * 1024 * 1024;
 
 pub(crate) async fn handle(shared: Arc<Shared>, request: HttpRequest<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
-    let body = Limited::new(body, READ_AT_MOST).collect().await.map_err(|_| Cut)?.to_bytes();
+    let limits = &shared.config.limits;
+    let body = tokio::time::timeout(limits.request, whole(body, limits.request_bytes));
+    let body = body.await.map_err(|_| Cut)??;
     let path = head.uri.path();
+    if path == "/health" {
+        return control::answer(&shared, &head.method, "health", &body).await;
+    }
     if let Some(path) = path.strip_prefix("/-/") {
-        return control::answer(&shared, &head.method, path, &body);
+        return control::answer(&shared, &head.method, path, &body).await;
     }
     match read(&shared, &head.method, path, &head.headers, &body) {
         Err(error) => respond::error(&error),
@@ -38,6 +43,22 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: HttpRequest<Incoming>) 
             }
         }
     }
+}
+
+/// The body, or one byte more than the limit of it.
+async fn whole(mut body: Incoming, limit: usize) -> Result<Bytes, Cut> {
+    let mut kept = BytesMut::new();
+    let mut read = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Cut)?.into_data() else { continue };
+        read += data.len();
+        if read > READ_AT_MOST {
+            return Err(Cut);
+        }
+        let room = (limit + 1).saturating_sub(kept.len());
+        kept.extend_from_slice(&data[..data.len().min(room)]);
+    }
+    Ok(kept.freeze())
 }
 
 fn read(
@@ -55,13 +76,7 @@ fn read(
     if head + body.len() > shared.config.limits.request_bytes {
         return Err(ApiError::new(ErrorCode::RequestEntityTooLargeException, "Request is too long."));
     }
-    let members = serde_json::from_slice::<Map<String, Value>>(body);
-    let request = members.and_then(|members| serde_json::from_value(members.into())).map_err(|error| {
-        // The position tells enough: the text could repeat a value.
-        let place = format!("line {}, column {}", error.line(), error.column());
-        ApiError::new(ErrorCode::SerializationException, format!("The request cannot be read at {place}."))
-    })?;
-    Ok((operation, request))
+    Ok((operation, Request::read(body)?))
 }
 
 async fn carry_out(shared: Arc<Shared>, operation: Operation, request: Request) -> Told {
@@ -75,28 +90,41 @@ async fn carry_out(shared: Arc<Shared>, operation: Operation, request: Request) 
         true => Some(call::answer(&shared, operation, &request).await),
         false => None,
     };
-    let ran = matches!(result, Some(Ok(_)))
-        || matches!(&result, Some(Err(error)) if error.code == ErrorCode::UnsupportedResultException);
+    let ran = match &result {
+        Some(Ok(_)) => true,
+        Some(Err(error)) => error.ran,
+        None => false,
+    };
     let fault = effect.is_some();
     let told = told(effect, result);
     let (status, error) = told.outcome();
     let milliseconds = milliseconds(arrived.elapsed());
+    tracing::info!(
+        ?operation,
+        cluster = request.resource_arn.as_deref().unwrap_or_default(),
+        status,
+        error = error.map(ErrorCode::name),
+        ran,
+        fault,
+        milliseconds = (milliseconds * 100.0).round() / 100.0,
+        "call"
+    );
     shared.journal.end(number, Outcome { status, error, ran, fault, milliseconds });
     told
 }
 
 /// What the caller gets to see.
 enum Told {
-    Result(Value),
-    Half(Value),
+    Result(String),
+    Half(String),
     Error(ApiError),
     Page(u16),
     Cut,
     Nothing,
 }
 
-fn told(effect: Option<Effect>, result: Option<Result<Value, ApiError>>) -> Told {
-    let plain = |result: Option<Result<Value, ApiError>>| match result {
+fn told(effect: Option<Effect>, result: Option<Result<String, ApiError>>) -> Told {
+    let plain = |result: Option<Result<String, ApiError>>| match result {
         Some(Ok(value)) => Told::Result(value),
         Some(Err(error)) => Told::Error(error),
         None => Told::Cut,
@@ -112,7 +140,7 @@ fn told(effect: Option<Effect>, result: Option<Result<Value, ApiError>>) -> Told
             other => plain(other),
         },
         Some(Effect::Oversized) => match result {
-            Some(Ok(_)) => Told::Error(ApiError::unsupported_result("Database response exceeded size limit")),
+            Some(Ok(_)) => Told::Error(ApiError::too_large()),
             other => plain(other),
         },
         Some(Effect::WrongSecret) => Told::Error(ApiError::new(
@@ -146,8 +174,8 @@ impl Told {
 
     fn answer(self) -> Answer {
         match self {
-            Self::Result(value) => respond::json(200, &value),
-            Self::Half(value) => respond::half(&value),
+            Self::Result(text) => respond::text(200, text),
+            Self::Half(text) => respond::half(text),
             Self::Error(error) => respond::error(&error),
             Self::Page(status) => respond::page(status),
             Self::Cut | Self::Nothing => Err(Cut),

@@ -1,4 +1,4 @@
-//! Open transactions: found by id, bound to their cluster, busy with one call at a time, gone after an error.
+//! Open transactions: found by id, bound to their cluster, busy with one call at a time.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
-use tokio_postgres::Client;
 
 use crate::error::{ApiError, ErrorCode};
+use crate::session::Session;
 
 const REMEMBERED: usize = 10_000;
+const TO_ROLL_BACK: Duration = Duration::from_secs(5);
 
 /// What a transaction was begun with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub(crate) struct Scope {
 }
 
 /// The connection of a transaction; None once it has ended.
-pub(crate) type Slot = OwnedMutexGuard<Option<Client>>;
+pub(crate) type Slot = OwnedMutexGuard<Option<Session>>;
 
 /// Why a transaction is no longer there.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +34,7 @@ pub(crate) enum End {
 
 struct Open {
     scope: Scope,
-    connection: Arc<tokio::sync::Mutex<Option<Client>>>,
+    connection: Arc<tokio::sync::Mutex<Option<Session>>>,
     begun: Instant,
     used: Instant,
 }
@@ -52,10 +53,10 @@ struct State {
 
 impl Transactions {
     /// Keeps a connection on which a transaction was begun; answers its id.
-    pub(crate) fn open(&self, scope: Scope, client: Client) -> String {
+    pub(crate) fn open(&self, scope: Scope, session: Session) -> String {
         // Opaque, like AWS's; long, so that nobody stores it in too short a column.
         let id = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
-        let connection = Arc::new(tokio::sync::Mutex::new(Some(client)));
+        let connection = Arc::new(tokio::sync::Mutex::new(Some(session)));
         let now = Instant::now();
         self.state().open.insert(id.clone(), Open { scope, connection, begun: now, used: now });
         id
@@ -136,6 +137,16 @@ impl Transactions {
         }
     }
 
+    /// Rolls back everything that is open and not in use.
+    pub(crate) async fn roll_all_back(&self) {
+        let all: Vec<Open> = self.state().open.drain().map(|(_, open)| open).collect();
+        for open in all {
+            if let Ok(slot) = open.connection.try_lock_owned() {
+                roll_back(slot).await;
+            }
+        }
+    }
+
     /// Drops everything that is open; PostgreSQL rolls it back.
     pub(crate) fn clear(&self) {
         self.state().open.clear();
@@ -174,9 +185,10 @@ fn not_found(id: &str, reason: &str) -> ApiError {
 
 /// Rolls back and closes the connection. Whoever waits for the slot finds it empty.
 pub(crate) async fn roll_back(mut slot: Slot) {
-    if let Some(client) = slot.take()
-        && let Err(error) = client.batch_execute("ROLLBACK").await
-    {
-        tracing::debug!(%error, "a rollback failed; the connection is closed instead");
+    let Some(session) = slot.take() else { return };
+    match tokio::time::timeout(TO_ROLL_BACK, session.client.batch_execute("ROLLBACK")).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a rollback failed; the connection is closed instead"),
+        Err(_) => tracing::debug!("a rollback took too long; the connection is closed instead"),
     }
 }

@@ -32,6 +32,7 @@ pub(crate) fn arn<'a>(value: Option<&'a str>, member: &str) -> Result<&'a str, A
 pub(crate) fn common(request: &Request) -> Result<(), ApiError> {
     if let Some(database) = &request.database {
         at_most(database, DATABASE_NAME, "database")?;
+        without_nul(database, "database")?;
     }
     if let Some(id) = &request.transaction_id {
         at_most(id, TRANSACTION_ID, "transactionId")?;
@@ -43,23 +44,14 @@ pub(crate) fn common(request: &Request) -> Result<(), ApiError> {
 }
 
 /// The `sql` member: present, short enough, one statement. Answers what kind of statement it is.
-pub(crate) fn statement<'a>(
-    request: &'a Request,
-    limits: &Limits,
-    in_transaction: bool,
-) -> Result<(&'a str, Verb), ApiError> {
+pub(crate) fn statement<'a>(request: &'a Request, limits: &Limits) -> Result<(&'a str, Verb), ApiError> {
     let sql = required(request.sql.as_deref(), "sql")?;
     at_most(sql, limits.sql_characters, "sql")?;
+    without_nul(sql, "sql")?;
     match read(sql) {
         Statement::Empty => Err(ApiError::validation("The sql parameter holds no statement.")),
         Statement::Several => Err(ApiError::validation("Multistatements aren't supported.")),
-        Statement::One { positional: true, .. } => {
-            Err(ApiError::validation("Positional parameters aren't supported: use :name."))
-        }
-        Statement::One { verb: Verb::TransactionControl, .. } if in_transaction => Err(ApiError::validation(
-            "Transaction control statements aren't supported: use CommitTransaction or RollbackTransaction.",
-        )),
-        Statement::One { verb, .. } => Ok((sql, verb)),
+        Statement::One { verb } => Ok((sql, verb)),
     }
 }
 
@@ -104,6 +96,14 @@ fn at_most(text: &str, length: usize, member: &str) -> Result<(), ApiError> {
     let rule = format!("Member must have length less than or equal to {length}");
     // A text that is too long is not repeated.
     Err(constraint("", member, &rule))
+}
+
+/// PostgreSQL's texts end with a NUL where they are no values.
+fn without_nul(text: &str, member: &str) -> Result<(), ApiError> {
+    match text.contains('\0') {
+        true => Err(constraint("", member, "Member must not contain a NUL")),
+        false => Ok(()),
+    }
 }
 
 fn quoted(text: &str) -> String {

@@ -419,7 +419,9 @@ async fn data_api(pair: &Pair, (writer_port, reader_port): (u16, u16)) -> anyhow
             secret(names::READER_SECRET_ARN, names::READER_ROLE),
             secret(names::OWNER_SECRET_ARN, names::OWNER_ROLE),
         ],
-        default_database: names::DATABASE.to_owned(),
+        default_database: Some(names::DATABASE.to_owned()),
+        // Tests count its calls, those of a whole fleet among them.
+        limits: local_data_api::Limits { journal_bytes: 1024 * 1024 * 1024, ..Default::default() },
         ..local_data_api::Config::default()
     })
     .await

@@ -31,6 +31,7 @@ pub(super) fn read(element: &Type, raw: &[u8], options: ReturnTypes) -> Read<Fie
         })?),
         Member::Strings => ArrayValue::Strings(all(elements, |field| match field {
             Field::String(value) => Some(value),
+            Field::Boolean(bit) => Some(if bit { "1" } else { "0" }.to_owned()),
             _ => None,
         })?),
     };
@@ -49,7 +50,12 @@ fn kind(element: &Type, options: ReturnTypes, elements: &[Option<Field>]) -> Mem
     use super::{DecimalReturn, LongReturn};
     match *element {
         Type::BOOL => Member::Booleans,
-        Type::INT2 | Type::INT4 | Type::INT8 => match options.long {
+        // Of single bits; longer ones are strings.
+        Type::BIT => match elements.iter().flatten().all(|field| matches!(field, Field::Boolean(_))) {
+            true => Member::Booleans,
+            false => Member::Strings,
+        },
+        Type::INT2 | Type::INT4 | Type::INT8 | Type::OID => match options.long {
             LongReturn::Long => Member::Longs,
             LongReturn::String => Member::Strings,
         },

@@ -11,8 +11,6 @@ pub(crate) enum Statement {
     One {
         /// What it does.
         verb: Verb,
-        /// It holds `$1` and the like, which only PostgreSQL's own protocol knows.
-        positional: bool,
     },
     /// More than one: refused.
     Several,
@@ -25,16 +23,18 @@ pub(crate) enum Verb {
     Select,
     /// INSERT, UPDATE, DELETE, MERGE, and WITH before one of them.
     Change,
-    /// BEGIN, COMMIT, ROLLBACK and the like: what the API's own operations are for.
-    TransactionControl,
-    /// Everything else: DDL, SET, savepoints …
+    /// COPY TO STDOUT: PostgreSQL's protocol has a mode of its own for it, which the Data API does not know.
+    CopyOut,
+    /// COPY FROM STDIN, likewise.
+    CopyIn,
+    /// Everything else: DDL, SET, transaction control …
     Other,
 }
 
 /// Reads the text by the rules psql uses to find a statement's end: a semicolon inside parentheses, or
 /// inside a function's `BEGIN ATOMIC … END`, ends nothing.
 pub(crate) fn read(sql: &str) -> Statement {
-    let tokens = tokens(sql);
+    let tokens: Vec<Token> = tokens(sql).collect();
     let mut statements = Vec::new();
     let mut start = 0;
     let mut depth = Depth::default();
@@ -51,10 +51,7 @@ pub(crate) fn read(sql: &str) -> Statement {
     statements.retain(|statement| !statement.is_empty());
     match statements.as_slice() {
         [] => Statement::Empty,
-        [one] => Statement::One {
-            verb: verb(sql, one),
-            positional: one.iter().any(|token| token.kind == Kind::Positional),
-        },
+        [one] => Statement::One { verb: verb(sql, one) },
         _ => Statement::Several,
     }
 }
@@ -77,7 +74,7 @@ impl Depth {
             Kind::Open => self.parentheses += 1,
             Kind::Close => self.parentheses = self.parentheses.saturating_sub(1),
             Kind::Word => self.word(sql[token.span.clone()].to_ascii_lowercase()),
-            Kind::Placeholder | Kind::Positional | Kind::Semicolon | Kind::Other => {}
+            Kind::Placeholder | Kind::Semicolon | Kind::Other => {}
         }
     }
 
@@ -113,7 +110,7 @@ fn verb(sql: &str, statement: &[Token]) -> Verb {
             Kind::Open => depth += 1,
             Kind::Close => depth = depth.saturating_sub(1),
             Kind::Word if depth == 0 => words.push(sql[token.span.clone()].to_ascii_lowercase()),
-            Kind::Word | Kind::Placeholder | Kind::Positional | Kind::Semicolon | Kind::Other => {}
+            Kind::Word | Kind::Placeholder | Kind::Semicolon | Kind::Other => {}
         }
     }
     // "(SELECT …) UNION (SELECT …)": only a query can begin with a parenthesis.
@@ -123,9 +120,8 @@ fn verb(sql: &str, statement: &[Token]) -> Verb {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["with", rest @ ..] => rest.iter().find_map(|word| data_verb(word)).unwrap_or(Verb::Other),
-        ["rollback", rest @ ..] if rest.contains(&"to") => Verb::Other,
-        ["begin" | "start" | "commit" | "end" | "rollback" | "abort", ..]
-        | ["prepare", "transaction", ..] => Verb::TransactionControl,
+        ["copy", rest @ ..] if rest.windows(2).any(|pair| pair == ["to", "stdout"]) => Verb::CopyOut,
+        ["copy", rest @ ..] if rest.windows(2).any(|pair| pair == ["from", "stdin"]) => Verb::CopyIn,
         [first, ..] => data_verb(first).unwrap_or(Verb::Other),
         [] => Verb::Other,
     }
@@ -145,7 +141,7 @@ mod tests {
 
     fn one(sql: &str) -> Verb {
         match read(sql) {
-            Statement::One { verb, .. } => verb,
+            Statement::One { verb } => verb,
             other => panic!("{sql}: {other:?}"),
         }
     }
@@ -191,17 +187,11 @@ mod tests {
     }
 
     #[test]
-    fn transaction_control_is_told_from_savepoints() {
-        for sql in ["begin", "COMMIT", "rollback", "start transaction", "abort", "end"] {
-            assert_eq!(one(sql), Verb::TransactionControl, "{sql}");
-        }
-        assert_eq!(one("rollback to savepoint a"), Verb::Other);
-        assert_eq!(one("savepoint a"), Verb::Other);
-    }
-
-    #[test]
-    fn a_dollar_number_is_noticed() {
-        assert_eq!(read("select $1"), Statement::One { verb: Verb::Select, positional: true });
-        assert_eq!(read("select a$1"), Statement::One { verb: Verb::Select, positional: false });
+    fn a_copy_through_the_connection_is_told_from_others() {
+        assert_eq!(one("COPY t (a, b) TO STDOUT (FORMAT csv)"), Verb::CopyOut);
+        assert_eq!(one("copy (select 1) to stdout"), Verb::CopyOut);
+        assert_eq!(one("copy t from stdin"), Verb::CopyIn);
+        assert_eq!(one("copy t to '/a file'"), Verb::Other);
+        assert_eq!(one("copy t from program 'stdin'"), Verb::Other);
     }
 }

@@ -26,7 +26,12 @@ OPERATIONS = {
 }
 CONTROL = {"do", "gives", "lacks", "fails", "keep"}
 # What AWS answers although the model of rds-data does not name it.
-UNMODELLED = {"ValidationException", "ThrottlingException", "RequestEntityTooLargeException"}
+UNMODELLED = {
+    "InternalFailure",
+    "RequestEntityTooLargeException",
+    "ThrottlingException",
+    "ValidationException",
+}
 CLIENTS = {
     "once": Config(retries={"mode": "standard", "total_max_attempts": 1}),
     "hasty": Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=1),

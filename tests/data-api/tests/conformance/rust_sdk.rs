@@ -36,6 +36,8 @@ async fn every_case_holds_for_the_rust_sdk() {
         }
     }
     stage.strike().await;
+    // A result of a thousand rows tells no more than its beginning.
+    let wrong: Vec<String> = wrong.iter().map(|told| told.chars().take(600).collect()).collect();
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 

@@ -98,7 +98,12 @@ pub fn names() -> BTreeMap<&'static str, String> {
     let secrets = ["owner", "select-only", "no-such-role", "missing", "right-password", "wrong-password"];
     let clusters = clusters.into_iter().map(|name| (name, cluster_arn(name)));
     let secrets = secrets.into_iter().map(|name| (name, secret_arn(name)));
-    let others = [("database", DATABASE.to_owned()), ("owner-by-name", "local-owner".to_owned())];
+    let others = [
+        ("database", DATABASE.to_owned()),
+        ("owner-by-name", "local-owner".to_owned()),
+        ("suffixed-by-name", "local-suffixed".to_owned()),
+        ("suffixed-without-suffix", secret_arn("suffixed")),
+    ];
     clusters.chain(secrets).chain(others).collect()
 }
 
@@ -132,6 +137,7 @@ pub fn config(pair: &Pair, limits: Limits) -> Config {
         secrets: vec![
             secret("owner", "postgres"),
             secret("select-only", "select_only"),
+            secret("suffixed-AbCdEf", "select_only"),
             secret("no-such-role", "nobody_by_this_name"),
             Secret { password: "right".to_owned(), ..secret("right-password", "asked") },
             Secret { password: "wrong".to_owned(), ..secret("wrong-password", "asked") },
@@ -159,7 +165,6 @@ fn small() -> Limits {
         request_bytes: 6000,
         sql_characters: 300,
         response_bytes: 1000,
-        row_bytes: 400,
         formatted_bytes: 500,
         transaction_idle: Duration::from_secs(2),
         ..Limits::default()

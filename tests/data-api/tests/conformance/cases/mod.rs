@@ -13,7 +13,9 @@ pub struct Case {
     pub name: String,
     /// Which row of which table of the protocol's description it shows.
     pub row: String,
-    /// What of it nobody could confirm without an AWS account.
+    /// How it is known.
+    pub known: Known,
+    /// What of it is only believed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unconfirmed: Option<String>,
     /// `aws` (its limits), `small` (small ones), `brief` (little time for a call), `aged` (transactions
@@ -34,6 +36,20 @@ pub struct Case {
     /// How many requests the client must have sent, or tried to, in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent: Option<usize>,
+}
+
+/// How a behaviour is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Known {
+    /// AWS's documentation or service model says so, or PostgreSQL's own, or the SDK does it.
+    Documented,
+    /// Somebody measured it on a real cluster and published it.
+    Measured,
+    /// Nobody could check it: the stricter reading was taken.
+    Believed,
+    /// It is a feature of this server.
+    Ours,
 }
 
 fn aws() -> String {
@@ -77,5 +93,12 @@ fn every_row_of_the_three_tables_has_a_case() {
     }
     for case in &cases {
         assert!(rows.lines().any(|row| row == case.row), "{}: unknown row {}", case.name, case.row);
+    }
+}
+
+#[test]
+fn a_case_that_is_believed_says_what_of_it() {
+    for case in all() {
+        assert_eq!(case.known == Known::Believed, case.unconfirmed.is_some(), "{}", case.name);
     }
 }

@@ -64,7 +64,7 @@ impl Bench {
                 Cluster::new(READER_ARN, &pair.reader().host, pair.reader().port),
             ],
             secrets: vec![secret(OWNER_SECRET_ARN, OWNER_ROLE), secret(NOBODY_SECRET_ARN, "nobody")],
-            default_database: DATABASE.to_owned(),
+            default_database: Some(DATABASE.to_owned()),
             limits,
             ..local_data_api::Config::default()
         })
