@@ -1,4 +1,10 @@
-use std::{pin::Pin, sync::Arc};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use aws_config::SdkConfig;
 use aws_sdk_rdsdata::{Client, types::Field};
@@ -52,7 +58,7 @@ impl Transactions {
             Failure::new(Execution::Unknown, ErrorClass::Undecodable)
                 .with_detail("a transaction without an id")
         })?;
-        Ok(Transaction { service: &self.service, id })
+        Ok(Transaction { service: &self.service, id, spoilt: AtomicBool::new(false) })
     }
 
     /// Runs a statement that cannot be in a transaction: it commits by itself. Sent once. Its rows, if it has any,
@@ -116,11 +122,13 @@ impl std::fmt::Debug for Transactions {
 pub struct Transaction<'a> {
     service: &'a Service,
     id: String,
+    /// Whether a statement in it failed, or nobody knows.
+    spoilt: AtomicBool,
 }
 
 impl Transaction<'_> {
     /// Runs a statement and gives the one text column of every row; none for a statement without rows. After a
-    /// failure the transaction is of no more use.
+    /// failure, an unknown outcome among them, the transaction can only be rolled back.
     ///
     /// # Errors
     /// A [`Failure`]. Nothing of the transaction is kept unless it is committed, whatever the outcome says.
@@ -145,14 +153,27 @@ impl Transaction<'_> {
         statement: &Statement<E>,
         deadline: Instant,
     ) -> Result<Vec<Vec<Field>>, Failure> {
-        self.service.execute(statement, Some(&self.id), deadline).await.map_err(of_transaction)
+        // A call that is dropped meanwhile has failed too.
+        let was_spoilt = self.spoilt.swap(true, Ordering::Relaxed);
+        let sent = self.service.execute(statement, Some(&self.id), deadline).await.map_err(of_transaction);
+        if sent.is_ok() {
+            self.spoilt.store(was_spoilt, Ordering::Relaxed);
+        }
+        sent
     }
 
     /// Commits. Rolled back after a failure, it is surely over: what was committed stays so.
     ///
+    /// A transaction in which a statement failed is not committed: the service would roll it back and answer as if it
+    /// had committed it.
+    ///
     /// # Errors
     /// A [`Failure`] whose outcome tells whether it was committed: often nobody knows.
     pub async fn commit(&self, deadline: Instant) -> Result<(), Failure> {
+        if self.spoilt.load(Ordering::Relaxed) {
+            return Err(Failure::new(Execution::DidNotRun, ErrorClass::Defect)
+                .with_detail("a statement of the transaction failed: it can only be rolled back"));
+        }
         let Service { client, config } = self.service;
         let request = client
             .commit_transaction()

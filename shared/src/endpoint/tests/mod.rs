@@ -5,3 +5,4 @@ mod errors;
 mod logging;
 mod purposes;
 mod sending;
+mod transactions;
