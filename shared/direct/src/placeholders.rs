@@ -2,7 +2,9 @@
 
 use shared::sql_lexer::{Token, tokens};
 
-/// A statement as PostgreSQL takes it: placeholders by number, and the names in the order of the numbers.
+/// A statement as PostgreSQL takes it: placeholders by number, and the names in the order of the numbers. Each
+/// occurrence has a number of its own, as the Data API gives it: what PostgreSQL compares by its text (a `GROUP BY`)
+/// is refused over both alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Numbered {
     pub(crate) sql: String,
@@ -37,13 +39,9 @@ fn is_name(word: &str) -> bool {
 
 impl Numbered {
     fn take(&mut self, name: &str) {
-        let known = self.names.iter().position(|known| known == name);
-        let index = known.unwrap_or_else(|| {
-            self.names.push(name.to_owned());
-            self.names.len() - 1
-        });
+        self.names.push(name.to_owned());
         self.sql.push('$');
-        self.sql.push_str(&(index + 1).to_string());
+        self.sql.push_str(&self.names.len().to_string());
     }
 }
 
@@ -68,8 +66,8 @@ mod tests {
     }
 
     #[test]
-    fn each_name_has_one_number_however_often_it_stands_there() {
-        becomes("SELECT :a, :b_1, :a", "SELECT $1, $2, $1", &["a", "b_1"]);
+    fn each_occurrence_of_a_name_has_its_own_number() {
+        becomes("SELECT :a, :b_1, :a", "SELECT $1, $2, $3", &["a", "b_1", "a"]);
         becomes("WHERE x=:a::text AND :b", "WHERE x=$1::text AND $2", &["a", "b"]);
         becomes("", "", &[]);
     }

@@ -104,6 +104,8 @@ impl SqlState {
             "42501" => (RanAndFailed, ErrorClass::Misconfigured),
             // The session was ended between two statements of a transaction, which is taken back.
             "25P03" | "25P04" => (RanAndFailed, ErrorClass::ConnectionLost),
+            // It was not told what it needs, the value of a parameter for example: no connection was lost.
+            "08P01" => (RanAndFailed, ErrorClass::Defect),
             state if state.starts_with("57P") || state.starts_with("08") || state == "40003" => {
                 (Unknown, ErrorClass::ConnectionLost)
             }

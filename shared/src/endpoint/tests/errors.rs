@@ -108,6 +108,7 @@ async fn a_database_error_is_classed_by_its_sqlstate() {
         ("57P03", DidNotRun, ConnectionLost),
         ("08006", Unknown, ConnectionLost),
         ("08001", DidNotRun, ConnectionLost),
+        ("08P01", RanAndFailed, Defect),
         ("53300", DidNotRun, Unavailable),
         ("53200", RanAndFailed, Unavailable),
         ("28P01", DidNotRun, Misconfigured),
@@ -120,7 +121,7 @@ async fn a_database_error_is_classed_by_its_sqlstate() {
     ] {
         for message in [
             format!("ERROR: something; SQLState: {state}"),
-            format!("ERROR: something\n  Position: 17; SQLState: {state}"),
+            format!("ERROR: something; Hint: Another thing.; Position: 17; SQLState: {state}"),
         ] {
             let failure = failure(error(400, "DatabaseErrorException", &message)).await;
             assert_eq!((failure.outcome, failure.class), (outcome, class), "{message}");
