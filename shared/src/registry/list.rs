@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use answer_headers::{NextPage, next_page, retry_after};
 use reqwest::Method;
 use tokio::time::Instant;
 use url::Url;
@@ -19,9 +20,7 @@ use super::{
     client::RegistryClient,
     exchange::{Exchange, Request},
     interpret::{described, error_code},
-    link::{NextPage, next_page},
     names::{Names, read_names},
-    retry_after::retry_after,
     token::Scope,
 };
 

@@ -8,10 +8,8 @@ mod catalogue;
 mod client;
 mod exchange;
 mod interpret;
-mod link;
 mod list;
 mod names;
-mod retry_after;
 mod signing;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,13 +1,14 @@
 use std::time::Duration;
 
+use http::header::{HeaderMap, RETRY_AFTER};
 use jiff::{Timestamp, fmt::rfc2822};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 /// No wait that a registry asks for is believed to be longer than this.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-/// `Retry-After`: a number of seconds, or a date. None: it is not there, or neither.
-pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+/// `Retry-After`: a number of seconds, or a date; at most a day. None: it is not there, or neither.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match value.parse() {
         Ok(seconds) => Duration::from_secs(seconds),
@@ -23,7 +24,7 @@ pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
 mod tests {
     use std::time::Duration;
 
-    use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+    use http::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 
     use super::retry_after;
 

@@ -1,10 +1,10 @@
 //! The `Link` header (RFC 8288), as far as it tells of a list's next page.
 
-use reqwest::header::{HeaderMap, LINK};
+use http::header::{HeaderMap, LINK};
 
 /// What an answer's `Link` headers say about a next page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum NextPage {
+pub enum NextPage {
     /// There is none.
     None,
     /// It is there, at this address relative to the page's own.
@@ -14,7 +14,8 @@ pub(super) enum NextPage {
 }
 
 /// Reads every `Link` header. The first link to a next page counts.
-pub(super) fn next_page(headers: &HeaderMap) -> NextPage {
+#[must_use]
+pub fn next_page(headers: &HeaderMap) -> NextPage {
     let values = headers.get_all(LINK).iter();
     let values: Vec<String> =
         values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
@@ -121,7 +122,7 @@ const fn is_space(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::{HeaderMap, HeaderValue, LINK};
+    use http::header::{HeaderMap, HeaderValue, LINK};
 
     use super::{NextPage, next_in, next_page};
 
