@@ -50,7 +50,7 @@ async fn commits_a_transaction_whose_statements_all_ran() {
     let (transactions, deadline) = (transactions(&server), Instant::now() + Duration::from_secs(10));
     let transaction = transactions.begin(deadline).await.unwrap();
     for _ in 0..2 {
-        transaction.run(&Statement::write("change", "UPDATE x"), deadline).await.unwrap();
+        transaction.run(&Statement::write_once("change", "UPDATE x"), deadline).await.unwrap();
     }
     transaction.commit(deadline).await.unwrap();
     let asked: Vec<String> = server.received().into_iter().map(|request| request.target).collect();
@@ -65,7 +65,7 @@ async fn never_commits_a_transaction_after_a_failure() {
         let server = ScriptedServer::start([begun(), reply, done(), ended()]).await;
         let (transactions, deadline) = (transactions(&server), Instant::now() + Duration::from_secs(10));
         let transaction = transactions.begin(deadline).await.unwrap();
-        let statement = Statement::write("change", "UPDATE x");
+        let statement = Statement::write_once("change", "UPDATE x");
         transaction.run(&statement, deadline).await.unwrap_err();
         // Whatever a later one says: the service may have recovered from it, and nobody here would know.
         transaction.run(&statement, deadline).await.unwrap();
@@ -83,7 +83,7 @@ async fn never_commits_a_transaction_with_a_call_given_up() {
     let (transactions, deadline) = (transactions(&server), Instant::now() + Duration::from_secs(10));
     let transaction = transactions.begin(deadline).await.unwrap();
     let soon = Instant::now() + Duration::from_millis(50);
-    transaction.run(&Statement::write("change", "UPDATE x"), soon).await.unwrap_err();
+    transaction.run(&Statement::write_once("change", "UPDATE x"), soon).await.unwrap_err();
     assert_eq!(transaction.commit(deadline).await.unwrap_err().outcome, Execution::DidNotRun);
     assert_eq!(server.received().len(), 2);
 }
