@@ -53,6 +53,8 @@ stage_build() {
 }
 
 stage_tests() {
+    # Some tests compare with it.
+    tests/registry/unpack.sh
     # The integration tests mostly wait for processes and servers: three times as many at once as CI has cores.
     RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
     export RUST_TEST_THREADS

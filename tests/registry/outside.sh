@@ -1,13 +1,13 @@
 # Debian's docker-registry and skopeo, for scripts that compare with them: to be sourced by bash, under
 # "set -euo pipefail". Sets $work, a folder that goes with the script, and ends what is listed in $pids.
 
-# Installs skopeo where it is missing (apt-get, as root or through sudo). Debian's docker-registry is unpacked into
-# target/tools and not installed: its package would enable and start a service on this machine.
+# Installs skopeo where it is missing (apt-get, as root or through sudo), and unpacks Debian's docker-registry.
 install_missing() {
-    local tools as_root=()
-    tools=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/target/tools/docker-registry
-    PATH=$PATH:$tools/usr/bin
-    command -v docker-registry >/dev/null && command -v skopeo >/dev/null && return
+    local here as_root=()
+    here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+    "$here/unpack.sh"
+    PATH=$PATH:$(cd "$here/../.." && pwd)/target/tools/docker-registry/usr/bin
+    command -v skopeo >/dev/null && return
     if [ "$(id -u)" != 0 ]; then
         if ! sudo -n true 2>/dev/null; then
             echo "Please run: sudo apt-get update && sudo apt-get install -y skopeo" >&2
@@ -16,13 +16,7 @@ install_missing() {
         as_root=(sudo -n)
     fi
     "${as_root[@]}" apt-get update -qq
-    command -v skopeo >/dev/null ||
-        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq skopeo
-    if ! command -v docker-registry >/dev/null; then
-        rm -rf "$tools"
-        mkdir -p "$tools"
-        (cd "$tools" && apt-get download -qq docker-registry && dpkg-deb -x docker-registry_*.deb . && rm docker-registry_*.deb)
-    fi
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq skopeo
 }
 install_missing >&2
 
@@ -45,7 +39,7 @@ until_ok() {
     done
 }
 
-field() { python3 -c 'import json,sys; value = json.load(sys.stdin)[sys.argv[1]]; print(value if isinstance(value, str) else "\n".join(value or []))' "$1"; }
+field() { python3 -c 'import json,sys; value = json.load(sys.stdin)[sys.argv[1]]; print(value if isinstance(value, (str, int)) else "\n".join(value or []))' "$1"; }
 
 # docker_registry NAME STORAGE: starts Debian's registry on a free port; its address is in $address afterwards.
 docker_registry() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use local_registry::{Config, Notification, StepTime, TokenCheck};
+use local_registry::{Access, Config, DistributionConfig, Notification, Personality, StepTime, TokenCheck};
 use secrecy::SecretString;
 
 /// A local container registry that speaks the import protocol.
@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run the registry until SIGTERM or SIGINT. Prints a JSON line with its address when it listens.
     Serve(Serve),
+    /// Run a registry that speaks the distribution API alone, with a journal of every request, until SIGTERM or SIGINT.
+    /// Prints a JSON line with its address when it listens.
+    ServeDistribution(ServeDistribution),
     /// Write a storage full of images of different sizes, always the same for the same count.
     MakeStorage {
         /// The folder to write into.
@@ -36,6 +39,14 @@ pub(crate) enum Command {
         /// The storage that was migrated to.
         new: PathBuf,
     },
+    /// Ask a registry that is empty and one of ours the same questions, and fail when their answers differ.
+    CompareDistribution {
+        /// The personality that is to answer as the registry does.
+        #[arg(long)]
+        personality: Personality,
+        /// The registry, as http://127.0.0.1:5000.
+        url: String,
+    },
     /// Write a fresh pair of keys for signing tokens: private.pem, public.pem, and the latter in certificate.pem.
     MakeKeys {
         /// The folder to write into.
@@ -43,6 +54,56 @@ pub(crate) enum Command {
     },
     /// Print a token for the import protocol.
     Token(Token),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeDistribution {
+    /// Whose behaviour it has.
+    #[arg(long)]
+    personality: Personality,
+    /// Where to listen. Port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// The folder of its storage, in the OCI distribution layout.
+    #[arg(long)]
+    storage: PathBuf,
+    /// What the journal calls it.
+    #[arg(long, default_value = "registry")]
+    name: String,
+    /// Who may use it; without it everybody.
+    #[arg(long, requires = "password_file")]
+    user: Option<String>,
+    /// The file that holds the password.
+    #[arg(long)]
+    password_file: Option<PathBuf>,
+    /// Ask for tokens, not for the name and the password at each request.
+    #[arg(long, requires = "user")]
+    tokens: bool,
+    /// A blob of more bytes than this is hashed and not kept.
+    #[arg(long)]
+    keep_at_most: Option<u64>,
+    /// How much longer each answer takes, in milliseconds.
+    #[arg(long, default_value_t = 0)]
+    delay_milliseconds: u64,
+}
+
+impl ServeDistribution {
+    pub(crate) fn config(self) -> anyhow::Result<DistributionConfig> {
+        let mut config = DistributionConfig::new(self.personality, self.storage);
+        (config.listen, config.name) = (self.listen, self.name);
+        config.settings.keep_at_most = self.keep_at_most;
+        config.settings.delay_milliseconds = self.delay_milliseconds;
+        if let (Some(user), Some(file)) = (self.user, self.password_file) {
+            let text =
+                std::fs::read_to_string(&file).with_context(|| format!("the password {}", file.display()))?;
+            let password = SecretString::from(text.trim_end());
+            config.access = match self.tokens {
+                true => Access::Bearer { user, password, anonymous_pull: false },
+                false => Access::Basic { user, password },
+            };
+        }
+        Ok(config)
+    }
 }
 
 #[derive(Debug, Args)]

@@ -1,9 +1,12 @@
 //! Content digests: `sha256:` and 64 hexadecimal digits.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 use std::str::FromStr;
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, SHA256, SHA512};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The SHA-256 of some content. Prints and parses as `sha256:<64 lower-case hex digits>`.
@@ -68,7 +71,25 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
+/// The 128 hexadecimal digits of a file's SHA-512.
+pub(crate) fn sha512_of(path: &Path) -> io::Result<String> {
+    let (mut file, mut context) = (File::open(path)?, Context::new(&SHA512));
+    let mut piece = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()),
+            read => context.update(&piece[..read]),
+        }
+    }
+}
+
+/// The 128 hexadecimal digits of a text's SHA-512.
+pub(crate) fn sha512_hex(content: &[u8]) -> String {
+    aws_lc_rs::digest::digest(&SHA512, content).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Computes a digest piece by piece.
+#[derive(Clone)]
 pub(crate) struct Hasher(Context);
 
 impl Default for Hasher {

@@ -10,39 +10,66 @@ use anyhow::{Context, bail};
 use clap::Parser;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use local_registry::storage::{Storage, verify, write_sample};
-use local_registry::{Registry, SigningKeys};
+use local_registry::{Distribution, DistributionConfig, Personality, Registry, SigningKeys, comparison};
 use secrecy::ExposeSecret;
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use arguments::{Arguments, Command, Serve, Token};
+use arguments::{Arguments, Command, Serve, ServeDistribution, Token};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     match Arguments::parse().command {
         Command::Serve(serve) => run(serve).await,
+        Command::ServeDistribution(serve) => run_distribution(serve).await,
         Command::MakeStorage { directory, repositories } => {
             let sample = write_sample(&Storage::new(&directory), repositories)?;
             say(&json!({"repositories": sample.repositories, "tags": sample.tags}))
         }
         Command::Verify { old, new } => compare(&Storage::new(old), &Storage::new(new)),
+        Command::CompareDistribution { personality, url } => compare_distribution(personality, &url).await,
         Command::MakeKeys { directory } => make_keys(&directory),
         Command::Token(token) => sign(&token),
     }
 }
 
 async fn run(serve: Serve) -> anyhow::Result<()> {
-    let (mut terminated, mut interrupted) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut ends = Ends::listen()?;
     let registry = Registry::start(serve.config()?).await?;
     say(&json!({"ready": true, "url": registry.url()}))?;
-    tokio::select! {
-        _ = terminated.recv() => {}
-        _ = interrupted.recv() => {}
-    }
+    ends.wait().await;
     registry.stop().await;
     Ok(())
+}
+
+async fn run_distribution(serve: ServeDistribution) -> anyhow::Result<()> {
+    let mut ends = Ends::listen()?;
+    let registry = Distribution::start(serve.config()?).await?;
+    say(&json!({"ready": true, "url": registry.url(), "files_url": registry.files_url()}))?;
+    ends.wait().await;
+    registry.stop().await;
+    Ok(())
+}
+
+/// The signals that end the program.
+struct Ends {
+    terminated: Signal,
+    interrupted: Signal,
+}
+
+impl Ends {
+    fn listen() -> std::io::Result<Self> {
+        let (terminated, interrupted) = (SignalKind::terminate(), SignalKind::interrupt());
+        Ok(Self { terminated: signal(terminated)?, interrupted: signal(interrupted)? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminated.recv() => {}
+            _ = self.interrupted.recv() => {}
+        }
+    }
 }
 
 /// A line for each container repository of the old storage.
@@ -62,6 +89,25 @@ fn compare(old: &Storage, new: &Storage) -> anyhow::Result<()> {
     }
     if different > 0 {
         bail!("{different} container repositories differ");
+    }
+    Ok(())
+}
+
+/// A line for each answer that differs.
+async fn compare_distribution(personality: Personality, url: &str) -> anyhow::Result<()> {
+    let folder = std::env::temp_dir().join(format!("local-registry-{}", std::process::id()));
+    let ours = Distribution::start(DistributionConfig::new(personality, &folder)).await?;
+    let told = async { anyhow::Ok((comparison::ask(url).await?, comparison::ask(&ours.url()).await?)) }.await;
+    ours.stop().await;
+    std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    let (real, fake) = told?;
+    let differences = comparison::differences(&real, &fake);
+    for line in &differences {
+        say(&json!({"difference": line}))?;
+    }
+    say(&json!({"questions": real.len(), "differences": differences.len()}))?;
+    if !differences.is_empty() {
+        bail!("{} answers differ", differences.len());
     }
     Ok(())
 }

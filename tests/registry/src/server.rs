@@ -1,10 +1,13 @@
 //! Listening and connections. Written on hyper itself because a test must be able to cut a connection without
 //! an answer, which a framework's handlers cannot.
 
+use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::response::Response;
+use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -14,7 +17,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::http::{App, CutConnection, dispatch};
+use crate::http::CutConnection;
+
+/// What answers the requests of a listener.
+pub(crate) trait Answer: Clone + Send + Sync + 'static {
+    /// Answers one request; an answer that carries [`CutConnection`] is not written.
+    fn answer(self, request: Request<Body>) -> impl Future<Output = Response> + Send;
+}
 
 /// A listener and its connections.
 #[derive(Debug)]
@@ -28,7 +37,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(listener: TcpListener, app: App, gone: CancellationToken) -> Self {
+    pub(crate) fn start(listener: TcpListener, app: impl Answer, gone: CancellationToken) -> Self {
         let closing = CancellationToken::new();
         let connections = TaskTracker::new();
         let task = tokio::spawn(accept(listener, app, connections.clone(), closing.clone(), gone.clone()));
@@ -60,7 +69,7 @@ impl Server {
 
 async fn accept(
     listener: TcpListener,
-    app: App,
+    app: impl Answer,
     connections: TaskTracker,
     closing: CancellationToken,
     gone: CancellationToken,
@@ -90,11 +99,16 @@ async fn accept(
 #[error("the connection is cut on request of a test")]
 struct Cut;
 
-async fn connection(stream: TcpStream, app: App, closing: CancellationToken, gone: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    app: impl Answer,
+    closing: CancellationToken,
+    gone: CancellationToken,
+) {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let app = app.clone();
         async move {
-            let response = dispatch(app, request.map(Body::new)).await;
+            let response = app.answer(request.map(Body::new)).await;
             if response.extensions().get::<CutConnection>().is_some() { Err(Cut) } else { Ok(response) }
         }
     });

@@ -18,6 +18,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::engine::Engine;
 use crate::registry::Inner;
+use crate::server::Answer;
 
 pub(crate) use answer::CutConnection;
 
@@ -51,8 +52,14 @@ impl Call {
     }
 }
 
+impl Answer for App {
+    async fn answer(self, request: Request<Body>) -> Response {
+        dispatch(self, request).await
+    }
+}
+
 /// Answers one call.
-pub(crate) async fn dispatch(app: App, request: Request<Body>) -> Response {
+async fn dispatch(app: App, request: Request<Body>) -> Response {
     let request_id = request
         .headers()
         .get("x-request-id")

@@ -30,14 +30,19 @@ impl Storage {
 
     /// Every container repository that has manifests, sorted by path.
     pub fn repositories(&self) -> Result<Vec<String>, StorageError> {
+        self.repositories_with(|name| name == "_manifests")
+    }
+
+    fn repositories_with(&self, shows: impl Fn(&str) -> bool) -> Result<Vec<String>, StorageError> {
         let top = self.base().join("repositories");
         let mut found = Vec::new();
         let mut folders = vec![(top, String::new())];
         while let Some((folder, path)) = folders.pop() {
             for name in folder_names(&folder)? {
-                if name == "_manifests" {
+                if shows(&name) {
                     found.push(path.clone());
-                } else if !name.starts_with('_') {
+                }
+                if !name.starts_with('_') {
                     let below = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
                     folders.push((folder.join(&name), below));
                 }
@@ -45,7 +50,37 @@ impl Storage {
         }
         found.retain(|path| is_repository_name(path));
         found.sort();
+        found.dedup();
         Ok(found)
+    }
+
+    /// Every folder that is one of a container repository, also of one that has but blobs or uploads, sorted by path.
+    pub(crate) fn known_repositories(&self) -> Result<Vec<String>, StorageError> {
+        self.repositories_with(|name| matches!(name, "_manifests" | "_layers" | "_uploads"))
+    }
+
+    /// Every container repository that has had a config or a layer, sorted by path.
+    pub(crate) fn repositories_with_layers(&self) -> Result<Vec<String>, StorageError> {
+        self.repositories_with(|name| name == "_layers")
+    }
+
+    /// Whether the container repository has ever had a tag.
+    pub(crate) fn had_tags(&self, path: &str) -> bool {
+        self.repository_folder(path).is_ok_and(|folder| folder.join("_manifests/tags").is_dir())
+    }
+
+    /// Where an upload is kept until it is whole.
+    pub(crate) fn upload_path(&self, path: &str, id: &str) -> Result<PathBuf, StorageError> {
+        Ok(self.repository_folder(path)?.join("_uploads").join(id).join("data"))
+    }
+
+    /// The layer that was stored under this SHA-512 too.
+    pub(crate) fn layer_named_sha512(&self, path: &str, hex: &str) -> Result<Option<Digest>, StorageError> {
+        read_link(&self.sha512_link(path, hex)?)
+    }
+
+    pub(super) fn sha512_link(&self, path: &str, hex: &str) -> Result<PathBuf, StorageError> {
+        Ok(self.repository_folder(path)?.join("_layers/sha512").join(hex).join("link"))
     }
 
     /// Whether the storage holds the container repository `path`. A path that is no name is not held.

@@ -24,5 +24,6 @@ pub use error::StorageError;
 pub use image::{Flavor, ImageOptions};
 pub use layout::Storage;
 pub use manifest::Manifest;
+pub(crate) use manifest::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
 pub use sample::{Sample, write_sample};
 pub use verify::{Verified, verify};

@@ -39,6 +39,37 @@ impl Storage {
         stored
     }
 
+    /// Makes a container repository that has nothing yet.
+    pub fn make_repository(&self, path: &str) -> Result<(), StorageError> {
+        let folder = self.repository_folder(path)?.join("_layers");
+        fs::create_dir_all(&folder).at(&folder)
+    }
+
+    /// Takes over a file whose digest is known. The file is gone afterwards.
+    pub(crate) fn adopt_blob(&self, file: &Path, digest: &Digest) -> Result<(), StorageError> {
+        let target = self.blob_path(digest);
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).at(folder)?;
+        }
+        fs::rename(file, &target).at(&target)
+    }
+
+    /// Lets a layer of the container repository be found by its SHA-512 too.
+    pub(crate) fn name_layer_sha512(
+        &self,
+        path: &str,
+        hex: &str,
+        digest: &Digest,
+    ) -> Result<(), StorageError> {
+        write_link(&self.sha512_link(path, hex)?, digest)
+    }
+
+    /// Takes a config or layer from the container repository; its content stays.
+    pub fn remove_layer(&self, path: &str, digest: &Digest) -> Result<(), StorageError> {
+        let link = self.layer_link(path, digest)?;
+        fs::remove_file(&link).at(&link)
+    }
+
     /// Makes a stored blob a config or layer of the container repository.
     pub fn link_layer(&self, path: &str, digest: &Digest) -> Result<(), StorageError> {
         write_link(&self.layer_link(path, digest)?, digest)
@@ -60,6 +91,14 @@ impl Storage {
                 return Err(StorageError::BlobUnknown(named.digest.clone()));
             }
         }
+        let digest = self.put_blob(content)?;
+        self.link_manifest(path, &digest)?;
+        Ok(digest)
+    }
+
+    /// Stores any bytes as a manifest: no manifest at all, one of a kind that is not known, one that names what is not
+    /// there.
+    pub fn put_any_manifest(&self, path: &str, content: &[u8]) -> Result<Digest, StorageError> {
         let digest = self.put_blob(content)?;
         self.link_manifest(path, &digest)?;
         Ok(digest)

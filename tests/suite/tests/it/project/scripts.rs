@@ -73,7 +73,9 @@ fn leaves_no_service_of_docker_registry_behind() {
     let clone = tempfile::tempdir().unwrap();
     let script = clone.path().join("tests/registry/outside.sh");
     fs::create_dir_all(script.parent().unwrap()).unwrap();
-    fs::copy(workspace().join("tests/registry/outside.sh"), &script).unwrap();
+    for name in ["outside.sh", "unpack.sh"] {
+        fs::copy(workspace().join("tests/registry").join(name), script.with_file_name(name)).unwrap();
+    }
     for (name, does) in [
         ("id", "echo 0"),
         ("skopeo", ":"),

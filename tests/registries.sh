@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# The registries that the local ones are named for answer the same questions with the same answers: distribution 2 (Debian's
+# docker-registry) and distribution 3, which is built from its sources into target/tools where Go is there.
+#
+# usage: tests/registries.sh
+# Leaves nothing that runs.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+. tests/registry/outside.sh
+version=v3.1.2
+export CARGO_PROFILE_DEV_DEBUG=${CARGO_PROFILE_DEV_DEBUG:-0}
+cargo build --locked --quiet --workspace --target-dir target --bin local-registry
+
+# compare PERSONALITY ADDRESS
+compare() {
+    target/debug/local-registry compare-distribution --personality "$1" "http://$2" >"$work/$1.json" ||
+        { cat "$work/$1.json" >&2; echo "FAILED $1" >&2; exit 1; }
+    echo "ok  $1 answers as the real one does ($(tail -1 "$work/$1.json" | field questions) questions)"
+}
+
+docker_registry debian "$work/debian"
+compare distribution-2 "$address"
+
+if ! command -v go >/dev/null; then
+    echo "NOT DONE distribution 3: Go is not on PATH, so it cannot be built (https://go.dev/dl)"
+    exit
+fi
+registry=target/tools/distribution-$version/registry
+if [ ! -x "$registry" ]; then
+    echo "Building distribution $version into target/tools (minutes)" >&2
+    GOBIN=$root/target/tools/distribution-$version go install \
+        "github.com/distribution/distribution/v3/cmd/registry@$version"
+fi
+cat >"$work/distribution.yml" <<YML
+version: 0.1
+storage:
+  filesystem: {rootdirectory: "$work/distribution"}
+  delete: {enabled: true}
+http: {addr: "127.0.0.1:0"}
+YML
+OTEL_TRACES_EXPORTER=none "$registry" serve "$work/distribution.yml" >"$work/distribution.log" 2>&1 &
+pids+=($!)
+until_ok grep -q 'listening on 127' "$work/distribution.log"
+compare distribution-3 "$(grep -o 'listening on 127[0-9.:]*' "$work/distribution.log" | head -1 | cut -d' ' -f3)"
