@@ -83,7 +83,7 @@ def main():
     for mutant in chosen:
         path = ROOT / mutant["file"]
         before = path.read_text()
-        test = mutant.get("unit") or mutant.get("suite") or mutant["local"]
+        test = next(mutant[kind] for kind in ("unit", "suite", "local", "conformance") if kind in mutant)
         if before.count(mutant["find"]) != 1:
             bad += 1
             print(f"{mutant['name']}: its text stands {before.count(mutant['find'])} times in {mutant['file']}")

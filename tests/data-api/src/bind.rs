@@ -61,13 +61,14 @@ impl ToSql for Bound {
 /// `largest` bytes are the most that is bound: a long text that is used often would become longer than anything.
 pub(crate) fn bind(
     names: &[String],
-    parameters: &[Parameter],
+    parameters: Vec<Parameter>,
     largest: usize,
 ) -> Result<Vec<Bound>, ApiError> {
-    let mut given: HashMap<&str, (Bound, bool)> = HashMap::with_capacity(parameters.len());
-    for parameter in parameters {
-        let name = required(parameter.name.as_deref(), "parameters.member.name")?;
-        if given.insert(name, (bound(name, parameter)?, false)).is_some() {
+    let mut given: HashMap<String, (Bound, bool)> = HashMap::with_capacity(parameters.len());
+    for mut parameter in parameters {
+        let name = parameter.name.take();
+        let name = required(name.as_deref(), "parameters.member.name")?;
+        if given.insert(name.to_owned(), (bound(name, parameter)?, false)).is_some() {
             return Err(ApiError::validation(format!("Parameter {name} is given twice.")));
         }
     }
@@ -77,7 +78,7 @@ pub(crate) fn bind(
     let mut size = 0;
     let mut values = Vec::with_capacity(names.len());
     for name in names {
-        let Some((bound, used)) = given.get_mut(name.as_str()) else {
+        let Some((bound, used)) = given.get_mut(name) else {
             return Err(ApiError::new(
                 ErrorCode::BadRequestException,
                 format!("Cannot find parameter: {name}"),
@@ -98,9 +99,9 @@ pub(crate) fn bind(
     }
 }
 
-fn bound(name: &str, parameter: &Parameter) -> Result<Bound, ApiError> {
+fn bound(name: &str, parameter: Parameter) -> Result<Bound, ApiError> {
     let hint = parameter.type_hint.as_deref().map(hints::of_name).transpose()?;
-    let value = parameter.value.as_ref();
+    let value = parameter.value;
     let value = value.ok_or_else(|| ApiError::validation(format!("Parameter {name} has no value.")))?;
     let (ty, text) = plain(name, value)?;
     match (hint, text) {
@@ -117,15 +118,15 @@ fn bound(name: &str, parameter: &Parameter) -> Result<Bound, ApiError> {
 }
 
 /// Type and text of a value that has no hint. A NULL has no type of its own: PostgreSQL infers it.
-fn plain(name: &str, value: &Value) -> Result<(Type, Option<Arc<str>>), ApiError> {
+fn plain(name: &str, value: Value) -> Result<(Type, Option<Arc<str>>), ApiError> {
     let refused = |what: &str| Err(ApiError::validation(format!("Parameter {name}: {what}.")));
     let (ty, text): (Type, Arc<str>) = match value {
         Value::Null(true) => return Ok((Type::UNKNOWN, None)),
         Value::Null(false) => return refused("isNull can only be true"),
         Value::Boolean(value) => (Type::BOOL, value.to_string().into()),
         Value::Long(value) => (Type::INT8, value.to_string().into()),
-        Value::Double(value) => (Type::FLOAT8, double_text(*value).into()),
-        Value::String(value) => (Type::TEXT, value.as_str().into()),
+        Value::Double(value) => (Type::FLOAT8, double_text(value).into()),
+        Value::String(value) => (Type::TEXT, value.into()),
         Value::Blob(encoded) => {
             let bytes = STANDARD.decode(encoded).map_err(|_| {
                 let message = format!("Parameter {name}: its blobValue is not base64.");

@@ -16,11 +16,11 @@ use crate::transactions::{End, PartialScope, Scope, roll_back};
 use crate::validate;
 use crate::wire::{Operation, Request};
 
-/// Answers one call.
+/// Answers one call. Its parameters are gone then: they may be most of what it holds.
 pub(crate) async fn answer(
     shared: &Arc<Shared>,
     operation: Operation,
-    request: &Request,
+    request: &mut Request,
 ) -> Result<String, ApiError> {
     validate::common(request)?;
     match operation {
@@ -32,13 +32,13 @@ pub(crate) async fn answer(
     }
 }
 
-async fn execute(shared: &Arc<Shared>, request: &Request) -> Result<String, ApiError> {
+async fn execute(shared: &Arc<Shared>, request: &mut Request) -> Result<String, ApiError> {
     let limits = &shared.config.limits;
     let (sql, verb) = validate::statement(request, limits)?;
     let returns = validate::return_types(request)?;
     let json_wanted = validate::wants_json(request)? && verb == Verb::Select;
     let rewritten = rewrite(sql);
-    let values = bind(&rewritten.names, &request.parameters, limits.bound_bytes())?;
+    let values = bind(&rewritten.names, std::mem::take(&mut request.parameters), limits.bound_bytes())?;
     let job = Job {
         text: rewritten.text.into(),
         verb,
@@ -81,7 +81,7 @@ async fn batch(shared: &Arc<Shared>, request: &Request) -> Result<String, ApiErr
     let (names, sets, largest) = (rewritten.names, request.parameter_sets.clone(), limits.bound_bytes());
     // What cannot be bound is refused before anything runs.
     for set in sets.iter() {
-        bind(&names, &set?, largest)?;
+        bind(&names, set?, largest)?;
     }
     let count = sets.len();
     let job = Job {

@@ -140,7 +140,7 @@ async fn all(session: &mut Session, work: &Work) -> Results {
     };
     let mut last = ResultSet::default();
     for (have_run, set) in sets.iter().enumerate() {
-        let values = set.and_then(|set| bind(names, &set, largest));
+        let values = set.and_then(|set| bind(names, set, largest));
         let values = values.map_err(|error| Failure { error, stage: Stage::Failed })?;
         last = match work.job.run(session, &values).await {
             Ok(result) => result,

@@ -15,14 +15,17 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::config::Config;
+use crate::error::{ApiError, ErrorCode};
 use crate::faults::Fault;
 use crate::journal::Call;
 use crate::service::handle;
-use crate::shared::Shared;
+use crate::shared::{ANY, Shared};
 
 /// How often open transactions are looked at, at the most and at the least.
 const EXPIRY_ROUND: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
+/// How long a PostgreSQL server may take to start.
+const TO_START: Duration = Duration::from_secs(30);
 /// How long answers may take on their way when the server ends.
 const TO_ANSWER: Duration = Duration::from_millis(200);
 
@@ -92,6 +95,31 @@ impl DataApi {
     /// How many transactions are open.
     pub fn open_transactions(&self) -> usize {
         self.shared.transactions.count()
+    }
+
+    /// Runs SQL, several statements if there are, on the server behind any ARN or else behind the first cluster. One
+    /// that does not listen yet, or is still starting, is waited for.
+    ///
+    /// # Errors
+    /// There is no server or no secret, it is not there after 30 seconds, or it refuses a statement.
+    pub async fn run_script(&self, sql: &str) -> anyhow::Result<()> {
+        let servers = self.shared.servers();
+        let any = servers.iter().find(|(name, _)| name == ANY);
+        let (_, target) = any.or(servers.first()).context("no server and secret to run SQL with")?;
+        let began = tokio::time::Instant::now();
+        let session = loop {
+            match self.shared.connect(target).await {
+                Err(error)
+                    if error.code == ErrorCode::DatabaseUnavailableException
+                        && began.elapsed() < TO_START =>
+                {
+                    tokio::time::sleep(EXPIRY_ROUND.1 / 5).await;
+                }
+                other => break other?,
+            }
+        };
+        session.client.batch_execute(sql).await.map_err(|error| ApiError::from_postgres(&error))?;
+        Ok(())
     }
 
     /// Ends the server: no port, no connection, no transaction stays, and no statement goes on. Those that run

@@ -32,7 +32,7 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: HttpRequest<Incoming>) 
     if let Some(path) = path.strip_prefix("/-/") {
         return control::answer(&shared, &head.method, path, &body).await;
     }
-    match read(&shared, &head.method, path, &head.headers, &body) {
+    match read(&shared, &head.method, path, &head.headers, body) {
         Err(error) => respond::error(&error),
         Ok((operation, request)) => {
             let task = carry_out(Arc::clone(&shared), operation, request);
@@ -66,7 +66,7 @@ fn read(
     method: &Method,
     path: &str,
     headers: &HeaderMap,
-    body: &Bytes,
+    body: Bytes,
 ) -> Result<(Operation, Request), ApiError> {
     let operation = Operation::of_path(path)
         .filter(|_| *method == Method::POST)
@@ -76,10 +76,10 @@ fn read(
     if head + body.len() > shared.config.limits.request_bytes {
         return Err(ApiError::new(ErrorCode::RequestEntityTooLargeException, "Request is too long."));
     }
-    Ok((operation, Request::read(body)?))
+    Ok((operation, Request::read(&body)?))
 }
 
-async fn carry_out(shared: Arc<Shared>, operation: Operation, request: Request) -> Told {
+async fn carry_out(shared: Arc<Shared>, operation: Operation, mut request: Request) -> Told {
     let arrived = Instant::now();
     let number = shared.journal.begin(operation, &request);
     let effect = shared.faults.meet(operation, &request);
@@ -87,7 +87,7 @@ async fn carry_out(shared: Arc<Shared>, operation: Operation, request: Request) 
         tokio::time::sleep(delay).await;
     }
     let result = match effect.as_ref().is_none_or(Effect::runs) {
-        true => Some(call::answer(&shared, operation, &request).await),
+        true => Some(call::answer(&shared, operation, &mut request).await),
         false => None,
     };
     let ran = match &result {

@@ -17,6 +17,8 @@ use crate::transactions::Transactions;
 
 /// How long the end of a server waits for what it has cancelled.
 const TO_END: Duration = Duration::from_secs(5);
+/// What the server behind any ARN is called.
+pub(crate) const ANY: &str = "any";
 /// PostgreSQL has no connection left.
 const TOO_MANY_CONNECTIONS: &str = "SQLState: 53300";
 
@@ -58,7 +60,7 @@ pub(crate) struct Route<'a> {
 impl Shared {
     pub(crate) fn new(config: Config) -> anyhow::Result<Self> {
         let any = config.any_arn.as_ref().map(|AnyArn { username, password, .. }| Secret {
-            arn: "any".to_owned(),
+            arn: ANY.to_owned(),
             username: username.clone(),
             password: password.clone(),
         });
@@ -178,7 +180,7 @@ impl Shared {
             .map(|cluster| (cluster.arn.clone(), target(secret, &cluster.host, cluster.port)))
             .collect();
         if let (Some(any), Some(secret)) = (&self.config.any_arn, &self.any) {
-            servers.push(("any".to_owned(), target(secret, &any.host, any.port)));
+            servers.push((ANY.to_owned(), target(secret, &any.host, any.port)));
         }
         servers
     }

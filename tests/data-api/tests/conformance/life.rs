@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use local_data_api::{Config, DataApi, ErrorCode, Fault, Limits};
+use local_data_api::{Cluster, Config, DataApi, ErrorCode, Fault, Limits};
 use postgres_pair::{Pair, PairOptions};
+use serde_json::json;
 
 use crate::rust_sdk::client;
 use crate::stage::{DATABASE, cluster_arn, config, connect, secret_arn, shared_pair};
@@ -172,4 +173,77 @@ async fn the_journal_tells_what_ran_and_how_it_ended() {
         ]
     );
     stand.server.stop().await;
+}
+
+#[tokio::test]
+async fn statements_are_kept_from_call_to_call() {
+    let stand = Stand::set("statements").await;
+    for number in 0..12 {
+        assert_eq!(stand.execute("select 41 + 1").await, Ok(42), "{number}");
+    }
+    let kept =
+        "select count(*) from pg_prepared_statements where statement = 'select 41 + 1' and not from_sql";
+    assert_eq!(stand.execute(kept).await, Ok(1));
+    stand.server.stop().await;
+}
+
+#[tokio::test]
+async fn few_connections_are_kept_however_many_databases_there_are() {
+    let stand = Stand::set("kept_1").await;
+    let owner = connect(&shared_pair().await.writer().dsn()).await;
+    let databases = ["kept_1", "kept_2", "kept_3"];
+    for database in &databases[1..] {
+        owner.batch_execute(&format!("CREATE DATABASE {database}")).await.unwrap();
+    }
+    let url = stand.server.url();
+    let calls = databases
+        .iter()
+        .flat_map(|database| (0..20).map(|_| execute(&url, database, "select 1 from pg_sleep(0.3)")));
+    for answer in futures::future::join_all(calls).await {
+        assert_eq!(answer, Ok(1));
+    }
+    eventually("no more than 32 are kept", async || {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'kept__'";
+        owner.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) <= 32
+    })
+    .await;
+    stand.server.stop().await;
+}
+
+#[tokio::test]
+async fn servers_are_spoken_to_by_tls_where_it_is_asked_for() {
+    let pair = shared_pair().await;
+    let tls_ca = Some(pair.certificates());
+    let mut config = Config { tls_ca, ..config(pair, Limits::default()) };
+    config.clusters[0].host = "localhost".to_owned();
+    let server = DataApi::start(config.clone()).await.unwrap();
+    let sql = "select 3 from pg_stat_ssl where pid = pg_backend_pid() and ssl";
+    assert_eq!(execute(&server.url(), DATABASE, sql).await, Ok(3));
+    server.stop().await;
+    // The certificate is for another name.
+    config.clusters[0].host = "127.0.0.1".to_owned();
+    let server = DataApi::start(config).await.unwrap();
+    let unavailable = Err(Some("DatabaseUnavailableException".to_owned()));
+    assert_eq!(execute(&server.url(), DATABASE, "select 1").await, unavailable);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn health_looks_at_the_databases() {
+    let pair = shared_pair().await;
+    let mut config =
+        Config { default_database: Some(DATABASE.to_owned()), ..config(pair, Limits::default()) };
+    config.clusters.retain(|cluster| cluster.arn != cluster_arn("down"));
+    let server = DataApi::start(config.clone()).await.unwrap();
+    let (status, body) = crate::wire::get(&server.url(), "/health").await;
+    assert_eq!((status, &body["ok"], &body["open_transactions"]), (200, &json!(true), &json!(0)), "{body}");
+    assert_eq!(body["databases"][cluster_arn("reader")], json!({ "ok": true }));
+    server.stop().await;
+    config.clusters.push(Cluster::new(cluster_arn("down"), "127.0.0.1", 1));
+    let server = DataApi::start(config).await.unwrap();
+    let (status, body) = crate::wire::get(&server.url(), "/-/health").await;
+    assert_eq!((status, &body["ok"]), (503, &json!(false)), "{body}");
+    assert_eq!(body["databases"][cluster_arn("down")]["ok"], json!(false));
+    assert_eq!(body["databases"][cluster_arn("writer")]["ok"], json!(true));
+    server.stop().await;
 }

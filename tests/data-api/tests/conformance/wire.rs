@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use local_data_api::{Config, DataApi};
+use local_data_api::{Config, DataApi, Limits};
 
 use crate::stage::{cluster_arn, secret_arn};
 
@@ -36,6 +36,34 @@ async fn send(server: &DataApi, head: &str, authorization: Option<&str>, body: &
         headers: format!("{}\r\n", headers.to_ascii_lowercase()),
         body: serde_json::from_str(body).unwrap_or(Value::Null),
     }
+}
+
+/// The status of a signed request.
+pub async fn post(url: &str, path: &str, body: &str) -> u16 {
+    let address = url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Authorization: {SIGNED}\r\nContent-Length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// The status and the body of a GET.
+pub async fn get(url: &str, path: &str) -> (u16, Value) {
+    let address = url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap())
 }
 
 async fn server() -> DataApi {
@@ -155,4 +183,29 @@ async fn a_fault_that_is_misspelt_is_refused() {
     }
     let answer = send(&server, "GET /-/faults", None, "").await;
     assert_eq!(answer.body, json!([]));
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_end_is_given_up() {
+    let limits = Limits { header: std::time::Duration::from_millis(200), ..Limits::default() };
+    let server = DataApi::start(Config { limits, ..Config::default() }).await.unwrap();
+    let mut stream = TcpStream::connect(server.url().trim_start_matches("http://")).await.unwrap();
+    stream.write_all(b"POST /Execute HTTP/1.1\r\nHost: x\r\nX-Slow: ").await.unwrap();
+    let mut rest = Vec::new();
+    let closed = tokio::time::timeout(std::time::Duration::from_secs(30), stream.read_to_end(&mut rest));
+    closed.await.unwrap().unwrap();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_given_up() {
+    let limits = Limits { request: std::time::Duration::from_millis(200), ..Limits::default() };
+    let server = DataApi::start(Config { limits, ..Config::default() }).await.unwrap();
+    let mut stream = TcpStream::connect(server.url().trim_start_matches("http://")).await.unwrap();
+    stream.write_all(b"POST /Execute HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{").await.unwrap();
+    let mut rest = Vec::new();
+    let closed = tokio::time::timeout(std::time::Duration::from_secs(30), stream.read_to_end(&mut rest));
+    closed.await.unwrap().unwrap();
+    assert!(rest.is_empty());
+    server.stop().await;
 }

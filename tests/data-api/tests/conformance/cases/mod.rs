@@ -102,3 +102,38 @@ fn a_case_that_is_believed_says_what_of_it() {
         assert_eq!(case.known == Known::Believed, case.unconfirmed.is_some(), "{}", case.name);
     }
 }
+
+/// The rows of the README's table, in the order of `rows.txt`.
+fn evidence() -> String {
+    let cases = all();
+    let mut table = "| behaviour | documented | measured | believed |\n|---|---|---|---|\n".to_owned();
+    for row in include_str!("rows.txt").lines().filter(|row| !row.is_empty()) {
+        let of = |known: Known| cases.iter().filter(|case| case.row == row && case.known == known).count();
+        let counts = [Known::Documented, Known::Measured, Known::Believed].map(of);
+        // What is only ours claims nothing about AWS.
+        if counts.iter().sum::<usize>() > 0 {
+            let counts = counts.map(|count| if count == 0 { String::new() } else { count.to_string() });
+            table.push_str(&format!("| {row} | {} |\n", counts.join(" | ")));
+        }
+    }
+    table.push_str("\nWhat is only believed:\n\n");
+    for case in cases.iter().filter(|case| case.known == Known::Believed) {
+        let what = case.unconfirmed.as_deref().unwrap_or_default();
+        table.push_str(&format!("* {}: {what}.\n", case.name));
+    }
+    table
+}
+
+#[test]
+fn the_readme_says_how_each_behaviour_is_known() {
+    const MARKS: [&str; 2] = ["<!-- evidence -->\n", "<!-- /evidence -->"];
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = readme.split_once(MARKS[0]).unwrap();
+    let (table, after) = rest.split_once(MARKS[1]).unwrap();
+    if std::env::var_os("UPDATE_README").is_some() {
+        std::fs::write(&path, format!("{before}{}{}{}{after}", MARKS[0], evidence(), MARKS[1])).unwrap();
+    } else {
+        assert!(table == evidence(), "run it with UPDATE_README=1");
+    }
+}
