@@ -21,6 +21,9 @@ const HELD: Duration = Duration::from_secs(60);
 /// The longest wait until the limits are looked at again.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// What is halved at least, in requests per second, where there is no usual rate and hardly anything was asked lately.
+const LEAST: f64 = 8.0;
+
 /// The slowest that 429s make us, in requests per second.
 const SLOWEST: f64 = 0.2;
 
@@ -52,6 +55,16 @@ struct Slow {
     /// Requests per second where there is no usual rate.
     rate: f64,
     since: Instant,
+    /// Requests since then, and those of them that were refused.
+    sent: u32,
+    refused: u32,
+}
+
+impl Slow {
+    /// Whether it is still too fast: a fifth of what was asked since then was refused, or more.
+    fn is_too_fast(&self, now: Instant) -> bool {
+        now >= self.since + TOGETHER && self.refused.saturating_mul(5) >= self.sent
+    }
 }
 
 /// How many requests went in this second, and in the one before.
@@ -151,16 +164,26 @@ impl Pace {
         }
     }
 
-    /// The registry said 429: half as many from now on, for a minute.
+    /// The registry said 429: half as many from now on, for a minute. Half again, where that is still too fast; a few
+    /// refusals among many answers are not.
     pub fn refused(&self) {
         let now = Instant::now();
         let mut state = lock(&self.0);
-        let slow = match state.slow_at(now) {
-            Some(slow) if now < slow.since + TOGETHER => return,
-            Some(slow) => Slow { share: slow.share / 2.0, rate: slow.rate / 2.0, since: now },
-            None => Slow { share: 0.5, rate: state.recent.rate(now) / 2.0, since: now },
+        let begun = |share: f64, rate: f64| Slow {
+            share: share.max(0.01),
+            rate: rate.max(SLOWEST),
+            since: now,
+            sent: 0,
+            refused: 0,
         };
-        state.slow = Some(Slow { share: slow.share.max(0.01), rate: slow.rate.max(SLOWEST), since: now });
+        let slow = match state.slow_at(now) {
+            Some(mut slow) => {
+                slow.refused += 1;
+                if slow.is_too_fast(now) { begun(slow.share / 2.0, slow.rate / 2.0) } else { slow }
+            }
+            None => begun(0.5, state.recent.rate(now).max(LEAST) / 2.0),
+        };
+        state.slow = Some(slow);
     }
 
     /// Takes in what an answer says of how much is left.
@@ -189,6 +212,9 @@ impl State {
     /// Lets a request go.
     fn take(&mut self, action: Action, now: Instant) {
         self.recent.add(now);
+        if let Some(slow) = &mut self.slow {
+            slow.sent += 1;
+        }
         let slow = self.slow_at(now);
         let interval = |usual: Option<f64>, fallback: Option<f64>| {
             let share = slow.map_or(1.0, |slow| slow.share);
@@ -322,7 +348,11 @@ mod tests {
         let second = Duration::from_secs(1);
         let halved = count(&pace, Action::List, second).await;
         assert!(is_about(halved, 15), "{halved}");
+        // One of many says nothing. One of a few does.
         pace.refused();
+        let halved = count(&pace, Action::List, second).await;
+        assert!(is_about(halved, 15), "{halved}");
+        (0..6).for_each(|_| pace.refused());
         let halved = count(&pace, Action::List, 4 * second).await;
         assert!(is_about(halved, 30), "{halved}");
     }

@@ -183,7 +183,7 @@ impl Client {
                     unknown += 1;
                     sleep(self.retries().first).await;
                 }
-                Err(error) if is_gone(&error) => return Ok(Standing::Lost),
+                Err(error) if is_gone(&error) || is_unknown(&error) => return Ok(Standing::Lost),
                 Err(error) => return Err(error),
             }
         }

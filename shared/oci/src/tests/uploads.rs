@@ -213,3 +213,15 @@ async fn tells_no_byte_from_one() {
         .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(client.upload_status(&mut upload, soon()).await.unwrap(), Standing::At(1));
 }
+
+#[tokio::test]
+async fn tells_that_an_upload_is_lost() {
+    for gone in [refusal(404, "BLOB_UPLOAD_INVALID"), refusal(404, "BLOB_UPLOAD_UNKNOWN"), answer(404)] {
+        let server =
+            Server::by(move |seen| if seen.line.starts_with("POST") { begun() } else { gone.clone() }).await;
+        let client = client(&server);
+        let mut upload = upload(&client).await;
+        assert_eq!(client.upload_status(&mut upload, soon()).await.unwrap(), Standing::Lost);
+        client.cancel_upload(upload, soon()).await.unwrap();
+    }
+}

@@ -4,6 +4,7 @@
 
 mod bench;
 mod cancels;
+mod client;
 mod control;
 mod debian;
 mod distribution;
