@@ -1,0 +1,174 @@
+//! A source, a target, and an importer between them.
+
+use std::{sync::Arc, time::Duration};
+
+use importer::{Importer, MemoryCache, Report, RepositoryReport, Spread, Status, Stop, Tuning, Wiring};
+use local::local_registry::{
+    Distribution, DistributionConfig, Kind, Personality, Record,
+    storage::{Flavor, ImageOptions, Storage},
+};
+use oci::{Access, Client, ClientConfig, Name, Profile};
+use shared::{endpoint::Writer, store::importer::ProofRow};
+use tempfile::TempDir;
+
+use super::bench::Database;
+
+/// How long anything is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub fn image(seed: u64, layers: &[usize], architectures: &[&str], flavor: Flavor) -> ImageOptions {
+    ImageOptions {
+        seed,
+        layers: layers.to_vec(),
+        architectures: architectures.iter().map(|name| (*name).to_owned()).collect(),
+        flavor,
+    }
+}
+
+pub struct Scene {
+    pub source: Distribution,
+    pub target: Distribution,
+    pub database: Database,
+    pub tuning: Tuning,
+    profiles: [Profile; 2],
+    _folders: [TempDir; 2],
+}
+
+impl Scene {
+    pub async fn new(target: Personality) -> Self {
+        Self::between(Personality::Distribution2, target).await
+    }
+
+    pub async fn between(from: Personality, to: Personality) -> Self {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let start = async |personality, name: &str, folder: &TempDir| {
+            let mut config = DistributionConfig::new(personality, folder.path());
+            config.name = name.to_owned();
+            Distribution::start(config).await.unwrap()
+        };
+        Self {
+            source: start(from, "source", &folders[0]).await,
+            target: start(to, "target", &folders[1]).await,
+            database: Database::new().await,
+            tuning: Tuning {
+                part: 256 << 10,
+                heartbeat: Duration::from_millis(300),
+                patience: Duration::from_secs(10),
+                ..Tuning::default()
+            },
+            profiles: [profile(from), profile(to)],
+            _folders: folders,
+        }
+    }
+
+    /// What a process of its own would have, that knows of no other: of an earlier one only the rows are left.
+    pub async fn importer(&self) -> Importer {
+        let importer = self.importer_beside_others().await;
+        importer.prepare(true).await.unwrap();
+        importer
+    }
+
+    /// The same while others live.
+    pub async fn importer_beside_others(&self) -> Importer {
+        let connections = vec![self.database.connection().await, self.database.connection().await];
+        Importer::new(Wiring {
+            writer: Writer::new(Spread::new(connections)),
+            source: client(&self.source.url(), self.profiles[0], Access::Pull),
+            target: client(&self.target.url(), self.profiles[1], Access::Push),
+            cache: Arc::new(MemoryCache::default()),
+            tuning: self.tuning.clone(),
+        })
+    }
+
+    /// Every repository of the source, to the same name.
+    pub fn names(&self) -> Vec<(Name, Name)> {
+        let names = self.source.storage().repositories().unwrap();
+        names.iter().map(|name| (Name::parse(name).unwrap(), Name::parse(name).unwrap())).collect()
+    }
+
+    /// Copies all by a new process.
+    pub async fn run(&self) -> Report {
+        self.importer().await.run(&self.names(), &Stop::new()).await.unwrap()
+    }
+
+    pub async fn proof(&self) -> Vec<ProofRow> {
+        self.importer_beside_others().await.proof(None).await.unwrap()
+    }
+
+    /// Both storages hold the same tags, manifests and blobs.
+    pub fn assert_equal(&self) {
+        let (source, target) = (self.source.storage(), self.target.storage());
+        for path in source.repositories().unwrap() {
+            assert_eq!(source.tags(&path).unwrap(), target.tags(&path).unwrap(), "{path}");
+            for digest in source.revisions(&path).unwrap() {
+                assert!(target.has_manifest(&path, &digest).unwrap(), "{path}@{digest}");
+                assert_eq!(source.read_blob(&digest).unwrap(), target.read_blob(&digest).unwrap());
+            }
+        }
+        assert_eq!(layers(&source), layers(&target));
+    }
+
+    pub fn image(&self, path: &str, tags: &[&str], options: &ImageOptions) -> String {
+        self.source.storage().write_image(path, tags, options).unwrap().to_string()
+    }
+
+    /// The one layer of an image, by the digest of its manifest.
+    pub fn layer_of(&self, manifest: &str) -> String {
+        let manifest = self.source.storage().read_blob(&manifest.parse().unwrap()).unwrap();
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        manifest["layers"][0]["digest"].as_str().unwrap().to_owned()
+    }
+
+    /// Both have the same tags, whatever else the target has.
+    pub fn assert_equal_tags(&self) {
+        let (source, target) = (self.source.storage(), self.target.storage());
+        for path in source.repositories().unwrap() {
+            assert_eq!(source.tags(&path).unwrap(), target.tags(&path).unwrap(), "{path}");
+        }
+    }
+
+    /// Forgets every row.
+    pub async fn forget(&self) {
+        self.database.sql("TRUNCATE imports, import_slots, import_uploads, import_blobs, import_tags").await;
+    }
+}
+
+fn profile(personality: Personality) -> Profile {
+    match personality {
+        Personality::Distribution2 => Profile::Distribution2,
+        Personality::Distribution3 => Profile::Distribution3,
+    }
+}
+
+fn client(url: &str, profile: Profile, access: Access) -> Client {
+    let mut config = ClientConfig::new(url.parse().unwrap());
+    config.profile = profile;
+    config.access = access;
+    Client::new(config).unwrap()
+}
+
+/// Which blobs each repository has.
+pub fn layers(storage: &Storage) -> Vec<(String, Vec<String>)> {
+    storage
+        .repositories()
+        .unwrap()
+        .into_iter()
+        .map(|path| {
+            let folder =
+                storage.root().join("docker/registry/v2/repositories").join(&path).join("_layers/sha256");
+            let mut names: Vec<String> = std::fs::read_dir(folder)
+                .map(|all| all.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect())
+                .unwrap_or_default();
+            names.sort();
+            (path, names)
+        })
+        .collect()
+}
+
+pub fn complete(report: &Report) -> bool {
+    report.repositories.iter().all(|of: &RepositoryReport| of.status == Status::Complete)
+}
+
+pub fn is_blob_read(record: &Record) -> bool {
+    record.kind == Kind::Blob && record.method == "GET"
+}
