@@ -400,8 +400,7 @@ impl Client {
             Standing::Lost => return Err(lost(error)),
         };
         // "0-0" is no byte or one. Where the registry refused to begin at 0, it is one.
-        let at = if at == 0 && before == 0 && is_range && tries.ranges > 0 { 1 } else { at };
-        tries.ranges += u32::from(is_range);
+        let at = if at == 0 && before == 0 && is_range { 1 } else { at };
         let is_believed = at == start || at == end || self.profile().continues_a_part();
         if is_believed && (start..=end).contains(&at) {
             upload.offset = at;
@@ -429,7 +428,6 @@ struct Tries {
     pauses: Box<dyn Iterator<Item = std::time::Duration> + Send>,
     deadline: Instant,
     unknown: u32,
-    ranges: u32,
     /// Whether the error at hand has been paused for.
     paused: bool,
 }
@@ -437,7 +435,7 @@ struct Tries {
 impl Tries {
     fn of(client: &Client, deadline: Instant) -> Self {
         let pauses = Box::new(client.pauses().build());
-        Self { pauses, deadline, unknown: 0, ranges: 0, paused: false }
+        Self { pauses, deadline, unknown: 0, paused: false }
     }
 
     /// Whether the end of an upload may have been reached although this came of it.

@@ -199,3 +199,21 @@ async fn asks_below_the_registrys_own_path() {
     Client::new(config).unwrap().head_blob(&name(), &blob(), soon()).await.unwrap();
     assert!(server.lines()[0].starts_with("HEAD /base/v2/group/image/blobs/sha256:"), "{:?}", server.lines());
 }
+
+#[tokio::test]
+async fn trusts_the_authorities_of_a_file_alone() {
+    let (server, certificate) = Server::by_tls(|_| answer(200)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, certificate).unwrap();
+    let mut config = config(&server);
+    assert_eq!(
+        Client::new(config.clone()).unwrap().check(soon()).await.unwrap_err().cause,
+        Cause::Unavailable
+    );
+    assert!(server.lines().is_empty());
+    config.authorities = Some(file);
+    Client::new(config.clone()).unwrap().check(soon()).await.unwrap();
+    config.authorities = Some(folder.path().join("nowhere.pem"));
+    assert!(Client::new(config).unwrap_err().to_string().contains("nowhere.pem"));
+}

@@ -6,11 +6,13 @@ use std::{
     time::Duration,
 };
 
+use rustls::{crypto::aws_lc_rs, pki_types::PrivateKeyDer};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpListener,
     task::JoinHandle,
 };
+use tokio_rustls::TlsAcceptor;
 use url::Url;
 
 use crate::auth::lock;
@@ -106,6 +108,31 @@ impl Server {
         Self { url, seen, task }
     }
 
+    /// The same over TLS, with a certificate for 127.0.0.1 that signs itself. It is given as PEM, too.
+    pub async fn by_tls(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> (Self, String) {
+        let signed = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(signed.signing_key.serialize_der()).unwrap();
+        let tls = rustls::ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![signed.cert.der().clone()], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let (script, all): (Script, _) = (Arc::new(script), Arc::clone(&seen));
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    tokio::spawn(serve(stream, Arc::clone(&script), Arc::clone(&all), 0));
+                }
+            }
+        });
+        (Self { url, seen, task }, signed.cert.pem())
+    }
+
     /// Answers the first request by the first reply, and so on. After the last one each is a 500.
     pub async fn with(replies: impl IntoIterator<Item = Reply>) -> Self {
         let replies = Mutex::new(replies.into_iter().collect::<VecDeque<_>>());
@@ -136,7 +163,12 @@ impl Drop for Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, script: Script, all: Arc<Mutex<Vec<Seen>>>, connection: usize) {
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    script: Script,
+    all: Arc<Mutex<Vec<Seen>>>,
+    connection: usize,
+) {
     let mut buffer = Vec::new();
     loop {
         let head = loop {

@@ -225,3 +225,21 @@ async fn tells_that_an_upload_is_lost() {
         client.cancel_upload(upload, soon()).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn goes_on_behind_a_single_byte_that_was_stored() {
+    let server = Server::with([
+        begun(),
+        Reply::CutRequest(1),
+        at(204, 1, 0),
+        answer(416),
+        at(204, 2, 0),
+        at(202, 3, 9),
+    ])
+    .await;
+    let client = of(&server, Profile::Distribution3);
+    let mut upload = upload(&client).await;
+    client.upload_part(&mut upload, blob().0, soon()).await.unwrap();
+    let last = server.seen().pop().unwrap();
+    assert_eq!((&last.body[..], last.header("content-range")), (&b"123456789"[..], Some("1-9")));
+}
