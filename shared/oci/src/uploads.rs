@@ -281,21 +281,22 @@ impl Client {
     /// # Errors
     /// As [`Client::begin_upload`].
     pub async fn recognise(&self, name: &Name, deadline: Instant) -> Result<Profile, Error> {
-        let upload = self.begin_upload(name, deadline).await?;
+        let mut upload = self.begin_upload(name, deadline).await?;
         let first = upload.location.clone();
         // A part that leaves a gap: one appends it, another refuses it.
         let gap = self.part_request(&upload, Bytes::from_static(b"gap"), 5);
         let profile = match self.whole(&gap, &[416], ANSWER_LIMIT, deadline).await {
-            Ok(answer) if is_distribution(&answer.headers) => {
-                let mut moved = upload.clone();
-                let at = self.moved(&mut moved, &answer.headers, 0)?;
+            Ok(answer) => {
+                // It goes on elsewhere now: only there can it be dropped.
+                let at = self.moved(&mut upload, &answer.headers, 0)?;
+                let has_state = first.query_pairs().any(|(name, _)| name == "_state");
                 match answer.status {
-                    202 if at == Some(3) && moved.location != first => Profile::Distribution2,
-                    416 if first.query_pairs().any(|(name, _)| name == "_state") => Profile::Distribution3,
+                    _ if !is_distribution(&answer.headers) || !has_state => Profile::Other,
+                    202 if at == Some(3) && upload.location != first => Profile::Distribution2,
+                    416 => Profile::Distribution3,
                     _ => Profile::Other,
                 }
             }
-            Ok(_) => Profile::Other,
             Err(error) if error.status.is_some() => Profile::Other,
             Err(error) => return Err(error),
         };

@@ -243,3 +243,19 @@ async fn goes_on_behind_a_single_byte_that_was_stored() {
     let last = server.seen().pop().unwrap();
     assert_eq!((&last.body[..], last.header("content-range")), (&b"123456789"[..], Some("1-9")));
 }
+
+#[tokio::test]
+async fn drops_the_upload_that_it_recognises_a_registry_by() {
+    let is = |reply: Reply| reply.header("docker-distribution-api-version", "registry/2.0");
+    for (gap, profile, state) in [
+        (is(at(202, 1, 2)), Profile::Distribution2, 1),
+        (is(answer(416)), Profile::Distribution3, 0),
+        (at(202, 1, 2), Profile::Other, 1),
+        (answer(400), Profile::Other, 0),
+    ] {
+        let server = Server::with([begun(), gap, answer(204), answer(204)]).await;
+        assert_eq!(client(&server).recognise(&name(), soon()).await.unwrap(), profile);
+        let upload = format!("/v2/group/image/blobs/uploads/u?_state={state}");
+        assert_eq!(server.lines()[2..], [format!("GET {upload}"), format!("DELETE {upload}")], "{profile:?}");
+    }
+}

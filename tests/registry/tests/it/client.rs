@@ -141,21 +141,21 @@ async fn carry(near: TcpStream, far: TcpStream, cuts: Arc<Mutex<Option<(&'static
 /// A registry that ends when it is dropped.
 enum Kept {
     Debian { _registry: Debian },
-    Ours { _registry: Distribution, _folder: TempDir },
+    Ours { registry: Distribution, _folder: TempDir },
 }
 
 /// A registry behind a wire.
 struct Bench {
     wire: Wire,
     profile: Profile,
-    _registry: Kept,
+    registry: Kept,
 }
 
 impl Bench {
     async fn debian() -> Self {
         let registry = Debian::start();
         let wire = Wire::to(&registry.url).await;
-        Self { wire, profile: Profile::Distribution2, _registry: Kept::Debian { _registry: registry } }
+        Self { wire, profile: Profile::Distribution2, registry: Kept::Debian { _registry: registry } }
     }
 
     async fn personality(personality: Personality, profile: Profile) -> Self {
@@ -163,7 +163,7 @@ impl Bench {
         let registry =
             Distribution::start(DistributionConfig::new(personality, folder.path())).await.unwrap();
         let wire = Wire::to(&registry.url()).await;
-        Self { wire, profile, _registry: Kept::Ours { _registry: registry, _folder: folder } }
+        Self { wire, profile, registry: Kept::Ours { registry, _folder: folder } }
     }
 
     async fn all() -> Vec<Self> {
@@ -216,6 +216,9 @@ async fn client_recognises_a_registry_by_its_uploads() {
     for bench in Bench::all().await {
         let client = bench.client();
         assert_eq!(client.recognise(&name(), soon()).await.unwrap(), bench.profile);
+        if let Kept::Ours { registry, .. } = &bench.registry {
+            assert_eq!(registry.open_uploads().len(), 0);
+        }
     }
 }
 
