@@ -8,6 +8,7 @@
 mod book;
 pub mod comparison;
 mod config;
+pub mod conformance;
 mod decide;
 pub mod digest;
 mod distribution;

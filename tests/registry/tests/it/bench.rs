@@ -13,10 +13,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::receiver::Receiver;
-
-/// How long anything may take before a test gives up.
-pub const AT_MOST: Duration = Duration::from_secs(20);
+pub use local_registry::conformance::{AT_MOST, Answer, Receiver};
 
 pub const SECRET: &str = "a-notification-secret";
 pub const AUDIENCE: &str = "container_registry";
@@ -45,38 +42,6 @@ pub fn claims() -> Value {
 pub fn token(claims: &Value) -> String {
     let key = EncodingKey::from_rsa_pem(keys().private_key_pem.expose_secret().as_bytes()).unwrap();
     encode(&Header::new(Algorithm::RS256), claims, &key).unwrap()
-}
-
-/// An answer, read whole.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: reqwest::header::HeaderMap,
-    pub text: String,
-}
-
-impl Answer {
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-
-    pub fn code(&self) -> String {
-        self.json()["errors"][0]["code"].as_str().unwrap().to_owned()
-    }
-
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).unwrap_or_else(|| panic!("no {name}: {self:?}")).to_str().unwrap()
-    }
-
-    #[track_caller]
-    pub fn is(&self, status: u16) {
-        assert_eq!(self.status, status, "{self:?}");
-    }
-
-    #[track_caller]
-    pub fn is_error(&self, status: u16, code: &str) {
-        assert_eq!((self.status, self.code().as_str()), (status, code), "{self:?}");
-    }
 }
 
 pub struct Bench {

@@ -5,6 +5,7 @@
 mod bench;
 mod cancels;
 mod client;
+mod conformance;
 mod control;
 mod debian;
 mod distribution;
@@ -17,7 +18,6 @@ mod notifications;
 mod personalities;
 mod program;
 mod push;
-mod receiver;
 mod restarts;
 mod settings;
 mod starts;

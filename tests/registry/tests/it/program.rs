@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::receiver::Receiver;
+use crate::bench::Receiver;
 
 fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_local-registry"))

@@ -13,21 +13,28 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::AT_MOST;
+
 /// One notification as it arrived.
 #[derive(Debug, Clone)]
 pub struct Received {
+    /// The method.
     pub method: Method,
     /// As it stood in the request line.
     pub path: String,
+    /// Its headers.
     pub headers: HeaderMap,
+    /// Its body.
     pub body: Value,
 }
 
 impl Received {
+    /// A header's value, if it has one.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
+    /// The status that it tells.
     pub fn status(&self) -> &str {
         self.body["status"].as_str().unwrap()
     }
@@ -41,6 +48,7 @@ struct Desk {
     arrived: watch::Sender<usize>,
 }
 
+/// A driver that is notified.
 #[derive(Debug)]
 pub struct Receiver {
     address: SocketAddr,
@@ -49,6 +57,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
+    /// Listens on a free loopback port.
     pub async fn start() -> Self {
         let desk = Arc::new(Desk {
             received: Mutex::default(),
@@ -63,6 +72,7 @@ impl Receiver {
         Self { address, desk, task }
     }
 
+    /// Where it wants notifications, with `{path}` for the container repository.
     pub fn url_template(&self) -> String {
         format!("http://{}/registry/repositories/{{path}}/migration/status", self.address)
     }
@@ -77,10 +87,12 @@ impl Receiver {
         self.desk.open.send_replace(false);
     }
 
+    /// Answers what it holds.
     pub fn release(&self) {
         self.desk.open.send_replace(true);
     }
 
+    /// What has arrived so far.
     pub fn received(&self) -> Vec<Received> {
         self.desk.received.lock().unwrap().clone()
     }
@@ -89,8 +101,14 @@ impl Receiver {
     pub async fn wait_for(&self, count: usize) -> Vec<Received> {
         let mut arrived = self.desk.arrived.subscribe();
         let waiting = arrived.wait_for(|arrived| *arrived >= count);
-        tokio::time::timeout(crate::bench::AT_MOST, waiting).await.expect("a notification").unwrap();
-        self.received()
+        let arrived = tokio::time::timeout(AT_MOST, waiting).await.map(|arrived| arrived.is_ok());
+        let received = self.received();
+        assert_eq!(
+            arrived,
+            Ok(true),
+            "{count} notifications should have arrived, and these have: {received:#?}"
+        );
+        received
     }
 }
 
