@@ -1,6 +1,8 @@
 //! Figures of the running stack, as tables: how soon it is ready, what its processes hold, what each operation
 //! asks of the Data API and the registry, and what a notification costs beside its bare statement.
 
+mod plans;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -35,10 +37,18 @@ const WARM_UP: usize = 20;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    // The plans alone are quick.
+    if std::env::args().nth(1).as_deref() == Some("plans") {
+        let stack = Stack::start(StackOptions::default()).await?;
+        sql(&stack, "UPDATE migration_settings SET enabled = false").await?;
+        plans::plans(&stack).await?;
+        return stack.stop().await;
+    }
     ready()?;
     operations().await?;
     let stack = Stack::start(StackOptions::default()).await?;
     notifications(&stack).await?;
+    plans::plans(&stack).await?;
     memory(&stack).await?;
     stack.stop().await
 }
