@@ -273,6 +273,9 @@ impl Client {
         let pass = timeout_at(deadline, self.gate().enter())
             .await
             .map_err(|_elapsed| not_sent(Cause::Deadline, "too many requests are under way"))?;
+        if Instant::now() >= deadline {
+            return Err(not_sent(Cause::Deadline, "its turn did not come in time"));
+        }
         let mut builder = self.http().request(request.method.clone(), url.clone());
         for (name, value) in &request.headers {
             builder = builder.header(name, value);

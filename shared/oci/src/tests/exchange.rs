@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     Action, Cause, Client, ClientConfig, ConfigError, Credentials, Digest, Limits, Manifest, OCI_IMAGE,
-    Resolver, Tag,
+    Resolver, Sent, Tag,
 };
 
 fn blob() -> Digest {
@@ -216,4 +216,16 @@ async fn trusts_the_authorities_of_a_file_alone() {
     Client::new(config.clone()).unwrap().check(soon()).await.unwrap();
     config.authorities = Some(folder.path().join("nowhere.pem"));
     assert!(Client::new(config).unwrap_err().to_string().contains("nowhere.pem"));
+}
+
+#[tokio::test]
+async fn sends_nothing_whose_turn_comes_too_late() {
+    let server = Server::by(|_| answer(404)).await;
+    let client = client(&server);
+    client.set_limits(Limits { requests_per_second: Some(0.5), ..Limits::default() });
+    client.head_blob(&name(), &blob(), soon()).await.unwrap();
+    let late =
+        client.head_blob(&name(), &blob(), Instant::now() + Duration::from_millis(50)).await.unwrap_err();
+    assert_eq!((late.cause, late.sent), (Cause::Deadline, Sent::No));
+    assert_eq!(server.lines().len(), 1);
 }
