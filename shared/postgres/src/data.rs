@@ -1,6 +1,6 @@
 //! A server's data folder: made by initdb, and the files that are written into it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
@@ -10,18 +10,31 @@ use anyhow::{Context, ensure};
 
 use crate::binaries::Binaries;
 
-/// Makes a data folder for the superuser `postgres`, in UTF-8 and without a locale. `arguments` are initdb's own.
+/// Makes a data folder for the superuser `postgres`, in UTF-8 and without a locale. `arguments` are initdb's own; `held` is
+/// a file that it keeps open as long as it runs, since it may outlive whoever started it.
 ///
 /// # Errors
 /// What initdb says when it fails.
-pub fn initdb(binaries: &Binaries, folder: &Path, arguments: &[&str]) -> anyhow::Result<()> {
-    run(binaries
-        .command("initdb")
-        // Small segments: a folder that is copied is copied with them.
-        .args(["--wal-segsize=1", "--username=postgres", "--encoding=UTF8", "--locale=C"])
-        .args(arguments)
-        .arg("-D")
-        .arg(folder))
+pub fn initdb(
+    binaries: &Binaries,
+    folder: &Path,
+    arguments: &[&str],
+    held: Option<&File>,
+) -> anyhow::Result<()> {
+    let input = match held {
+        Some(file) => file.try_clone()?.into(),
+        None => Stdio::null(),
+    };
+    run_with(
+        binaries
+            .command("initdb")
+            // Small segments: a folder that is copied is copied with them.
+            .args(["--wal-segsize=1", "--username=postgres", "--encoding=UTF8", "--locale=C"])
+            .args(arguments)
+            .arg("-D")
+            .arg(folder),
+        input,
+    )
 }
 
 /// Writes a file into the data folder, as its owner and readable to nobody else.
@@ -54,8 +67,12 @@ pub fn prepend_access(folder: &Path, lines: &str) -> anyhow::Result<()> {
 /// # Errors
 /// Its standard error when it cannot be run or fails.
 pub fn run(command: &mut Command) -> anyhow::Result<()> {
+    run_with(command, Stdio::null())
+}
+
+fn run_with(command: &mut Command, input: Stdio) -> anyhow::Result<()> {
     let output = command
-        .stdin(Stdio::null())
+        .stdin(input)
         .output()
         .with_context(|| format!("cannot run {}", command.get_program().display()))?;
     ensure!(

@@ -76,7 +76,7 @@ impl Durable {
         let lock = lock(folder).await?;
         let data = data_of(folder);
         if !data.exists() {
-            make(folder, binaries)?;
+            make(folder, binaries, &lock)?;
         }
         // Nobody has the lock but us, so no server runs, whatever its file says: the number in it may have been given
         // to another process since.
@@ -190,8 +190,9 @@ fn postmaster(folder: &Path) -> Option<u32> {
     fs::read_to_string(data_of(folder).join("postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()
 }
 
-/// Makes the data under another name first: what was broken off is no data.
-fn make(folder: &Path, binaries: &Binaries) -> anyhow::Result<()> {
+/// Makes the data under another name first: what was broken off is no data. initdb has the lock too: one that an earlier
+/// process left behind is awaited.
+fn make(folder: &Path, binaries: &Binaries, lock: &File) -> anyhow::Result<()> {
     let unfinished = folder.join("unfinished");
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished)?;
@@ -203,7 +204,7 @@ fn make(folder: &Path, binaries: &Binaries) -> anyhow::Result<()> {
     // initdb runs as an account that may not look into what is ours.
     let told = binaries.make_readable_copy(&folder.join("password"))?;
     let pwfile = format!("--pwfile={}", told.path().display());
-    data::initdb(binaries, &unfinished, &["--auth=scram-sha-256", &pwfile])?;
+    data::initdb(binaries, &unfinished, &["--auth=scram-sha-256", &pwfile], Some(lock))?;
     drop(told);
     certify(&[&unfinished], &folder.join("authority.pem"))?;
     fs::rename(&unfinished, data_of(folder))?;

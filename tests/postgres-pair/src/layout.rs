@@ -53,7 +53,7 @@ pub(crate) fn configure(server: &Server, max_connections: u16) -> anyhow::Result
 
 /// initdb with trust: the folder is nobody else's, and goes soon.
 pub(crate) fn initdb(binaries: &Binaries, server: &Server) -> anyhow::Result<()> {
-    data::initdb(binaries, server.data(), &["--no-sync", "--auth=trust"])
+    data::initdb(binaries, server.data(), &["--no-sync", "--auth=trust"], None)
 }
 
 /// What both have in common; the later line wins where the copy repeats one.
