@@ -6,6 +6,7 @@
 set -eu
 
 cd "$(dirname -- "$0")/.."
+setup_programs=skopeo=skopeo
 . tests/setup.sh
 
 stages=${*:-format lints deny unused template build tests doctests doc leftovers}

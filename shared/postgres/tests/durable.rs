@@ -77,7 +77,11 @@ async fn opens_where_a_dead_servers_number_is_anothers() {
     kill_server(&server).await;
     drop(server);
     // A process that has nothing to do with it has the number now, as after a reboot.
-    let mut stranger = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    let mut stranger = std::process::Command::new("sh")
+        .args(["-c", "read -r line"])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     let text = fs::read_to_string(pid_file(&folder)).unwrap();
     let (_, rest) = text.split_once('\n').unwrap();
     fs::write(pid_file(&folder), format!("{}\n{rest}", stranger.id())).unwrap();

@@ -7,6 +7,7 @@ mod costs;
 mod deployment;
 mod failures;
 mod importer;
+mod migrating;
 mod project;
 mod reads;
 mod routes;

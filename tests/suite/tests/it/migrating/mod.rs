@@ -1,0 +1,7 @@
+//! `registry-migration` between two of Debian's docker-registry, whose images skopeo wrote and reads back.
+
+mod bench;
+
+mod copying;
+mod ending;
+mod refusing;
