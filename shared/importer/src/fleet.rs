@@ -166,6 +166,8 @@ impl Importer {
             step: Some(step),
             attempt: AttemptId::new(Uuid::new_v4()),
             change: Uuid::new_v4(),
+            request_id: None,
+            settle_seconds: 0,
             plan: &start_plan(step),
         };
         Ok(self.protocol.start_import(&start, database()).await?.started())

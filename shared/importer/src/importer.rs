@@ -63,6 +63,8 @@ pub struct Tuning {
     pub lease: Duration,
     /// How often it says that it lives.
     pub heartbeat: Duration,
+    /// How long after a canceled pre step the import protocol refuses another start.
+    pub settle: Duration,
     /// How long a registry may refuse or be silent before a repository is given up.
     pub patience: Duration,
 }
@@ -77,6 +79,7 @@ impl Default for Tuning {
             rounds: 5,
             lease: Duration::from_secs(30),
             heartbeat: Duration::from_secs(4),
+            settle: Duration::from_secs(5),
             patience: Duration::from_secs(120),
         }
     }

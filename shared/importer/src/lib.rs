@@ -17,6 +17,7 @@ mod job;
 mod manifests;
 mod plan;
 mod proof;
+pub mod protocol;
 mod source;
 mod spread;
 mod steps;

@@ -9,5 +9,5 @@ mod uploads;
 pub use blobs::{BlobClaim, Claimant};
 pub use lease::{Heartbeat, Holder, Lease, Limit, Progress};
 pub use proof::{ProofRow, TagRecord, TagState};
-pub use protocol::{Import, ImportCanceled, ImportStart, ImportStatus, ImportStep, StartVerdict};
+pub use protocol::{Import, ImportCanceled, ImportStart, ImportStatus, ImportStep, Notice, StartVerdict};
 pub use uploads::KeptUpload;

@@ -13,6 +13,8 @@ const START: &str = include_str!("sql/start.sql");
 const IMPORT: &str = include_str!("sql/import.sql");
 const CANCEL: &str = include_str!("sql/cancel.sql");
 const UNATTENDED: &str = include_str!("sql/unattended.sql");
+const DUE_NOTICES: &str = include_str!("sql/due_notices.sql");
+const TOLD: &str = include_str!("sql/told.sql");
 
 /// One of the two imports of a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -121,6 +123,24 @@ pub struct Import {
     pub idle_seconds: u64,
 }
 
+/// An import whose end somebody is to be told.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Notice {
+    /// The import.
+    #[serde(flatten)]
+    pub import: Import,
+    /// Its version: a notice of an earlier one is none any more.
+    pub version: i64,
+    /// How whoever asked called the request.
+    pub request_id: String,
+    /// How often it was told, this time counted.
+    pub notices: u32,
+    /// How often that was refused.
+    pub notices_refused: u32,
+    /// How long ago it ended.
+    pub age_seconds: u64,
+}
+
 /// What is to be started.
 #[derive(Clone, Debug)]
 pub struct ImportStart<'a> {
@@ -134,6 +154,10 @@ pub struct ImportStart<'a> {
     pub attempt: AttemptId,
     /// What recognises the statement when it is sent again.
     pub change: Uuid,
+    /// How whoever asks calls the request; it is told the end under that. None: nobody is told.
+    pub request_id: Option<&'a str>,
+    /// How long after a canceled pre step another start is refused, in seconds.
+    pub settle_seconds: u32,
     /// For each status, and for `absent`, the verdict: `start`, or the name of what is answered instead.
     pub plan: &'a Value,
 }
@@ -187,6 +211,8 @@ impl Store<ImportProtocol> {
                 .bind("type", start.step.map(ImportStep::prefix))
                 .bind("attempt", start.attempt)
                 .bind("change", start.change)
+                .bind("request_id", start.request_id)
+                .bind("settle_seconds", start.settle_seconds)
                 .bind("plan", start.plan);
             let verdict: StartVerdict = one(self.endpoint.fetch(statement, deadline).await?, "start_import")?;
             // Another start came between the look and the change: the next look sees it.
@@ -213,6 +239,28 @@ impl Store<ImportProtocol> {
         let statement =
             Statement::write_once("cancel_import", CANCEL).bind("source", source).bind("force", force);
         one(self.endpoint.fetch(statement, deadline).await?, "cancel_import")
+    }
+
+    /// Whom to tell how an import ended, at most 100. Who is given one has a minute.
+    pub async fn due_notices(&self, deadline: Instant) -> Result<Vec<Notice>, EndpointError> {
+        self.endpoint.fetch(Statement::repeatable_write("due_notices", DUE_NOTICES).brief(), deadline).await
+    }
+
+    /// Keeps what came of a notice: `again` is in how many seconds it is told again; None: it is not.
+    pub async fn told(
+        &self,
+        notice: &Notice,
+        again: Option<u32>,
+        refused: bool,
+        deadline: Instant,
+    ) -> Result<(), EndpointError> {
+        let statement = Statement::repeatable_write("told", TOLD)
+            .brief()
+            .bind("source", &notice.import.source)
+            .bind("version", notice.version)
+            .bind("again_seconds", again)
+            .bind("refused", refused);
+        self.endpoint.fetch::<Value, _>(statement, deadline).await.map(drop)
     }
 
     /// The imports in progress that nobody works on, at most 1000.

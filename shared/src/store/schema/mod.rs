@@ -60,4 +60,6 @@ pub const SCRIPTS: &[(&str, &str)] = &[
     ("0012_tags_check_index", include_str!("0012_tags_check_index.sql")),
     ("0013_valid_constraints", include_str!("0013_valid_constraints.sql")),
     ("0014_importer", include_str!("0014_importer.sql")),
+    ("0015_import_notices", include_str!("0015_import_notices.sql")),
+    ("0016_import_notices_index", include_str!("0016_import_notices_index.sql")),
 ];

@@ -1,7 +1,7 @@
 -- Cancels what is in progress, or, by force, takes back what has ended. The status is written at once; a worker notices
 -- by its heartbeat, and frees the slot. Where none works on it the slot is free at once.
 WITH before AS MATERIALIZED (
-    SELECT *, (lease_until IS NOT NULL AND lease_until > now()) AS is_worked_on FROM imports WHERE source = :source
+    SELECT *, coalesce(lease_until > now(), false) AS is_worked_on FROM imports WHERE source = :source
     FOR UPDATE
 ),
 judged AS MATERIALIZED (
@@ -21,6 +21,8 @@ canceled AS (
             ELSE 'import_canceled'
         END,
         version = i.version + 1, ended_at = now(), cause = NULL, error = NULL,
+        -- Whoever works on it tells it when it has ended.
+        notice_at = CASE WHEN before.ended_at IS NULL AND NOT before.is_worked_on AND i.request_id IS NOT NULL THEN now() END,
         slot = CASE WHEN before.is_worked_on THEN i.slot END,
         worker = CASE WHEN before.is_worked_on THEN i.worker END,
         lease_until = CASE WHEN before.is_worked_on THEN i.lease_until END

@@ -11,6 +11,7 @@ ended AS (
         END,
         cause = CASE WHEN before.status IN ('pre_import_canceled', 'import_canceled') THEN NULL ELSE :cause END,
         error = CASE WHEN before.status IN ('pre_import_canceled', 'import_canceled') THEN NULL ELSE :error END,
+        notice_at = CASE WHEN i.request_id IS NOT NULL THEN now() END,
         version = i.version + 1, ended_at = coalesce(i.ended_at, now()), slot = NULL, worker = NULL,
         lease_until = NULL
     FROM before

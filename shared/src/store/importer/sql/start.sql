@@ -13,7 +13,7 @@ judged AS MATERIALIZED (
         WHEN NOT EXISTS (SELECT FROM import_slots, settings WHERE slot <= capacity AND import_slots.source IS NULL)
             THEN 'rate_limited'
         WHEN :type::text IS NULL THEN 'wrong_type'
-        WHEN before.status = 'pre_import_canceled' AND before.ended_at > now() - interval '5 seconds' THEN 'not_ready'
+        WHEN before.status = 'pre_import_canceled' AND before.ended_at > now() - :settle_seconds::bigint * interval '1 second' THEN 'not_ready'
         ELSE :plan::jsonb ->> coalesce(before.status, 'absent')
     END AS verdict
     FROM (SELECT) AS once LEFT JOIN before ON true
@@ -27,15 +27,16 @@ free_slot AS MATERIALIZED (
     LIMIT 1
 ),
 started AS (
-    INSERT INTO imports AS i (source, target, status, attempt, change, slot)
+    INSERT INTO imports AS i (source, target, status, attempt, change, request_id, slot)
     SELECT
-        :source, :target, :type || '_in_progress', :attempt::uuid, :change::uuid,
+        :source, :target, :type || '_in_progress', :attempt::uuid, :change::uuid, :request_id,
         coalesce((SELECT slot FROM before), (SELECT slot FROM free_slot))
     FROM judged
     WHERE judged.verdict = 'start'
         AND (EXISTS (SELECT FROM free_slot) OR EXISTS (SELECT FROM before WHERE slot IS NOT NULL))
     ON CONFLICT (source) DO UPDATE SET
         target = excluded.target, status = excluded.status, attempt = excluded.attempt, change = excluded.change,
+        request_id = excluded.request_id, notice_at = NULL, notices = 0, notices_refused = 0,
         slot = excluded.slot, version = i.version + 1, worker = NULL, lease_until = NULL,
         -- Whoever worked on an earlier attempt may still have a request under way.
         lease_lost = i.worker IS NOT NULL, started_at = now(), moved_at = now(), ended_at = NULL, tags_done = 0,

@@ -1,7 +1,9 @@
 -- What is in progress and nobody works on, the oldest lease first; and frees the slots of what was canceled while
 -- nobody did.
 WITH abandoned AS (
-    UPDATE imports SET slot = NULL, worker = NULL, lease_until = NULL
+    UPDATE imports SET
+        slot = NULL, worker = NULL, lease_until = NULL,
+        notice_at = CASE WHEN request_id IS NOT NULL THEN now() END
     WHERE slot IS NOT NULL AND status IN ('pre_import_canceled', 'import_canceled')
         AND (lease_until IS NULL OR lease_until <= now())
     RETURNING source

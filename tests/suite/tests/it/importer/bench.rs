@@ -1,6 +1,7 @@
 //! A database of its own for each test, of a server that all of them share.
 
 use std::{
+    path::PathBuf,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -17,13 +18,23 @@ use tokio_postgres::{Client, NoTls};
 /// A database with the schema, and the importer's way to it.
 pub struct Database {
     name: String,
+    dsn: String,
+    port: u16,
+    certificates: PathBuf,
 }
 
 async fn pair() -> &'static Pair {
     // Never dropped: its keeper ends it with the process.
     static PAIR: OnceCell<Pair> = OnceCell::const_new();
-    PAIR.get_or_init(async || {
-        Pair::start_from(local::deployed().await.unwrap(), PairOptions::default()).await.unwrap()
+    PAIR.get_or_init(|| async {
+        // Of a runtime of its own: each test has another.
+        let started = tokio::task::spawn_blocking(|| {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                Pair::start_from(local::deployed().await.unwrap(), PairOptions::default()).await.unwrap()
+            })
+        });
+        started.await.unwrap()
     })
     .await
 }
@@ -37,23 +48,24 @@ impl Database {
         let create = format!("CREATE DATABASE {name} TEMPLATE {DATABASE}");
         // A template that another is just being made from is in use.
         let _turn = TURN.lock().await;
-        pair().await.writer().connect_to("postgres").await.unwrap().batch_execute(&create).await.unwrap();
-        Self { name }
+        let pair = pair().await;
+        pair.writer().connect_to("postgres").await.unwrap().batch_execute(&create).await.unwrap();
+        let (dsn, port) = (pair.writer().dsn().replace(DATABASE, &name), pair.writer().port);
+        Self { name, dsn, port, certificates: pair.certificates() }
     }
 
     /// The writer, as the importer's role.
-    pub async fn writer(&self) -> Writer {
-        Writer::new(self.connection().await)
+    pub fn writer(&self) -> Writer {
+        Writer::new(self.connection())
     }
 
     /// One connection as the importer's role.
-    pub async fn connection(&self) -> Direct {
-        let pair = pair().await;
+    pub fn connection(&self) -> Direct {
         let server = Server {
             host: "localhost".to_owned(),
-            port: pair.writer().port,
+            port: self.port,
             database: self.name.clone(),
-            certificates: pair.certificates(),
+            certificates: self.certificates.clone(),
             login: Login::Password { user: "migration_importer".to_owned(), password: "local".into() },
         };
         Direct::new(server, Access::ReadWrite).unwrap()
@@ -61,8 +73,7 @@ impl Database {
 
     /// Past the importer.
     pub async fn superuser(&self) -> Client {
-        let dsn = pair().await.writer().dsn().replace(DATABASE, &self.name);
-        let (client, connection) = tokio_postgres::connect(&dsn, NoTls).await.unwrap();
+        let (client, connection) = tokio_postgres::connect(&self.dsn, NoTls).await.unwrap();
         tokio::spawn(connection);
         client
     }

@@ -75,6 +75,19 @@ async fn copies_each_blob_once_and_proves_each_tag() {
         };
         // `latest` leads where `v1` does: that is read by HEAD.
         assert_eq!((read("GET"), read("HEAD")), (manifests, 1));
+        // In all, what the work needs and no more: lists, manifests, blobs, and each tag by HEAD before and after.
+        let repositories = scene.names().len();
+        let tags = 6;
+        assert_eq!(
+            scene.source.traffic().records().len(),
+            3 * repositories + manifests + 1 + distinct.len() + 2 * tags
+        );
+        let parts = scene.target.traffic().count(|record| record.method == "PATCH");
+        let sessions = 2 * distinct.len();
+        assert_eq!(
+            scene.target.traffic().records().len(),
+            repositories + sessions + parts + mounted + manifests + tags + manifests + 1
+        );
         let proof = scene.proof().await;
         let tags: usize = scene
             .names()

@@ -1,7 +1,9 @@
-//! The importer: its rows, and its steps between registries.
+//! The importer: its rows, its steps between registries, and the import protocol that it answers.
 
 pub mod bench;
+mod cases;
 mod copies;
+mod protocol;
 mod restarts;
 mod rows;
 mod scene;

@@ -231,3 +231,27 @@ async fn a_worker_that_lost_its_lease_writes_no_further_tag() {
     assert_ne!(frozen.await.unwrap().ok(), Some(Copied::Ended(ImportStatus::ImportComplete)));
     assert_eq!(scene.target.traffic().count(tags), written);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn goes_on_when_a_blob_was_ended_and_not_noted() {
+    for to in [Personality::Distribution2, Personality::Distribution3] {
+        let (scene, layer) = big(to).await;
+        let layer = layer.to_string();
+        // It was stored, and nobody heard of it.
+        let hold = Fault::new(FaultEffect::Hold { at: HoldPoint::After }).method("PUT").kind(Kind::Upload);
+        let hold = scene.target.faults().add(hold.reference(&layer));
+        let importer = scene.importer().await;
+        let names = scene.names();
+        let run = tokio::spawn(async move { importer.run(&names, &Stop::new()).await });
+        let stored = |traffic: &Traffic| {
+            traffic.blobs_stored().iter().filter(|(_, digest)| *digest == layer).count() == 1
+        };
+        assert!(scene.target.traffic().wait_until(PATIENCE, stored).await);
+        run.abort();
+        let _ = run.await;
+        scene.target.faults().remove(hold);
+        let before = sent(&scene);
+        assert!(complete(&scene.run().await));
+        assert_eq!(sent(&scene), before, "nothing of it is sent again");
+    }
+}

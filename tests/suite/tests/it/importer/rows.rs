@@ -27,8 +27,8 @@ struct Rows {
 
 async fn rows(capacity: u32) -> Rows {
     let database = Database::new().await;
-    let protocol = Store::new(database.writer().await);
-    let copies: Store<CopyRepository> = Store::new(database.writer().await);
+    let protocol = Store::new(database.writer());
+    let copies: Store<CopyRepository> = Store::new(database.writer());
     copies.prepare(capacity, Duration::from_secs(30), true, in_time()).await.unwrap();
     Rows { database, protocol, copies }
 }
@@ -57,6 +57,8 @@ impl Rows {
             step: Some(step),
             attempt: AttemptId::new(Uuid::new_v4()),
             change,
+            request_id: None,
+            settle_seconds: 5,
             plan: &plan(),
         };
         self.protocol.start_import(&start, in_time()).await.unwrap().verdict

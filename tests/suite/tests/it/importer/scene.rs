@@ -30,7 +30,7 @@ pub struct Scene {
     pub target: Distribution,
     pub database: Database,
     pub tuning: Tuning,
-    profiles: [Profile; 2],
+    pub profiles: [Profile; 2],
     _folders: [TempDir; 2],
 }
 
@@ -70,7 +70,7 @@ impl Scene {
 
     /// The same while others live.
     pub async fn importer_beside_others(&self) -> Importer {
-        let connections = vec![self.database.connection().await, self.database.connection().await];
+        let connections = vec![self.database.connection(), self.database.connection()];
         Importer::new(Wiring {
             writer: Writer::new(Spread::new(connections)),
             source: client(&self.source.url(), self.profiles[0], Access::Pull),

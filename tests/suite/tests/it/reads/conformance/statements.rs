@@ -82,6 +82,8 @@ async fn import(stack: &Stack, twin: &Twin) {
         step: Some(ImportStep::Final),
         attempt: id(),
         change: Uuid::new_v4(),
+        request_id: Some("attempt"),
+        settle_seconds: 5,
         plan: &plan,
     };
     for verdict in ["start", "repeat"] {
@@ -123,13 +125,16 @@ async fn import(stack: &Stack, twin: &Twin) {
     let failed = ImportStatus::ImportFailed;
     let ended = copies.finish_import(&lease.holder, failed, Some("quota"), Some("full"), soon()).await;
     assert_eq!(ended.unwrap(), Some(failed));
+    let notice = protocol.due_notices(soon()).await.unwrap().pop().unwrap();
+    assert_eq!((notice.request_id.as_str(), notice.notices), ("attempt", 1));
+    protocol.told(&notice, Some(30), true, soon()).await.unwrap();
     let canceled = protocol.cancel_import("a/one", true, soon()).await.unwrap();
     assert_eq!(canceled, ImportCanceled::Canceled);
     assert!(protocol.import("a/one", soon()).await.unwrap().is_some());
     in_both(
         stack,
         "UPDATE imports SET started_at = 'epoch', moved_at = now() - interval '7.5 seconds', ended_at = 'epoch',
-            heartbeat_at = 'epoch'",
+            heartbeat_at = 'epoch', notice_at = 'epoch'",
     )
     .await;
     assert_eq!(copies.imports("", soon()).await.unwrap().len(), 1);
