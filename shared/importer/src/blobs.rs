@@ -94,8 +94,10 @@ impl Blobs<'_> {
         }
         loop {
             let digests: Vec<String> = wanted.keys().map(ToString::to_string).collect();
-            let mut claims =
-                self.job.importer.copies.claim_blobs(self.job.claimant(), &digests, database()).await?;
+            let mut claims = {
+                let _turn = self.job.importer.claiming.lock().await;
+                self.job.importer.copies.claim_blobs(self.job.claimant(), &digests, database()).await?
+            };
             let mut work = Vec::new();
             wanted.retain(|digest, size| match claims.remove(&digest.to_string()) {
                 Some(BlobClaim::Elsewhere) => true,
@@ -182,7 +184,10 @@ impl Blobs<'_> {
             (std::mem::take(&mut notes.there), std::mem::take(&mut notes.dropped))
         };
         let importer = &self.job.importer;
-        importer.copies.note_blobs(self.job.claimant(), &there, &dropped, database()).await?;
+        {
+            let _turn = importer.claiming.lock().await;
+            importer.copies.note_blobs(self.job.claimant(), &there, &dropped, database()).await?;
+        }
         importer.copied.notify_waiters();
         Ok(())
     }

@@ -137,6 +137,9 @@ pub struct Inner {
     /// Workers that wait for a blob that another one copies.
     pub(crate) waiting: AtomicUsize,
     pub(crate) copied: Notify,
+    /// Who claims blobs and notes them does so one after the other: of two statements at once neither sees what the other
+    /// writes, and a blob would be copied twice.
+    pub(crate) claiming: tokio::sync::Mutex<()>,
     /// Workers of this process that live.
     pub(crate) living: AtomicUsize,
     pub(crate) counted: Counted,
@@ -174,6 +177,7 @@ impl Importer {
                 tuning,
                 waiting: AtomicUsize::new(0),
                 copied: Notify::new(),
+                claiming: tokio::sync::Mutex::new(()),
                 living: AtomicUsize::new(0),
                 counted: Counted::default(),
                 trees: Mutex::default(),

@@ -1,6 +1,7 @@
 -- Who copies which of these blobs: `here` is known to be in the repository, `mount` is in another of the target, `elsewhere`
--- is just being copied to another, and `mine` is for whoever asks. One that is copied by a dead worker is taken over. In the
--- order of the digests, so that two that ask at once wait for each other in one direction only.
+-- is just being copied to another, and `mine` is for whoever asks. One that is copied by a dead worker is taken over, if that
+-- was so when this began: of a claim that came since, the lease cannot be seen. In the order of the digests, so that two that
+-- ask at once wait for each other in one direction only.
 WITH wanted AS MATERIALIZED (
     SELECT DISTINCT digest FROM jsonb_array_elements_text(:digests::jsonb) AS w (digest)
 ),
@@ -18,15 +19,20 @@ known AS MATERIALIZED (
         ) AS there
     FROM wanted
 ),
+dead AS MATERIALIZED (
+    SELECT b.digest, b.source FROM import_blobs AS b
+    JOIN known ON known.digest = b.digest
+    WHERE NOT b.there
+        AND NOT EXISTS (SELECT FROM imports AS i WHERE i.source = b.source AND i.lease_until > now())
+),
 claimed AS (
     INSERT INTO import_blobs AS b (digest, target, there, source)
     SELECT digest, :target, false, :source FROM known
     WHERE NOT here AND there IS NULL
     ORDER BY digest
     ON CONFLICT (digest) WHERE NOT there DO UPDATE SET target = excluded.target, source = excluded.source
-        WHERE b.source = excluded.source OR NOT EXISTS (
-            SELECT FROM imports AS i WHERE i.source = b.source AND i.lease_until > now()
-        )
+        WHERE b.source = excluded.source
+            OR EXISTS (SELECT FROM dead WHERE dead.digest = b.digest AND dead.source = b.source)
     RETURNING b.digest
 )
 SELECT jsonb_build_object(
