@@ -59,6 +59,8 @@ pub mod importer;
 mod manage;
 mod observe;
 mod page;
+#[cfg(test)]
+mod placeholder_tests;
 mod read;
 pub mod schema;
 mod tags;
