@@ -65,7 +65,7 @@ Exit status:
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, after_help = "More, with examples and exit status: --help")]
 pub struct RunArguments {
-    /// The registry to copy from, such as https://old.example or localhost:5000
+    /// The registry to copy from: its URL, or HOST:PORT
     #[arg(long, value_name = "URL")]
     pub from: String,
     /// The registry to copy to

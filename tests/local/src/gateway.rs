@@ -1,7 +1,7 @@
 //! cargo lambda: the HTTP routes and Lambda's Runtime API.
 
 use std::fs::File;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -110,11 +110,6 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-/// A port that was free a moment ago: cargo lambda cannot say which one it was given.
-pub(crate) fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// A process group of its own: a Ctrl-C at the terminal is ours to handle.

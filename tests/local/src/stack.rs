@@ -13,7 +13,7 @@ use local_registry::{Notification, Registry, SigningKeys, TokenCheck};
 use nix::sys::signal::Signal;
 use postgres_pair::keeper::Keeper;
 use postgres_pair::proxy::Proxy;
-use postgres_pair::{Pair, PairOptions, Replica};
+use postgres_pair::{Pair, PairOptions, Replica, free_ports};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use uuid::Uuid;
@@ -21,7 +21,6 @@ use uuid::Uuid;
 use crate::client::Client;
 use crate::function::{Environment, Function, Surroundings, reader};
 use crate::functions::{FunctionSet, SetPlan};
-use crate::gateway::free_port;
 use crate::names;
 use crate::options::{RegistryChoice, StackOptions, Topology};
 use crate::secrets::SecretStore;
@@ -125,7 +124,8 @@ impl Stack {
         let access = Access { notification_secret: random_secret(), operator_token: random_secret() };
         let secrets = secrets(keys, &access).await.context("the secret store")?;
 
-        let gateway_port = free_port()?;
+        // cargo lambda cannot say which port it was given.
+        let [gateway_port] = free_ports()?;
         let host = options.notification_host.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
         let witness = if options.witness {
             let forward_to = format!("http://127.0.0.1:{gateway_port}");
@@ -302,9 +302,10 @@ impl Stack {
             (*function, environment)
         };
         let number = self.sets.fetch_add(1, Ordering::Relaxed);
+        let [port] = free_ports()?;
         FunctionSet::start(SetPlan {
             host: Ipv4Addr::LOCALHOST.into(),
-            port: free_port()?,
+            port,
             functions: functions.iter().map(given).collect(),
             instances: self.options.instances,
             programs,

@@ -21,7 +21,7 @@ use postgres_server::{Binaries, wait_until};
 pub use crate::template::Template;
 /// The database that exists, empty, on a fresh pair.
 pub use postgres_server::DATABASE;
-pub use postgres_server::{Server, keeper};
+pub use postgres_server::{Server, free_ports, keeper};
 
 /// What the names of temporary folders begin with.
 pub(crate) const FOLDER_PREFIX: &str = "postgres-pair-";
