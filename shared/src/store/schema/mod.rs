@@ -62,4 +62,5 @@ pub const SCRIPTS: &[(&str, &str)] = &[
     ("0014_importer", include_str!("0014_importer.sql")),
     ("0015_import_notices", include_str!("0015_import_notices.sql")),
     ("0016_import_notices_index", include_str!("0016_import_notices_index.sql")),
+    ("0017_valid_import_constraints", include_str!("0017_valid_import_constraints.sql")),
 ];
