@@ -1,8 +1,8 @@
 //! Copies repositories from any source registry to a target registry, and proves at the end that nothing was lost.
 //!
 //! A repository is copied in two steps: `pre` copies all blobs and manifests while the source is written to, `final` what
-//! is new since, then the tags, and reads everything back. What is done next is decided by pure functions ([`tree`],
-//! [`cause`], [`decide`]); what is done goes over [`oci`]'s clients and the rows of
+//! is new since, then the tags, and reads everything back. What is done next is decided by pure functions (`tree`,
+//! `cause`, `decide`); what is done goes over [`oci`]'s clients and the rows of
 //! [`shared::store::importer`]. Any process may end anywhere: another goes on from the rows.
 //!
 //! It is a crate of its own, so that no function but those that copy contains it.
