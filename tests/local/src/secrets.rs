@@ -27,6 +27,8 @@ pub struct SecretStore {
 struct Held {
     secrets: HashMap<String, Secret>,
     refusal: Option<(StatusCode, String)>,
+    /// How often each secret was asked for.
+    asked: HashMap<String, usize>,
 }
 
 #[derive(Debug)]
@@ -75,6 +77,11 @@ impl SecretStore {
         lock(&self.held).secrets.remove(arn);
     }
 
+    /// How often a secret was asked for.
+    pub fn asked(&self, arn: &str) -> usize {
+        lock(&self.held).asked.get(arn).copied().unwrap_or_default()
+    }
+
     /// Tells everybody this status and error from now on, whatever is asked for; None ends that.
     pub fn refuse(&self, refusal: Option<(StatusCode, &str)>) {
         lock(&self.held).refusal = refusal.map(|(status, code)| (status, code.to_owned()));
@@ -95,7 +102,8 @@ async fn answer(State(held): State<Arc<Mutex<Held>>>, headers: HeaderMap, body: 
         return refused("InvalidParameterException", "SecretId is missing.");
     };
     let stage = request.version_stage.as_deref().unwrap_or("AWSCURRENT");
-    let held = lock(&held);
+    let mut held = lock(&held);
+    *held.asked.entry(request.secret_id.clone()).or_default() += 1;
     if let Some((status, code)) = &held.refusal {
         return respond(*status, &json!({"__type": code, "Message": "The store was told to refuse."}));
     }

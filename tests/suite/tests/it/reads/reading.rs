@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use local::{
-    Client, Environment, Function, FunctionSet, READER_ARN, READER_SECRET_ARN, Stack, StackOptions, Topology,
-    WRITER_ARN,
+    Client, Environment, Function, FunctionSet, READER_ARN, READER_SECRET_ARN, SIGNING_KEY_SECRET_ARN, Stack,
+    StackOptions, Topology, WRITER_ARN,
     postgres_pair::proxy::{Proxy, Way},
 };
 use reqwest::{Method, Response, StatusCode, header};
@@ -283,8 +283,11 @@ async fn takes_a_silent_secret_store_for_a_reader_that_is_down() {
     let by = |by: &str| (200, by.to_owned());
 
     for way in [Way::Down, Way::Silent] {
-        // A token is read when a process begins.
+        // A token and the signing key are read when a process begins: each has its own by then.
+        let before = stack.secrets().asked(SIGNING_KEY_SECRET_ARN);
         let (client, functions) = another().await;
+        let has_begun = || async { Ok(stack.secrets().asked(SIGNING_KEY_SECRET_ARN) > before) };
+        until("the guard has its key", has_begun).await.unwrap();
         way_to_secrets.go(way).await.unwrap();
         assert_eq!(served_to(&client, STATUS).await, by("writer_reader_failed"), "{way:?}");
         assert_eq!(counted_by(&functions, Function::MigrationStatus, "fallback"), 1, "{way:?}");
