@@ -67,7 +67,7 @@ pub struct Plan {
 
 impl Importer {
     /// Reads the source's tags and manifests, which are kept for the run, and asks the target what it has. Writes nothing.
-    /// `seen` is told of each repository as it is known. A repository that cannot be read has that in its plan.
+    /// `seen` is called with each repository once it is known. One that cannot be read says so in its plan.
     ///
     /// # Errors
     /// When the database does not answer.

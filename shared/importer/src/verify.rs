@@ -13,7 +13,7 @@ use crate::{
 
 impl Importer {
     /// Reads every blob that the tags of these repositories of the target lead to, each once, and compares its digest. `seen`
-    /// is told the bytes as they are read. What is broken, by repository.
+    /// is called with the bytes as they are read. Returns what is broken, by repository.
     pub async fn verify_blobs(&self, targets: &[Name], seen: &(dyn Fn(u64) + Sync)) -> Vec<(Name, Problem)> {
         let mut problems = Vec::new();
         let mut blobs: BTreeMap<Digest, (Name, u64)> = BTreeMap::new();

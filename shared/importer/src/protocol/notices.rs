@@ -23,7 +23,7 @@ const REFUSALS: u32 = 3;
 /// How often somebody looks for what nobody works on, and for whom to tell.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Where the driver is told how an import ended.
+/// Notifies the driver of how an import ended.
 pub struct Notifications {
     client: Client,
     url_template: String,
@@ -31,7 +31,7 @@ pub struct Notifications {
 }
 
 impl Notifications {
-    /// Told by PUT to `url_template`, in which `{path}` is the repository's path, with `secret` as its bare `Authorization`.
+    /// Sends by PUT to `url_template`, in which `{path}` is the repository's path, with `secret` as its bare `Authorization`.
     ///
     /// # Errors
     /// When there can be no HTTP client.
@@ -64,15 +64,15 @@ impl Notifications {
 
 /// What comes of a notice that was answered so.
 #[derive(Debug, PartialEq, Eq)]
-struct Told {
-    /// In how many seconds it is told again. None: never.
+struct Resend {
+    /// In how many seconds the notification is sent again. None: never.
     again: Option<u32>,
     refused: bool,
 }
 
-/// 200 alone is the end of it. A 4xx other than 408 and 429 is a refusal, of which three end it too; else it is told again
-/// after 5 s, 30 s, then each 5 minutes, for an hour.
-fn told(status: Option<u16>, notices: u32, refused_before: u32, age_seconds: u64) -> Told {
+/// Decides whether a notification is sent again. A 200 ends it. A 4xx other than 408 and 429 is a refusal, and the third
+/// ends it too. Anything else is sent again after 5 s, 30 s, then each 5 minutes, for an hour.
+fn resend(status: Option<u16>, notices: u32, refused_before: u32, age_seconds: u64) -> Resend {
     let refused = status.is_some_and(|status| (400..500).contains(&status) && status != 408 && status != 429);
     let ends = status == Some(200) || (refused && refused_before + 1 >= REFUSALS) || age_seconds >= AN_HOUR;
     let pause = match notices {
@@ -80,14 +80,14 @@ fn told(status: Option<u16>, notices: u32, refused_before: u32, age_seconds: u64
         2 => 30,
         _ => 300,
     };
-    Told { again: (!ends).then_some(pause), refused }
+    Resend { again: (!ends).then_some(pause), refused }
 }
 
 impl Protocol {
     async fn notify(&self, notice: Notice) -> Result<(), EndpointError> {
         let status = self.notifications.tell(&notice).await;
-        let Told { again, refused } =
-            told(status, notice.notices, notice.notices_refused, notice.age_seconds);
+        let Resend { again, refused } =
+            resend(status, notice.notices, notice.notices_refused, notice.age_seconds);
         tracing::info!(source = notice.import.source, ?status, "told how an import ended");
         self.importer.protocol.told(&notice, again, refused, database()).await
     }
@@ -140,24 +140,24 @@ impl Protocol {
 
 #[cfg(test)]
 mod tests {
-    use super::{Told, told};
+    use super::{Resend, resend};
 
     #[test]
     fn tells_again_until_it_is_answered_by_200() {
-        let again = |seconds| Told { again: Some(seconds), refused: false };
+        let again = |seconds| Resend { again: Some(seconds), refused: false };
         for status in [None, Some(204), Some(201), Some(500), Some(408), Some(429), Some(302)] {
-            let pauses: Vec<Told> = (1..=4).map(|notices| told(status, notices, 0, 10)).collect();
+            let pauses: Vec<Resend> = (1..=4).map(|notices| resend(status, notices, 0, 10)).collect();
             assert_eq!(pauses, [again(5), again(30), again(300), again(300)], "{status:?}");
-            assert_eq!(told(status, 9, 0, 3600).again, None, "for an hour");
+            assert_eq!(resend(status, 9, 0, 3600).again, None, "for an hour");
         }
-        assert_eq!(told(Some(200), 1, 0, 0), Told { again: None, refused: false });
+        assert_eq!(resend(Some(200), 1, 0, 0), Resend { again: None, refused: false });
     }
 
     #[test]
     fn three_refusals_end_it() {
-        let refused = |before| told(Some(400), before + 1, before, 10);
-        assert_eq!(refused(0), Told { again: Some(5), refused: true });
-        assert_eq!(refused(1), Told { again: Some(30), refused: true });
-        assert_eq!(refused(2), Told { again: None, refused: true });
+        let refused = |before| resend(Some(400), before + 1, before, 10);
+        assert_eq!(refused(0), Resend { again: Some(5), refused: true });
+        assert_eq!(refused(1), Resend { again: Some(30), refused: true });
+        assert_eq!(refused(2), Resend { again: None, refused: true });
     }
 }
