@@ -1,7 +1,7 @@
 //! Parameters: each becomes a PostgreSQL type and a text.
 //!
 //! The types are the point. A string is `text` and a long is `bigint`, so PostgreSQL itself refuses the
-//! comparisons and assignments that it refuses behind the real Data API. All values travel in PostgreSQL's
+//! comparisons and assignments that it refuses behind the real Data API. All values but bytes travel in PostgreSQL's
 //! text format, so PostgreSQL itself judges them too.
 
 use std::collections::HashMap;
@@ -22,7 +22,30 @@ use crate::wire::{Parameter, Value};
 #[derive(Clone)]
 pub(crate) struct Bound {
     pub(crate) ty: Type,
-    value: Option<Arc<str>>,
+    value: Option<Sent>,
+}
+
+/// What is sent for a value. One that has several occurrences is there once.
+#[derive(Clone)]
+enum Sent {
+    Text(Arc<String>),
+    Bytes(Arc<Vec<u8>>),
+}
+
+impl Sent {
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+impl Bound {
+    /// How many bytes are sent for it.
+    pub(crate) fn size(&self) -> usize {
+        self.value.as_ref().map_or(0, |value| value.as_bytes().len())
+    }
 }
 
 /// The value may be secret, and the client library shows what it binds at its level debug.
@@ -35,8 +58,8 @@ impl std::fmt::Debug for Bound {
 impl ToSql for Bound {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         match &self.value {
-            Some(text) => {
-                out.extend_from_slice(text.as_bytes());
+            Some(value) => {
+                out.extend_from_slice(value.as_bytes());
                 Ok(IsNull::No)
             }
             None => Ok(IsNull::Yes),
@@ -48,7 +71,10 @@ impl ToSql for Bound {
     }
 
     fn encode_format(&self, _: &Type) -> Format {
-        Format::Text
+        match self.value {
+            Some(Sent::Bytes(_)) => Format::Binary,
+            Some(Sent::Text(_)) | None => Format::Text,
+        }
     }
 
     to_sql_checked!();
@@ -85,7 +111,7 @@ pub(crate) fn bind(
             ));
         };
         *used = true;
-        size += bound.value.as_ref().map_or(0, |value| value.len());
+        size += bound.size();
         if size > largest {
             return Err(ApiError::validation(format!("More than {largest} bytes are to be bound.")));
         }
@@ -103,13 +129,13 @@ fn bound(name: &str, parameter: Parameter) -> Result<Bound, ApiError> {
     let hint = parameter.type_hint.as_deref().map(hints::of_name).transpose()?;
     let value = parameter.value;
     let value = value.ok_or_else(|| ApiError::validation(format!("Parameter {name} has no value.")))?;
-    let (ty, text) = plain(name, value)?;
-    match (hint, text) {
+    let (ty, value) = plain(name, value)?;
+    match (hint, value) {
         (None, value) => Ok(Bound { ty, value }),
         (Some(hint), None) => Ok(Bound { ty: hint.ty(), value: None }),
-        (Some(hint), Some(text)) if ty == Type::TEXT => {
+        (Some(hint), Some(Sent::Text(text))) if ty == Type::TEXT => {
             hint.check(name, &text)?;
-            Ok(Bound { ty: hint.ty(), value: Some(text) })
+            Ok(Bound { ty: hint.ty(), value: Some(Sent::Text(text)) })
         }
         (Some(_), Some(_)) => Err(ApiError::validation(format!(
             "Parameter {name} has a type hint, which only a string value can have."
@@ -117,29 +143,29 @@ fn bound(name: &str, parameter: Parameter) -> Result<Bound, ApiError> {
     }
 }
 
-/// Type and text of a value that has no hint. A NULL has no type of its own: PostgreSQL infers it.
-fn plain(name: &str, value: Value) -> Result<(Type, Option<Arc<str>>), ApiError> {
+/// Type and bytes of a value that has no hint. A NULL has no type of its own: PostgreSQL infers it.
+fn plain(name: &str, value: Value) -> Result<(Type, Option<Sent>), ApiError> {
     let refused = |what: &str| Err(ApiError::validation(format!("Parameter {name}: {what}.")));
-    let (ty, text): (Type, Arc<str>) = match value {
+    let (ty, text) = match value {
         Value::Null(true) => return Ok((Type::UNKNOWN, None)),
         Value::Null(false) => return refused("isNull can only be true"),
-        Value::Boolean(value) => (Type::BOOL, value.to_string().into()),
-        Value::Long(value) => (Type::INT8, value.to_string().into()),
-        Value::Double(value) => (Type::FLOAT8, double_text(value).into()),
-        Value::String(value) => (Type::TEXT, value.into()),
+        Value::Boolean(value) => (Type::BOOL, value.to_string()),
+        Value::Long(value) => (Type::INT8, value.to_string()),
+        Value::Double(value) => (Type::FLOAT8, double_text(value)),
+        Value::String(value) => (Type::TEXT, value),
         Value::Blob(encoded) => {
             let bytes = STANDARD.decode(encoded).map_err(|_| {
                 let message = format!("Parameter {name}: its blobValue is not base64.");
                 ApiError::new(ErrorCode::SerializationException, message)
             })?;
-            (Type::BYTEA, hexadecimal(&bytes).into())
+            return Ok((Type::BYTEA, Some(Sent::Bytes(Arc::new(bytes)))));
         }
         Value::Array => return Err(ApiError::validation("Array parameters are not supported.")),
         Value::Wrong(count) => {
             return refused(&format!("exactly one member of the value must be set, not {count}"));
         }
     };
-    Ok((ty, Some(text)))
+    Ok((ty, Some(Sent::Text(Arc::new(text)))))
 }
 
 /// As PostgreSQL reads it.
@@ -148,16 +174,4 @@ fn double_text(value: f64) -> String {
         return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
     }
     value.to_string()
-}
-
-/// PostgreSQL's text form of `bytea`.
-fn hexadecimal(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 + 2 * bytes.len());
-    text.push_str("\\x");
-    for byte in bytes {
-        for half in [byte >> 4, byte & 15] {
-            text.extend(char::from_digit(half.into(), 16));
-        }
-    }
-    text
 }

@@ -180,9 +180,9 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What one statement may bind in all. A request is smaller, but each occurrence of a name is bound by itself.
+    /// What one statement may bind in all: as much as a request holds. Each occurrence of a name is bound by itself.
     pub(crate) fn bound_bytes(&self) -> usize {
-        2 * self.request_bytes
+        self.request_bytes
     }
 }
 

@@ -87,6 +87,7 @@ impl Job {
     /// Runs the statement. PostgreSQL commits it by itself unless a transaction is open on the connection.
     pub(crate) async fn run(&self, session: &mut Session, values: &[Bound]) -> Result<ResultSet, Failure> {
         let types: Vec<Type> = values.iter().map(|bound| bound.ty.clone()).collect();
+        session.sent = session.sent.max(values.iter().map(Bound::size).sum());
         let prepared = session.prepare(&self.text, &types).await.map_err(|error| Failure {
             error: ApiError::from_postgres(&error),
             stage: if error.as_db_error().is_none() { Stage::NeverSent } else { Stage::Failed },

@@ -14,6 +14,8 @@ use crate::session::Session;
 /// How many are kept for one database and user, and in all. PostgreSQL's own limit is 100 by default.
 const KEPT: usize = 16;
 const KEPT_IN_ALL: usize = 32;
+/// What one that is kept may have sent at once: the client library keeps buffers as large as that.
+const SENT: usize = 256 * 1024;
 /// How long one is kept that nobody uses.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -53,9 +55,9 @@ impl Pool {
         idle.remove(at).map(|idle| idle.session)
     }
 
-    /// Scrubs the connection and keeps it for the next call.
+    /// Scrubs the connection and keeps it for the next call, unless it holds much memory.
     pub(crate) async fn give_back(&self, target: &Target, session: Session) {
-        if session.client.batch_execute(SCRUB).await.is_err() {
+        if session.sent > SENT || session.client.batch_execute(SCRUB).await.is_err() {
             return;
         }
         let mut idle = self.idle();

@@ -25,6 +25,8 @@ pub(crate) struct Session {
     pub(crate) client: Client,
     /// Whether a row was too large to be looked at.
     pub(crate) oversized: Oversized,
+    /// The most that one statement has bound on it, in bytes.
+    pub(crate) sent: usize,
     stopper: Stopper,
     kept: VecDeque<Kept>,
     text: usize,
@@ -105,7 +107,7 @@ impl Session {
         });
         let token = client.cancel_token();
         let stopper = Stopper { token, target: Arc::new(target.clone()), dialer: dialer.clone() };
-        Ok(Self { client, oversized, stopper, kept: VecDeque::new(), text: 0, prepared: 0 })
+        Ok(Self { client, oversized, stopper, sent: 0, kept: VecDeque::new(), text: 0, prepared: 0 })
     }
 
     /// What stops the connection's work from beside it.

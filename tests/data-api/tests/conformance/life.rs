@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_rdsdata::types::{Field, SqlParameter};
 use local_data_api::{Cluster, Config, DataApi, ErrorCode, Fault, Limits};
 use postgres_pair::{Pair, PairOptions};
 use serde_json::json;
@@ -207,6 +208,31 @@ async fn few_connections_are_kept_however_many_databases_there_are() {
         owner.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) <= 32
     })
     .await;
+    stand.server.stop().await;
+}
+
+#[tokio::test]
+async fn closes_a_connection_that_has_bound_much() {
+    let stand = Stand::set("bound_much").await;
+    let process = async |length: usize| {
+        let value = Field::StringValue("x".repeat(length));
+        let answer = client(&stand.server.url(), "once")
+            .execute_statement()
+            .resource_arn(cluster_arn("writer"))
+            .secret_arn(secret_arn("owner"))
+            .database(stand.database)
+            .sql("select pg_backend_pid() where length(:value) > 0")
+            .parameters(SqlParameter::builder().name("value").value(value).build())
+            .send()
+            .await
+            .unwrap();
+        answer.records()[0][0].as_long_value().copied().unwrap()
+    };
+    let kept = process(1000).await;
+    stand.until_connections(1, "state = 'idle'").await;
+    assert_eq!(process(300_000).await, kept);
+    stand.until_connections(0, "true").await;
+    assert_ne!(process(1000).await, kept);
     stand.server.stop().await;
 }
 

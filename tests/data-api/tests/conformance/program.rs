@@ -238,18 +238,19 @@ async fn no_request_or_result_takes_much_memory() {
         ("do $$ begin raise exception '%', repeat('x', 100000000); end $$".to_owned(), json!({}), 400),
         ("do $$ begin raise notice '%', repeat('x', 100000000); end $$".to_owned(), json!({}), 200),
         (format!("select length(:v){}", " + length(:v)".repeat(4000)), text(3_000_000), 400),
-        ("select length(:v) + length(:v)".to_owned(), text(3_000_000), 200),
+        ("select length(:v)".to_owned(), text(3_000_000), 200),
+        ("select length(:v) + length(:v)".to_owned(), text(2_000_000), 200),
         ("select :v".to_owned(), text(5_000_000), 413),
         ("select :v".to_owned(), text(40_000_000), 413),
         ("select 1".to_owned(), json!({ "parameters": vec![json!({}); 1_000_000] }), 400),
         ("select 1".to_owned(), json!({ "unknown": vec![0; 1_500_000] }), 200),
-        (format!("select 1 {}", "-".repeat(60_000)), json!({ "parameterSets": vec![json!([]); 2000] }), 200),
+        (format!("select 1 {}", "-".repeat(60_000)), json!({ "parameterSets": vec![json!([]); 700] }), 200),
     ] {
         let shown: String = sql.chars().take(60).collect();
         assert_eq!(execute(&sql, members).await, status, "{shown}");
         let held = peak(&child) - before;
         println!("{held} KiB after {shown}");
-        assert!(held < 32 * 1024, "{held} KiB after {shown}");
+        assert!(held < 20 * 1024, "{held} KiB after {shown}");
     }
     child.kill().await.unwrap();
 }
