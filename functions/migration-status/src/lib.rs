@@ -1,6 +1,7 @@
 //! Shows how migrations stand, from the reader.
 
 pub mod config;
+mod dashboard;
 pub mod deps;
 mod page;
 pub mod router;

@@ -10,8 +10,15 @@ const MAX_LIMIT: u32 = 500;
 /// # Errors
 /// A 400 where it is no number, or none from 1 to 500.
 pub fn limit(query: &Query) -> Result<u32, Problem> {
-    let outside = || format!("must be between 1 and {MAX_LIMIT}");
-    let read =
-        |text: &str| text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit)).ok_or_else(outside);
-    Ok(query.get("limit", read)?.unwrap_or(DEFAULT_LIMIT))
+    Ok(limit_up_to(MAX_LIMIT, query)?.unwrap_or(DEFAULT_LIMIT))
+}
+
+/// The parameter `limit`, where it is given.
+///
+/// # Errors
+/// A 400 where it is no number, or none from 1 to `most`.
+pub fn limit_up_to(most: u32, query: &Query) -> Result<Option<u32>, Problem> {
+    let outside = || format!("must be between 1 and {most}");
+    let read = |text: &str| text.parse().ok().filter(|limit| (1..=most).contains(limit)).ok_or_else(outside);
+    query.get("limit", read)
 }

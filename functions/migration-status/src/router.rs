@@ -10,8 +10,12 @@ use shared::{
 };
 
 use crate::{
+    dashboard::dashboard,
     deps::{Call, Deps},
-    routes::{history::history, list::list, status::status, summary::summary},
+    routes::{
+        attention::attention, history::history, list::list, prefixes::prefixes, progress::progress,
+        proof::proof, status::status, summary::summary,
+    },
 };
 
 /// Answers with what was asked for, or with a problem.
@@ -21,37 +25,65 @@ pub async fn handle(deps: Arc<Deps>, request: Request, budget: Budget) -> Respon
 }
 
 async fn answer(call: &Call<'_>) -> Result<Response<Body>, Problem> {
+    // Anybody may have the page. It has no data, and asks for it with the operator's token.
+    if let Ok(Route::Dashboard) = Route::of(call.request) {
+        no_body(call.request)?;
+        return dashboard(call);
+    }
     auth::operator(call.request.headers(), &call.deps.token).await?;
     let route = Route::of(call.request)?;
     no_body(call.request)?;
     match route {
+        Route::Dashboard => dashboard(call),
         Route::List => list(call).await,
         Route::Summary => summary(call).await,
+        Route::Prefixes => prefixes(call).await,
+        Route::Attention => attention(call).await,
+        Route::Progress => progress(call).await,
         Route::Status(path) => status(call, &path).await,
         Route::History(path) => history(call, &path).await,
+        Route::Proof(path) => proof(call, &path).await,
     }
 }
 
 /// A route with the repository it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Route {
+    /// `GET /`
+    Dashboard,
     /// `GET /migrations`
     List,
     /// `GET /migrations/summary`
     Summary,
+    /// `GET /migrations/prefixes`
+    Prefixes,
+    /// `GET /migrations/attention`
+    Attention,
+    /// `GET /migrations/progress`
+    Progress,
     /// `GET /migrations/status/<path>`
     Status(RepositoryPath),
     /// `GET /migrations/history/<path>`
     History(RepositoryPath),
+    /// `GET /migrations/proof/<path>`
+    Proof(RepositoryPath),
 }
 
 impl Route {
     fn of(request: &Request) -> Result<Self, Problem> {
-        let fixed =
-            [(Method::GET, "/migrations", Self::List), (Method::GET, "/migrations/summary", Self::Summary)];
-        let named: [NamedRoute<Self>; 2] = [
+        let fixed = [
+            // The address `/`, without the slash at its end.
+            (Method::GET, "", Self::Dashboard),
+            (Method::GET, "/migrations", Self::List),
+            (Method::GET, "/migrations/summary", Self::Summary),
+            (Method::GET, "/migrations/prefixes", Self::Prefixes),
+            (Method::GET, "/migrations/attention", Self::Attention),
+            (Method::GET, "/migrations/progress", Self::Progress),
+        ];
+        let named: [NamedRoute<Self>; 3] = [
             (Method::GET, "/migrations/status/", Self::Status),
             (Method::GET, "/migrations/history/", Self::History),
+            (Method::GET, "/migrations/proof/", Self::Proof),
         ];
         find_route(request, fixed, named)
     }
@@ -83,11 +115,17 @@ mod tests {
             ("/migrations/status/", Err(404)),
             ("/migrations/history/a/../b", Err(404)),
             ("/migrations/statuses/group/image", Err(404)),
-            ("/", Err(404)),
+            ("/migrations/prefixes", Ok(Route::Prefixes)),
+            ("/migrations/attention", Ok(Route::Attention)),
+            ("/migrations/progress", Ok(Route::Progress)),
+            ("/migrations/proof/group/image", Ok(Route::Proof(path()))),
+            ("/", Ok(Route::Dashboard)),
+            ("/index.html", Err(404)),
         ] {
             assert_eq!(route(Method::GET, address), expected, "{address}");
         }
         assert_eq!(route(Method::POST, "/migrations"), Err(405));
+        assert_eq!(route(Method::POST, "/"), Err(405));
         assert_eq!(route(Method::PUT, "/migrations/status/group/image"), Err(405));
     }
 }

@@ -48,6 +48,7 @@
 //! Statements are one file each beside this one. Every one answers with one JSON document per row, so the
 //! rows of every transport are the same. Casts are explicit: the Data API binds text as `text`.
 
+mod attention;
 mod census;
 mod change;
 mod claim;
@@ -61,6 +62,8 @@ mod observe;
 mod page;
 #[cfg(test)]
 mod placeholder_tests;
+mod prefixes;
+mod progress;
 mod read;
 pub mod schema;
 mod tags;
@@ -72,6 +75,7 @@ use crate::{
     migration::{ContainerRepository, RepositoryPath},
 };
 
+pub use attention::{AttentionFilter, AttentionRow, Trouble};
 pub use census::{BrakeNow, Census, Count, Retries, Slots, TagsFound};
 pub use change::{Answered, Changed, Verdict};
 pub use claim::{Claimed, Started};
@@ -81,6 +85,8 @@ pub use history::{History, HistoryPage, Transition};
 pub use manage::{Registration, Removed, ReopenFilter, Reopened, SettingsChanged};
 pub use observe::Heartbeat;
 pub use page::Page;
+pub use prefixes::{PrefixCount, PrefixFilter};
+pub use progress::{ImporterBytes, Part, Progress};
 pub use read::ListFilter;
 pub use tags::{Compared, KeptTags};
 

@@ -92,7 +92,18 @@ fn only_what_may_be_repeated_is_brief_and_what_grows_is_not() {
     ] {
         assert!(brief(name), "{name} answers within milliseconds, and somebody waits");
     }
-    for name in ["register", "list", "history", "census", "reopen_many", "preview_reopen"] {
+    for name in [
+        "register",
+        "list",
+        "history",
+        "census",
+        "reopen_many",
+        "preview_reopen",
+        "prefixes",
+        "attention",
+        "progress",
+        "shown_proof",
+    ] {
         assert!(!brief(name), "{name} takes the longer the more there is");
     }
 }

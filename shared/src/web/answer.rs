@@ -18,6 +18,12 @@ pub fn json<T: Serialize>(status: StatusCode, body: &T, id: &RequestId) -> Respo
     }
 }
 
+/// A 200 with an HTML document, and with the request's id in `x-request-id`. It is not cached unless the caller of this
+/// says otherwise.
+pub fn document(text: String, id: &RequestId) -> Response<Body> {
+    response(StatusCode::OK, HeaderValue::from_static("text/html; charset=utf-8"), text, id)
+}
+
 /// 304: the caller has what there is. Without a body, with the request's id.
 pub fn not_modified(id: &RequestId) -> Response<Body> {
     let mut response = Response::new(Body::Empty);

@@ -18,7 +18,7 @@ mod routing;
 mod start_answer;
 mod words;
 
-pub use answer::{json, not_modified, respond};
+pub use answer::{document, json, not_modified, respond};
 pub use body::{MAX_BODY_BYTES, json_body, no_body, optional_json_body, text_body};
 pub use call::Call;
 pub use method::expect_method;

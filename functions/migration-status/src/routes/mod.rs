@@ -1,6 +1,10 @@
 //! The routes, a file each.
 
+pub mod attention;
 pub mod history;
 pub mod list;
+pub mod prefixes;
+pub mod progress;
+pub mod proof;
 pub mod status;
 pub mod summary;

@@ -15,7 +15,7 @@ const PROOF: &str = include_str!("sql/proof.sql");
 const BATCH: usize = 500;
 
 /// What became of a tag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TagState {
     /// The target was read to have what the source had.

@@ -183,12 +183,16 @@ async fn spares_the_writer_and_fails_where_misconfigured() {
 }
 
 /// Everything that is read on the reader, each with what its caller names.
-const EVERY: [&str; 5] = [
+const EVERY: [&str; 9] = [
     STATUS,
     "/migrations/status/group/image?min_version=2",
     "/migrations",
     "/migrations/summary",
     "/migrations/history/group/image",
+    "/migrations/prefixes",
+    "/migrations/attention",
+    "/migrations/progress",
+    "/migrations/proof/group/image",
 ];
 
 #[tokio::test(flavor = "multi_thread")]

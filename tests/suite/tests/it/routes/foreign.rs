@@ -148,6 +148,12 @@ async fn every_query_parameter_is_taken_or_refused_in_every_form() {
         ("/migrations", "unknown", "rrrrrrrrr"),
         ("/settings", "unknown", "rrrrrrrrr"),
         ("/migrations/summary", "unknown", "rrrrrrrrr"),
+        ("/migrations/prefixes", "prefix", "rrrtrrttt"),
+        ("/migrations/prefixes", "limit", "rrrrrrrtr"),
+        ("/migrations/attention", "after", "rrrtrrrtt"),
+        ("/migrations/progress", "hours", "rrrrrrrtr"),
+        ("/migrations/proof/a", "unknown", "rrrrrrrrr"),
+        ("/", "unknown", "rrrrrrrrr"),
     ] {
         for (form, outcome) in forms.iter().zip(outcomes.chars().chain(['r'])) {
             let twice = if form.ends_with('&') { format!("{parameter}=gold") } else { String::new() };
