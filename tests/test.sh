@@ -1,15 +1,15 @@
 #!/bin/sh
 # Every check: format, lints, licences and bans, unused dependencies, the template, unit tests, doc tests, integration
-# tests, the documentation. What CI runs. Known holes in dependencies: tests/advisories.sh.
+# tests, the page in a browser, the documentation. What CI runs. Known holes in dependencies: tests/advisories.sh.
 #
-# usage: tests/test.sh [STAGE...]   the stages: format lints deny unused template build tests doctests doc leftovers
+# usage: tests/test.sh [STAGE...]   the stages: format lints deny unused template build tests doctests browser doc leftovers
 set -eu
 
 cd "$(dirname -- "$0")/.."
 setup_programs=skopeo=skopeo
 . tests/setup.sh
 
-stages=${*:-format lints deny unused template build tests doctests doc leftovers}
+stages=${*:-format lints deny unused template build tests doctests browser doc leftovers}
 failed=
 summary=
 
@@ -74,6 +74,13 @@ free_kilobytes() {
 stage_doctests() {
     # shellcheck disable=SC2086
     cargo test $all --doc --no-fail-fast
+}
+
+# The operators' page in a real browser.
+stage_browser() {
+    # shellcheck disable=SC2086
+    cargo build $all --all-targets
+    BIN=$FUNCTIONS_DIR tests/browser.sh
 }
 
 # What this tree's processes have left running.
