@@ -146,7 +146,10 @@ impl Blobs<'_> {
     async fn one(&self, digest: Digest, size: u64, claim: BlobClaim) -> Result<(), End> {
         self.job.check()?;
         let done = match claim {
-            BlobClaim::Here => Ok(()),
+            BlobClaim::Here => {
+                self.drop_upload(&digest).await;
+                Ok(())
+            }
             BlobClaim::Mount { from } => self.mount(&digest, size, &from).await,
             BlobClaim::Mine | BlobClaim::Elsewhere => self.ask_and_copy(&digest, size).await,
         };
@@ -198,6 +201,7 @@ impl Blobs<'_> {
         let mounted = job.importer.target.mount(&job.target, digest, from.as_ref(), job.importer.patience());
         match mounted.await.map_err(|error| Failure::of(Side::Target, &error))? {
             Mount::Mounted => {
+                self.drop_upload(digest).await;
                 count(&job.importer.counted.blobs_mounted, 1);
                 job.done(|progress| progress.bytes_done += size);
                 Ok(())
@@ -207,15 +211,24 @@ impl Blobs<'_> {
     }
 
     async fn ask_and_copy(&self, digest: &Digest, size: u64) -> Result<(), End> {
-        let begun = {
-            let uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
-            uploads.contains_key(&digest.to_string())
-        };
-        if self.ask == Ask::First && !begun && self.is_there(digest).await? {
+        if self.ask == Ask::First && !self.has_upload(digest) && self.is_there(digest).await? {
             self.job.done(|progress| progress.bytes_done += size);
             return Ok(());
         }
         self.copy(digest, size, None).await
+    }
+
+    /// Ends an upload that an earlier worker has left, where another has copied the blob meanwhile.
+    async fn drop_upload(&self, digest: &Digest) {
+        if self.has_upload(digest) {
+            drop_upload(self.job, digest).await;
+        }
+    }
+
+    /// Whether an earlier worker has left an upload of it.
+    fn has_upload(&self, digest: &Digest) -> bool {
+        let uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
+        uploads.contains_key(&digest.to_string())
     }
 
     async fn is_there(&self, digest: &Digest) -> Result<bool, End> {
@@ -261,12 +274,17 @@ impl Blobs<'_> {
             let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
             uploads.remove(&digest.to_string())
         };
+        let mut session = session;
         let mut begun = self.go_on(digest, size, kept).await?;
+        if !matches!(begun, Begun::Not)
+            && let Some(unused) = session.take()
+        {
+            let _ = importer.target.cancel_upload(unused, importer.patience()).await;
+        }
         if let Begun::There = begun {
             job.done(|progress| progress.bytes_done += size);
             return Ok(());
         }
-        let mut session = session;
         for _ in 0..ANEW {
             let at = match std::mem::replace(&mut begun, Begun::Not) {
                 Begun::At(at) => *at,
@@ -279,7 +297,10 @@ impl Blobs<'_> {
                             .await
                             .map_err(|error| Failure::of(Side::Target, &error))?,
                     };
-                    At { upload, hasher: Hasher::new(digest.algorithm()), hashed: 0 }
+                    let hasher = Hasher::new(digest.algorithm());
+                    // Whoever goes on after a kill in its first part finds it, and leaves none open.
+                    self.keep(digest, &upload, &hasher, 0).await?;
+                    At { upload, hasher, hashed: 0 }
                 }
             };
             let counted = std::sync::atomic::AtomicU64::new(0);
@@ -296,7 +317,13 @@ impl Blobs<'_> {
                         return Ok(());
                     }
                 }
-                Err(Sending::End(end)) => return Err(end),
+                Err(Sending::End(end)) => {
+                    if matches!(&end, End::Failed(failure) if !failure.whole) {
+                        // Nobody goes on with it.
+                        drop_upload(job, digest).await;
+                    }
+                    return Err(end);
+                }
             }
         }
         Err(Failure::of_part(
@@ -304,6 +331,19 @@ impl Blobs<'_> {
             format!("target: the upload of {digest} is lost each time"),
         )
         .into())
+    }
+
+    /// Keeps where an upload stands.
+    async fn keep(&self, digest: &Digest, upload: &Upload, hasher: &Hasher, hashed: u64) -> Result<(), End> {
+        let job = self.job;
+        let kept = KeptUpload {
+            digest: digest.to_string(),
+            location: upload.location().to_owned(),
+            sent: hashed,
+            hash: BASE64_STANDARD.encode(hasher.save()),
+        };
+        let copies = &job.importer.copies;
+        Ok(copies.keep_upload(&job.holder, job.target.as_str(), &kept, database()).await?)
     }
 
     async fn end_upload(&self, digest: &Digest) -> Result<(), End> {
@@ -386,11 +426,7 @@ impl Blobs<'_> {
             hasher.update(&part);
             hashed += length;
             if hashed == size {
-                if let Err(end) = ends_as(hasher, digest, size) {
-                    let _ = importer.target.cancel_upload(upload, importer.patience()).await;
-                    self.end_upload(digest).await.map_err(Sending::End)?;
-                    return Err(Sending::End(end));
-                }
+                ends_as(hasher, digest, size).map_err(Sending::End)?;
                 let finished = importer.target.finish_upload(upload, digest, part, importer.patience()).await;
                 finished.map_err(|error| Sending::of(&error))?;
                 count(&importer.counted.bytes_sent, length);
@@ -407,17 +443,7 @@ impl Blobs<'_> {
                     count(&importer.counted.bytes_sent, length);
                     counted.fetch_add(length, Ordering::Relaxed);
                     job.done(|progress| progress.bytes_done += length);
-                    let kept = KeptUpload {
-                        digest: digest.to_string(),
-                        location: upload.location().to_owned(),
-                        sent: hashed,
-                        hash: BASE64_STANDARD.encode(hasher.save()),
-                    };
-                    let copies = &importer.copies;
-                    copies
-                        .keep_upload(&job.holder, job.target.as_str(), &kept, database())
-                        .await
-                        .map_err(|error| Sending::End(error.into()))
+                    self.keep(digest, &upload, &hasher, hashed).await.map_err(Sending::End)
                 },
                 async {
                     // A worker that ends does not read what it will not send.
@@ -491,8 +517,19 @@ fn ends_as(hasher: Hasher, digest: &Digest, size: u64) -> Result<(), End> {
 
 /// Ends the uploads that are under way, since nobody goes on with them.
 pub(crate) async fn cancel_uploads(job: &Job) {
+    cancel(job, |_| true).await;
+}
+
+/// Ends the upload of a blob that nobody goes on with.
+async fn drop_upload(job: &Job, digest: &Digest) {
+    let digest = digest.to_string();
+    cancel(job, |kept| kept.digest == digest).await;
+}
+
+async fn cancel(job: &Job, which: impl Fn(&KeptUpload) -> bool) {
     let importer = &job.importer;
-    let Ok(kept) = importer.copies.uploads(job.target.as_str(), database()).await else { return };
+    let Ok(mut kept) = importer.copies.uploads(job.target.as_str(), database()).await else { return };
+    kept.retain(which);
     let seen: BTreeSet<String> = kept.iter().map(|upload| upload.digest.clone()).collect();
     for kept in kept {
         if let Ok(upload) = Upload::resume(&importer.target, job.target.clone(), &kept.location, kept.sent) {

@@ -29,6 +29,9 @@ use crate::{
 /// How long the database has for a statement.
 const DATABASE: Duration = Duration::from_secs(30);
 
+/// The longest that limits are believed to hold anything back.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 /// How many blobs that need several parts are copied at once by a process.
 const LANES: u64 = 2;
 
@@ -213,9 +216,10 @@ impl Importer {
 }
 
 impl Inner {
-    /// Until when a registry has to answer.
+    /// Until when a registry has to answer. What limits hold back by themselves is not its delay.
     pub(crate) fn patience(&self) -> Instant {
-        Instant::now() + self.tuning.patience
+        let held_back = [&self.source, &self.target].map(|client| held_back(&client.limits(), &self.tuning));
+        Instant::now() + self.tuning.patience + held_back.into_iter().max().unwrap_or_default()
     }
 
     /// What is known of a repository of the source from an earlier step or the plan. It is taken: whoever learns more keeps it.
@@ -277,7 +281,43 @@ fn apply(limits: &mut oci::Limits, action: &str, per_second: f64) {
     }
 }
 
+/// The longest that limits may hold a request back, and a part: all that the process has under way at once goes before it.
+fn held_back(limits: &oci::Limits, tuning: &Tuning) -> Duration {
+    let requests = f64::from(tuning.capacity) * u32::try_from(tuning.in_flight).map_or(f64::MAX, f64::from);
+    let slowest =
+        limits.requests_per_second.into_iter().chain(limits.actions.values().copied()).reduce(f64::min);
+    let turn = slowest.map_or(0.0, |per_second| requests / per_second);
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let bytes = limits.bytes_per_second.map_or(0.0, |rate| tuning.parts_in_memory as f64 / rate as f64);
+    Duration::try_from_secs_f64(turn + bytes).unwrap_or(LONGEST).min(LONGEST)
+}
+
 /// Until when the database has to answer.
 pub(crate) fn database() -> Instant {
     Instant::now() + DATABASE
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{LONGEST, Tuning, held_back};
+
+    #[test]
+    fn waits_longer_where_limits_hold_back() {
+        let tuning = Tuning::default();
+        let of = |requests: Option<f64>, bytes: Option<u64>| {
+            let limits = oci::Limits {
+                requests_per_second: requests,
+                bytes_per_second: bytes,
+                ..oci::Limits::default()
+            };
+            held_back(&limits, &tuning)
+        };
+        assert_eq!(of(None, None), Duration::ZERO);
+        assert_eq!(of(Some(8.0), None), Duration::from_secs(10));
+        assert_eq!(of(None, Some(1 << 20)), Duration::from_secs(32));
+        assert_eq!(of(Some(8.0), Some(1 << 20)), Duration::from_secs(42));
+        assert_eq!(of(Some(0.0), None), LONGEST);
+    }
 }

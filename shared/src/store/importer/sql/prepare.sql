@@ -1,5 +1,5 @@
 -- The settings, and slots for them. `alone`: no other process works here, so whoever holds a lease is dead and has
--- nothing under way.
+-- nothing under way; what it had sent of a blob is left to whoever goes on with it, for a while from now on.
 WITH settings AS (
     INSERT INTO importer_settings (capacity, lease_seconds) VALUES (:capacity::integer, :lease_seconds::integer)
     ON CONFLICT (id) DO UPDATE SET capacity = excluded.capacity, lease_seconds = excluded.lease_seconds
@@ -13,6 +13,9 @@ made AS (
 ended AS (
     UPDATE imports SET worker = NULL, lease_until = NULL WHERE :alone::boolean AND worker IS NOT NULL
     RETURNING source
+),
+left_over AS (
+    UPDATE import_uploads SET updated_at = now() WHERE :alone::boolean
 )
 SELECT jsonb_build_object(
     'made', (SELECT count(*) FROM made), 'ended', (SELECT count(*) FROM ended)

@@ -1,6 +1,6 @@
 //! Repositories copied from one registry to another, by the journals of both.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use importer::{Copied, Status, Stop};
 use local::local_registry::{
@@ -322,4 +322,18 @@ async fn goes_on_with_others_and_mounts_what_another_copies() {
     let sent = scene.target.traffic().blobs_stored().iter().filter(|(_, digest)| *digest == layer).count();
     assert_eq!(sent, 1);
     scene.assert_equal();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn does_not_take_its_own_limits_for_silence() {
+    let mut scene = Scene::new(Personality::Distribution3).await;
+    scene.tuning.patience = Duration::from_secs(1);
+    scene.tuning.parts_in_memory = 1 << 20;
+    scene.image("slow", &["v1"], &image(1, &[200_000], &["amd64"], Flavor::Oci));
+    let importer = scene.importer().await;
+    importer.limit("source", "bytes", Some(80_000.0)).await.unwrap();
+    let began = std::time::Instant::now();
+    let report = importer.run(&scene.names(), &Stop::new()).await.unwrap();
+    assert!(complete(&report), "{report:#?}");
+    assert!(began.elapsed() > 2 * scene.tuning.patience, "the limit held nothing back");
 }

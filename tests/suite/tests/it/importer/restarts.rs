@@ -255,3 +255,22 @@ async fn goes_on_when_a_blob_was_ended_and_not_noted() {
         assert_eq!(sent(&scene), before, "nothing of it is sent again");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaves_no_upload_open_for_a_broken_blob() {
+    let broken = [
+        Fault::new(FaultEffect::FlipByte { at: BIG / 2 }),
+        Fault::answer(404, "BLOB_UNKNOWN"),
+        Fault::new(FaultEffect::Shorten { to: BIG / 2 }),
+    ];
+    for to in [Personality::Distribution2, Personality::Distribution3] {
+        for fault in &broken {
+            let (scene, layer) = big(to).await;
+            scene.source.faults().add(fault.clone().method("GET").kind(Kind::Blob).reference(&layer));
+            let report = scene.run().await;
+            assert_eq!(report.repositories[0].cause.as_deref(), Some("source_broken"), "{report:#?}");
+            assert_eq!(scene.target.open_uploads(), [], "{fault:?}");
+            assert_eq!(scene.database.ask("SELECT count(*)::text FROM import_uploads").await, "0");
+        }
+    }
+}

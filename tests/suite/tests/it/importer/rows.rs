@@ -214,9 +214,11 @@ async fn a_blob_is_copied_once_and_then_mounted() {
     let mount = || Mount { from: "a".to_owned() };
     assert_eq!(rows.claim("b", &["2", "3", "1"]).await, [mount(), Mine, mount()]);
     assert_eq!(rows.claim("a", &["1", "2", "3"]).await, [Here, Here, Elsewhere]);
-    // A dead worker's are taken over.
+    // A dead worker's are taken over, and mounted if it had stored them.
     rows.expire("b").await;
-    assert_eq!(rows.claim("c", &["3", "4", "5"]).await, [Mine, Mine, Mine]);
+    let from_the_dead = || Mount { from: "b".to_owned() };
+    assert_eq!(rows.claim("c", &["3", "4", "5"]).await, [from_the_dead(), from_the_dead(), Mine]);
+    assert_eq!(rows.claim("c", &["3", "4"]).await, [Mine, Mine]);
     // Two that ask for the same at once: each blob is one's.
     let wanted: Vec<String> = (10..60).map(|number| number.to_string()).collect();
     let (up, down): (Vec<&str>, Vec<&str>) =
@@ -229,6 +231,33 @@ async fn a_blob_is_copied_once_and_then_mounted() {
     assert_eq!(rows.claim("b", &["70"]).await, [Mine]);
     rows.finish(&lease.holder, ImportStatus::PreImportFailed).await;
     assert_eq!(rows.claim("c", &["70"]).await, [Mine]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaves_a_blob_to_whoever_has_sent_parts_of_it() {
+    use BlobClaim::{Elsewhere, Mine, Mount};
+    let rows = rows(2).await;
+    for source in ["a", "b"] {
+        rows.start(source, ImportStep::Pre).await;
+    }
+    let lease = rows.lease("a").await.unwrap();
+    assert_eq!(rows.claim("a", &["1"]).await, [Mine]);
+    let upload = KeptUpload {
+        digest: "1".to_owned(),
+        location: "/v2/a/blobs/uploads/1".to_owned(),
+        sent: 5,
+        hash: "state".to_owned(),
+    };
+    rows.copies.keep_upload(&lease.holder, "a", &upload, in_time()).await.unwrap();
+    let an_hour_ago = "UPDATE import_uploads SET updated_at = now() - interval '1 hour'";
+    rows.database.sql(an_hour_ago).await;
+    // All workers end, and a process begins in which another comes first.
+    rows.copies.prepare(2, Duration::from_secs(30), true, in_time()).await.unwrap();
+    assert_eq!(rows.claim("b", &["1"]).await, [Elsewhere]);
+    assert_eq!(rows.claim("a", &["1"]).await, [Mine]);
+    // Nobody goes on with it.
+    rows.database.sql(an_hour_ago).await;
+    assert_eq!(rows.claim("b", &["1"]).await, [Mount { from: "a".to_owned() }]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
