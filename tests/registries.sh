@@ -8,7 +8,6 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 . tests/registry/outside.sh
-version=v3.1.2
 export CARGO_PROFILE_DEV_DEBUG=${CARGO_PROFILE_DEV_DEBUG:-0}
 cargo build --locked --quiet --workspace --target-dir target --bin local-registry
 
@@ -22,16 +21,10 @@ compare() {
 docker_registry debian "$work/debian"
 compare distribution-2 "$address"
 
-if ! command -v go >/dev/null; then
-    echo "NOT DONE distribution 3: Go is not on PATH, so it cannot be built (https://go.dev/dl)"
-    exit
-fi
-registry=target/tools/distribution-$version/registry
-if [ ! -x "$registry" ]; then
-    echo "Building distribution $version into target/tools (minutes)" >&2
-    GOBIN=$root/target/tools/distribution-$version go install \
-        "github.com/distribution/distribution/v3/cmd/registry@$version"
-fi
+registry=$(tests/registry/distribution-3.sh) || {
+    [ $? = 3 ] && echo "NOT DONE distribution 3" && exit
+    exit 1
+}
 cat >"$work/distribution.yml" <<YML
 version: 0.1
 storage:

@@ -1,5 +1,6 @@
 //! What the integration tests share: rows put into a state, rows and histories looked at, and waiting.
 
+pub mod copying;
 pub mod positions;
 
 use std::{

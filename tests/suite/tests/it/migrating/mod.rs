@@ -4,4 +4,5 @@ mod bench;
 
 mod copying;
 mod ending;
+mod enduring;
 mod refusing;
