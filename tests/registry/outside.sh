@@ -56,6 +56,17 @@ YML
     address=$(grep -o 'listening on 127[0-9.:]*' "$work/$1.log" | head -1 | cut -d' ' -f3)
 }
 
+# go_program NAME VERSION PACKAGE: says where a program is that Go builds, and builds it into target/tools where it is missing.
+go_program() {
+    local folder=$root/target/tools/$1-$2
+    local program=$folder/${3##*/}
+    if [ ! -x "$program" ]; then
+        echo "Building $1 $2 into target/tools (minutes)" >&2
+        GOBIN=$folder go install "$3@$2" >&2
+    fi
+    printf '%s\n' "$program"
+}
+
 repositories() { curl -sSf "http://$1/v2/_catalog?n=1000" | field repositories; }
 tags() { curl -sSf "http://$1/v2/$2/tags/list" | field tags; }
 

@@ -1,0 +1,367 @@
+//! The importer beside the tools that people use, on the same fleet, the same registries, the same machine, in one run.
+
+mod between;
+mod fleet;
+mod measured;
+mod registries;
+mod tools;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use clap::Parser;
+use local_registry::storage::Storage;
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+
+use between::{Between, Counts};
+use fleet::Fleet;
+use measured::{Measured, measure};
+use registries::Registry;
+use tools::{Programs, Tool};
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    programs: Programs,
+    /// Debian's docker-registry: the source, and a target
+    #[arg(long)]
+    distribution_2: PathBuf,
+    /// Distribution 3: another target
+    #[arg(long)]
+    distribution_3: Option<PathBuf>,
+    /// Only these tools
+    #[arg(long, value_delimiter = ',')]
+    tools: Vec<Tool>,
+    /// How often each is run on the fleet; the best counts
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// How long each request takes longer in the run that is delayed, in milliseconds; 0: no such run
+    #[arg(long, default_value_t = 20)]
+    delay: u64,
+    /// Also one repository of 5 GB
+    #[arg(long)]
+    giant: bool,
+    /// Where the figures go, as JSON
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+/// What a run came to.
+struct Run {
+    tool: Tool,
+    target: &'static str,
+    what: &'static str,
+    fleet: Fleet,
+    measured: Measured,
+    counts: [Counts; 2],
+    lost: String,
+    /// Ours: what the plan said, how long the plan took, and how long the database took to be there.
+    forecast: Option<u64>,
+    database: Option<f64>,
+    load: f64,
+}
+
+#[derive(Clone, Copy)]
+struct Bench<'a> {
+    arguments: &'a Arguments,
+    folder: &'a Path,
+    source: &'a Path,
+    fleet: Fleet,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let folder = std::env::temp_dir().join(format!("migration-figures-{}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    // The database of ours runs as another account where this is root.
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
+    let mut ended = signal(SignalKind::terminate())?;
+    let done = tokio::select! {
+        done = figures(&arguments, &folder) => done,
+        _ = tokio::signal::ctrl_c() => Err(anyhow!("ended before it was done")),
+        _ = ended.recv() => Err(anyhow!("ended before it was done")),
+    };
+    // A tool that still runs ends with its registries; what it writes until then goes with the folder.
+    measured::end();
+    fs::remove_dir_all(&folder)?;
+    done
+}
+
+async fn figures(arguments: &Arguments, folder: &Path) -> anyhow::Result<()> {
+    let source = folder.join("source");
+    say("Writing the fleet")?;
+    let made = fleet::write(&source)?;
+    say(&format!(
+        "{} repositories, {} tags, {} manifests, {} distinct blobs of {:.0} MB",
+        made.repositories,
+        made.tags,
+        made.manifests,
+        made.blobs,
+        made.bytes as f64 / 1e6
+    ))?;
+    let bench = Bench { arguments, folder, source: &source, fleet: made };
+    let mut runs = Vec::new();
+    let targets = [
+        ("distribution 2", Some(&arguments.distribution_2)),
+        ("distribution 3", arguments.distribution_3.as_ref()),
+    ];
+    for (target, program) in targets {
+        let Some(program) = program else {
+            say(&format!("NOT DONE {target} as a target: it is not there"))?;
+            continue;
+        };
+        bench.compare(target, program, &mut runs).await?;
+    }
+    if arguments.giant {
+        fs::remove_dir_all(bench.source)?;
+        say("Writing the repository of 5 GB")?;
+        let made = fleet::write_giant(bench.source)?;
+        let bench = Bench { fleet: made, ..bench };
+        let program = arguments.distribution_3.as_ref().unwrap_or(&arguments.distribution_2);
+        for tool in bench.tools() {
+            runs.push(bench.fresh(tool, "5 GB", "one repository", program, Duration::ZERO).await?);
+        }
+    }
+    if let Some(path) = &arguments.json {
+        let all: Vec<Value> = runs.iter().map(|run| run.json()).collect();
+        fs::write(path, serde_json::to_string_pretty(&json!({"runs": all}))?)?;
+    }
+    Ok(())
+}
+
+impl Bench<'_> {
+    fn tools(&self) -> Vec<Tool> {
+        let asked = &self.arguments.tools;
+        [Tool::Ours, Tool::Crane, Tool::Regsync, Tool::Skopeo]
+            .into_iter()
+            .filter(|tool| asked.is_empty() || asked.contains(tool))
+            .filter(|tool| tool.program(&self.arguments.programs).is_some())
+            .collect()
+    }
+
+    async fn compare(&self, target: &'static str, program: &Path, runs: &mut Vec<Run>) -> anyhow::Result<()> {
+        say(&head())?;
+        // By turns, so that what the machine does besides falls on all of them.
+        let mut best: Vec<Run> = Vec::new();
+        for _ in 0..self.arguments.rounds {
+            for tool in self.tools() {
+                let run = self.fresh(tool, target, "all", program, Duration::ZERO).await?;
+                match best.iter_mut().find(|run| run.tool == tool) {
+                    Some(known) if known.measured.seconds > run.measured.seconds => *known = run,
+                    Some(_) => {}
+                    None => best.push(run),
+                }
+            }
+        }
+        runs.append(&mut best);
+        if self.arguments.delay > 0 {
+            for tool in self.tools() {
+                let delay = Duration::from_millis(self.arguments.delay);
+                runs.push(self.fresh(tool, target, "delayed", program, delay).await?);
+            }
+        }
+        for tool in self.tools() {
+            let storage = self.empty_target()?;
+            let home = self.home()?;
+            self.run(tool, target, "", program, &storage, &home, Duration::ZERO).await?;
+            runs.push(self.run(tool, target, "again", program, &storage, &home, Duration::ZERO).await?);
+            if tool == Tool::Ours {
+                let home = self.home()?;
+                runs.push(
+                    self.run(tool, target, "new state", program, &storage, &home, Duration::ZERO).await?,
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// A target with nothing in it.
+    fn empty_target(&self) -> anyhow::Result<PathBuf> {
+        let storage = self.folder.join("target");
+        remove(&storage)?;
+        Ok(storage)
+    }
+
+    /// A new folder for what a tool keeps.
+    fn home(&self) -> anyhow::Result<PathBuf> {
+        let home = self.folder.join("home");
+        remove(&home)?;
+        fs::create_dir(&home)?;
+        fs::set_permissions(&home, fs::Permissions::from_mode(0o755))?;
+        Ok(home)
+    }
+
+    async fn fresh(
+        &self,
+        tool: Tool,
+        target: &'static str,
+        what: &'static str,
+        program: &Path,
+        delay: Duration,
+    ) -> anyhow::Result<Run> {
+        self.run(tool, target, what, program, &self.empty_target()?, &self.home()?, delay).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is another thing")]
+    async fn run(
+        &self,
+        tool: Tool,
+        target: &'static str,
+        what: &'static str,
+        registry: &Path,
+        storage: &Path,
+        home: &Path,
+        delay: Duration,
+    ) -> anyhow::Result<Run> {
+        let source = Registry::start(&self.arguments.distribution_2, self.source)?;
+        let written = Registry::start(registry, storage)?;
+        let between = if delay.is_zero() {
+            None
+        } else {
+            Some([
+                Between::start(&source.address, delay).await?,
+                Between::start(&written.address, delay).await?,
+            ])
+        };
+        let addresses = match &between {
+            Some([from, to]) => [from.address.clone(), to.address.clone()],
+            None => [source.address.clone(), written.address.clone()],
+        };
+        let program = tool.program(&self.arguments.programs).context("it is not there")?;
+        let repositories = Storage::new(self.source).repositories()?;
+        let command = tool.command(program, [&addresses[0], &addresses[1]], &repositories, home, &[])?;
+        let [begun, there] = ["state/database", "state/manifests"].map(|name| home.join(name));
+        let name = tool.name();
+        let (measured, database) = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+            let (mut from, mut to) = (None, None);
+            let measured = measure(command, name, || {
+                if from.is_none() && begun.exists() {
+                    from = Some(Instant::now());
+                }
+                if from.is_some() && to.is_none() && there.exists() {
+                    to = Some(Instant::now());
+                }
+            })?;
+            let took =
+                from.zip(to).map(|(from, to): (Instant, Instant)| to.duration_since(from).as_secs_f64());
+            Ok((measured, took))
+        })
+        .await??;
+        let counts = match &between {
+            Some([from, to]) => [from.counts(), to.counts()],
+            None => [source.counts()?, written.counts()?],
+        };
+        let plan: Option<Value> =
+            fs::read(home.join("state/plan.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let run = Run {
+            tool,
+            target,
+            what,
+            fleet: self.fleet,
+            measured,
+            counts,
+            lost: self.lost(storage)?,
+            forecast: plan.and_then(|plan| plan["forecast_seconds"].as_u64()),
+            database,
+            load: load(),
+        };
+        if !what.is_empty() {
+            say(&run.line())?;
+        }
+        if measured.status != 0 {
+            let said = fs::read_to_string(home.join("output"))?;
+            let lines: Vec<&str> = said.lines().rev().take(3).collect();
+            say(&format!("  {} ended with {}: {}", tool.name(), measured.status, lines.join(" / ")))?;
+        }
+        Ok(run)
+    }
+
+    /// What the target lacks, by the storages of both.
+    fn lost(&self, target: &Path) -> anyhow::Result<String> {
+        let (source, target) = (Storage::new(self.source), Storage::new(target));
+        let (mut tags, mut manifests) = (0, 0);
+        for name in source.repositories()? {
+            let has = target.tags(&name)?;
+            tags += source.tags(&name)?.iter().filter(|(tag, digest)| has.get(*tag) != Some(*digest)).count();
+            let has: BTreeSet<_> = target.revisions(&name)?;
+            manifests += source.revisions(&name)?.iter().filter(|digest| !has.contains(*digest)).count();
+        }
+        Ok(match (tags, manifests) {
+            (0, 0) => "nothing".to_owned(),
+            (tags, manifests) => format!("{tags} tags, {manifests} manifests"),
+        })
+    }
+}
+
+fn head() -> String {
+    format!(
+        "\n{:15} {:9} {:18} {:>6} {:>6} {:>6} {:>5} {:>5} {:>15} {:>11} {:>5} lost",
+        "target", "run", "tool", "s", "CPU", "DB CPU", "MB", "DB MB", "requests", "bytes", "load"
+    )
+}
+
+impl Run {
+    fn line(&self) -> String {
+        let Measured { seconds, own_cpu, children_cpu, memory, others_memory, .. } = self.measured;
+        let (own, others) =
+            if self.tool == Tool::Ours { (own_cpu, children_cpu) } else { (own_cpu + children_cpu, 0.0) };
+        let ratio = |count: u64| {
+            if count == 0 { "-".to_owned() } else { format!("{:.2}", count as f64 / self.fleet.bytes as f64) }
+        };
+        let mut line = format!(
+            "{:15} {:9} {:18} {seconds:>6.1} {own:>6.1} {others:>6.1} {memory:>5.0} {others_memory:>5.0} {:>7}/{:>7} {:>5}/{:>5} {:>5.1} {}",
+            self.target,
+            self.what,
+            self.tool.name(),
+            self.counts[0].all(),
+            self.counts[1].all(),
+            ratio(self.counts[0].read),
+            ratio(self.counts[1].sent),
+            self.load,
+            self.lost
+        );
+        if let Some(forecast) = self.forecast {
+            line.push_str(&format!(
+                "; forecast {forecast} s, database ready in {:.1} s",
+                self.database.unwrap_or_default()
+            ));
+        }
+        line
+    }
+
+    fn json(&self) -> Value {
+        let Measured { seconds, own_cpu, children_cpu, memory, others_memory, status } = self.measured;
+        let side =
+            |counts: &Counts| json!({"requests": counts.requests, "read": counts.read, "sent": counts.sent});
+        json!({
+            "tool": self.tool.name(), "target": self.target, "run": self.what, "seconds": seconds,
+            "cpu_seconds": own_cpu, "cpu_seconds_of_its_children": children_cpu, "memory_mb": memory,
+            "memory_mb_of_its_children": others_memory, "exit_status": status, "source": side(&self.counts[0]),
+            "target_side": side(&self.counts[1]), "distinct_bytes": self.fleet.bytes, "tags": self.fleet.tags,
+            "lost": self.lost, "forecast_seconds": self.forecast, "database_seconds": self.database, "load": self.load
+        })
+    }
+}
+
+fn load() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or_default()
+}
+
+fn remove(folder: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn say(text: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{text}")?)
+}
