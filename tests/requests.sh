@@ -146,6 +146,25 @@ say "The whole migration: rows and oldest age by state, slots, what holds starts
 call GET /migrations/summary
 expect 200 '.slots'
 
+say "Each prefix with its rows by state, up to the next slash; what ended in each minute of the last hour; what needs attention."
+call GET "/migrations/prefixes?limit=1000"
+expect 200 '.prefixes | map(.repositories) | add > 2'
+call GET "/migrations/progress?hours=1"
+expect 200 '.part_seconds == 60 and (.parts | length > 0)'
+call GET /migrations/attention
+expect 200 '.repositories'
+
+say "What the importer has copied and read back of one repository. Here a registry imports by itself."
+call GET "/migrations/proof/$ONE"
+expect 200 '.import == null'
+
+say "The operators' page: open it in a browser. It needs no token, its data does."
+echo
+echo "\$ curl -I \"\$BASE/\""
+send "$BASE/" >/dev/null
+echo "$status"
+expect 200
+
 say "One repository here and at the registry, and what happens to it next and when."
 call GET "/migrations/explain/$ONE"
 expect 200
