@@ -253,7 +253,7 @@ impl Blobs<'_> {
         let room = u32::try_from(size.div_ceil(1024).max(1)).unwrap_or(u32::MAX);
         let _room = importer.small.acquire_many(room).await.map_err(|_closed| End::Stopped)?;
         let mut reader = importer.source.read_blob(&job.source, digest, size, 0);
-        let bytes = next_part(job, &mut reader, size).await?;
+        let bytes = next_part(job, &mut reader, size, BytesMut::new()).await?;
         count(&importer.counted.bytes_read, bytes.len() as u64);
         let mut hasher = Hasher::new(digest.algorithm());
         hasher.update(&bytes);
@@ -411,15 +411,18 @@ impl Blobs<'_> {
         let mut reader = importer.source.read_blob(&job.source, digest, size, hashed);
         // What the target has already is hashed, and not sent again.
         while hashed < upload.offset() {
-            let part = next_part(job, &mut reader, importer.tuning.part.min(upload.offset() - hashed)).await;
+            let wanted = importer.tuning.part.min(upload.offset() - hashed);
+            let part = next_part(job, &mut reader, wanted, importer.buffers.take()).await;
             let part = part.map_err(of_source)?;
             count(&importer.counted.bytes_read, part.len() as u64);
             hashed += part.len() as u64;
             hasher.update(&part);
+            importer.buffers.keep(part);
             job.done(|_| ());
         }
-        let mut part =
-            next_part(job, &mut reader, importer.tuning.part.min(size - hashed)).await.map_err(of_source)?;
+        let wanted = importer.tuning.part.min(size - hashed);
+        let part = next_part(job, &mut reader, wanted, importer.buffers.take()).await;
+        let mut part = part.map_err(of_source)?;
         loop {
             let length = part.len() as u64;
             count(&importer.counted.bytes_read, length);
@@ -427,19 +430,20 @@ impl Blobs<'_> {
             hashed += length;
             if hashed == size {
                 ends_as(hasher, digest, size).map_err(Sending::End)?;
+                let sent = part.clone();
                 let finished = importer.target.finish_upload(upload, digest, part, importer.patience()).await;
+                importer.buffers.keep(sent);
                 finished.map_err(|error| Sending::of(&error))?;
                 count(&importer.counted.bytes_sent, length);
                 job.done(|progress| progress.bytes_done += length);
                 return self.end_upload(digest).await.map_err(Sending::End);
             }
+            let whole = part.clone();
             let (sent, next) = tokio::join!(
                 async {
-                    importer
-                        .target
-                        .upload_part(&mut upload, part, importer.patience())
-                        .await
-                        .map_err(|error| Sending::of(&error))?;
+                    let sent = importer.target.upload_part(&mut upload, part, importer.patience()).await;
+                    importer.buffers.keep(whole);
+                    sent.map_err(|error| Sending::of(&error))?;
                     count(&importer.counted.bytes_sent, length);
                     counted.fetch_add(length, Ordering::Relaxed);
                     job.done(|progress| progress.bytes_done += length);
@@ -448,7 +452,8 @@ impl Blobs<'_> {
                 async {
                     // A worker that ends does not read what it will not send.
                     job.check()?;
-                    next_part(job, &mut reader, importer.tuning.part.min(size - hashed)).await
+                    let wanted = importer.tuning.part.min(size - hashed);
+                    next_part(job, &mut reader, wanted, importer.buffers.take()).await
                 }
             );
             sent?;
@@ -486,23 +491,25 @@ impl Sending {
     }
 }
 
-/// As many bytes as were asked for: whatever is missing at the source is an error.
-async fn next_part(job: &Job, reader: &mut oci::BlobReader, wanted: u64) -> Result<Bytes, End> {
+/// As many bytes as were asked for, in this memory: whatever is missing at the source is an error.
+async fn next_part(
+    job: &Job,
+    reader: &mut oci::BlobReader,
+    wanted: u64,
+    memory: BytesMut,
+) -> Result<Bytes, End> {
     let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
-    let mut whole = BytesMut::new();
-    while whole.len() < wanted {
-        let part = reader.part(wanted - whole.len(), job.importer.patience()).await;
-        let part = part.map_err(|error| Failure::of(Side::Source, &error))?;
-        match part {
-            Some(part) if whole.is_empty() && part.len() == wanted => return Ok(part),
-            Some(part) => whole.extend_from_slice(&part),
-            None => {
-                let said = "source: a blob is shorter than its descriptor says";
-                return Err(Failure::of_part(Cause::SourceBroken, said).into());
-            }
+    if wanted == 0 {
+        return Ok(Bytes::new());
+    }
+    let part = reader.part_in(memory, wanted, job.importer.patience()).await;
+    match part.map_err(|error| Failure::of(Side::Source, &error))? {
+        Some(part) if part.len() == wanted => Ok(part),
+        _ => {
+            let said = "source: a blob is shorter than its descriptor says";
+            Err(Failure::of_part(Cause::SourceBroken, said).into())
         }
     }
-    Ok(whole.freeze())
 }
 
 fn ends_as(hasher: Hasher, digest: &Digest, size: u64) -> Result<(), End> {

@@ -21,6 +21,7 @@ use tokio::{
 };
 
 use crate::{
+    buffers::Buffers,
     cache::ManifestCache,
     cause::{Cause, Failure, Side},
     tree::Tree,
@@ -77,7 +78,7 @@ impl Default for Tuning {
         Self {
             capacity: 10,
             part: 5 << 20,
-            parts_in_memory: 32 << 20,
+            parts_in_memory: 30 << 20,
             in_flight: 8,
             rounds: 5,
             lease: Duration::from_secs(30),
@@ -137,6 +138,7 @@ pub struct Inner {
     pub(crate) small: Semaphore,
     /// Room for blobs in parts: each takes two parts at most.
     pub(crate) lanes: Semaphore,
+    pub(crate) buffers: Buffers,
     /// Workers that wait for a blob that another one copies.
     pub(crate) waiting: AtomicUsize,
     pub(crate) copied: Notify,
@@ -177,6 +179,7 @@ impl Importer {
                 cache,
                 small: Semaphore::new(kib),
                 lanes: Semaphore::new(usize::try_from(LANES).unwrap_or(1)),
+                buffers: Buffers::new(usize::try_from(2 * LANES).unwrap_or(2)),
                 tuning,
                 waiting: AtomicUsize::new(0),
                 copied: Notify::new(),

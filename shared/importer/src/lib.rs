@@ -8,6 +8,7 @@
 //! It is a crate of its own, so that no function but those that copy contains it.
 
 mod blobs;
+mod buffers;
 mod cache;
 mod cause;
 mod decide;

@@ -175,12 +175,27 @@ impl BlobReader {
     /// [`Cause::SizeMismatch`] where the blob has fewer or more bytes than it should; otherwise as [`Client::get_blob`],
     /// once no try got any further.
     pub async fn part(&mut self, most: usize, deadline: Instant) -> Result<Option<Bytes>, Error> {
+        self.part_in(BytesMut::new(), most, deadline).await
+    }
+
+    /// The same in `memory`, whatever is in it.
+    ///
+    /// # Errors
+    /// As [`BlobReader::part`].
+    pub async fn part_in(
+        &mut self,
+        memory: BytesMut,
+        most: usize,
+        deadline: Instant,
+    ) -> Result<Option<Bytes>, Error> {
         let left = usize::try_from(self.size.saturating_sub(self.at)).unwrap_or(usize::MAX);
         if left == 0 {
             return self.end(deadline).await.map(|()| None);
         }
         let wanted = most.max(1).min(left);
-        let mut part = BytesMut::with_capacity(wanted);
+        let mut part = memory;
+        part.clear();
+        part.reserve(wanted);
         let mut pauses = self.client.pauses().build();
         while part.len() < wanted {
             let before = part.len();
