@@ -33,7 +33,7 @@ pub use cause::{Cause, Problem};
 pub use decide::start_plan;
 pub use fleet::{Report, RepositoryReport, Status};
 pub use importer::{Counters, Importer, Tuning, Wiring};
-pub use plan::{Plan, RepositoryPlan, Totals};
+pub use plan::{Plan, RepositoryPlan, Sample, Totals};
 pub use spread::Spread;
 pub use stop::Stop;
 pub use worker::Copied;

@@ -1,11 +1,15 @@
 //! What a run will do, before it does anything.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures::{StreamExt, stream};
 use oci::{Digest, Name};
 use serde::Serialize;
 use shared::{endpoint::EndpointError, store::importer::ImportStatus};
+use tokio::time::Instant;
 
 use crate::{
     cause::{Failure, Problem},
@@ -63,6 +67,45 @@ pub struct Plan {
     pub repositories: Vec<RepositoryPlan>,
     /// All of them.
     pub totals: Totals,
+    /// What is left to be copied, and tells best by its reading how fast the source is. None: all of it is too small.
+    #[serde(skip)]
+    pub sample: Option<Sample>,
+}
+
+/// The beginning of a blob of the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    repository: Name,
+    digest: Digest,
+    size: u64,
+    /// How much of it is read.
+    part: u64,
+}
+
+/// A blob is read for a measure only where it is so small a part of all that is left.
+const PART_OF_ALL: u64 = 100;
+/// The least and the most bytes that tell anything.
+const TELLING: std::ops::RangeInclusive<u64> = (256 << 10)..=(4 << 20);
+/// How long a measure may take.
+const MEASURE: Duration = Duration::from_secs(3);
+
+/// Which of these blobs is read for a measure: the largest of those that may be. Of a larger one the beginning is, and what
+/// is on its way then is lost with the connection.
+fn sample(blobs: &BTreeMap<Digest, (u64, bool, Name)>) -> Option<Sample> {
+    let left = || blobs.iter().filter(|(_, (_, there, _))| !there);
+    let most = left().map(|(_, (size, ..))| size).sum::<u64>() / PART_OF_ALL;
+    let most = most.min(*TELLING.end());
+    let of = |(digest, (size, _, repository)): (&Digest, &(u64, bool, Name))| Sample {
+        repository: repository.clone(),
+        digest: digest.clone(),
+        size: *size,
+        part: most.min(*size),
+    };
+    let whole = left().filter(|(_, (size, ..))| *size <= most).max_by_key(|(_, (size, ..))| *size);
+    let chosen = whole
+        .filter(|(_, (size, ..))| TELLING.contains(size))
+        .or_else(|| left().find(|(_, (size, ..))| *size > most));
+    chosen.map(of).filter(|sample| TELLING.contains(&sample.part))
 }
 
 impl Importer {
@@ -81,7 +124,7 @@ impl Importer {
             .map(|(source, target)| async move { self.plan_one(&source, &target).await })
             .buffered(at_once);
         let (mut repositories, mut totals) = (Vec::new(), Totals::default());
-        let mut blobs: BTreeMap<Digest, (u64, bool)> = BTreeMap::new();
+        let mut blobs: BTreeMap<Digest, (u64, bool, Name)> = BTreeMap::new();
         while let Some(planned) = plans.next().await {
             let (plan, of_it) = planned?;
             seen(&plan);
@@ -93,18 +136,31 @@ impl Importer {
                 totals.bytes += plan.bytes;
                 totals.bytes_there += plan.bytes_there;
             }
-            for (digest, (size, there)) in of_it {
-                let known = blobs.entry(digest).or_insert((size, false));
-                known.1 |= there;
+            if let Ok(repository) = Name::parse(&plan.source) {
+                for (digest, (size, there)) in of_it {
+                    let known = blobs.entry(digest).or_insert_with(|| (size, false, repository.clone()));
+                    known.1 |= there;
+                }
             }
             repositories.push(plan);
         }
-        for (size, there) in blobs.into_values() {
+        for (size, there, _) in blobs.values() {
             totals.blobs += 1;
             totals.bytes += size;
-            totals.bytes_there += if there { size } else { 0 };
+            totals.bytes_there += if *there { *size } else { 0 };
         }
-        Ok(Plan { repositories, totals })
+        Ok(Plan { repositories, totals, sample: sample(&blobs) })
+    }
+
+    /// Reads a sample, and says how many bytes a second came. None: it could not be read, or took too long to tell.
+    pub async fn measure(&self, sample: &Sample) -> Option<f64> {
+        let Sample { repository, digest, size, part } = sample;
+        let mut reader = self.source.read_blob(repository, digest, *size, 0);
+        let began = Instant::now();
+        let read = reader.part(usize::try_from(*part).ok()?, began + MEASURE).await.ok()??;
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let bytes = read.len() as f64;
+        Some(bytes / began.elapsed().as_secs_f64().max(1e-6))
     }
 
     async fn plan_one(
@@ -180,5 +236,42 @@ impl Importer {
         }
         tree.target_tags = Some(there);
         Ok(tree)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use oci::{Algorithm, Digest, Name};
+
+    use super::sample;
+
+    /// How much is read of which size, of blobs of these sizes; whether the target has one.
+    fn sampled(sizes: &[(u64, bool)]) -> Option<(u64, u64)> {
+        let blobs: BTreeMap<_, _> = sizes
+            .iter()
+            .enumerate()
+            .map(|(number, (size, there))| {
+                let digest = Digest::of(Algorithm::Sha256, &number.to_be_bytes());
+                (digest, (*size, *there, Name::parse("a").unwrap()))
+            })
+            .collect();
+        sample(&blobs).map(|sample| (sample.size, sample.part))
+    }
+
+    #[test]
+    fn measures_by_a_hundredth_of_what_is_left_at_most() {
+        let small = vec![(900_000, false); 200];
+        assert_eq!(
+            sampled(&[&small[..], &[(3_000_000, false), (1_500_000, true)]].concat()),
+            Some((900_000, 900_000))
+        );
+        // Of large ones alone the beginning.
+        assert_eq!(sampled(&[(2_000_000_000, false); 2]), Some((2_000_000_000, 4 << 20)));
+        assert_eq!(sampled(&[(100_000_000, false), (1_000, false)]), Some((100_000_000, 1_000_010)));
+        // Too little to tell, and nothing left.
+        assert_eq!(sampled(&[(1_000_000, false); 5]), None);
+        assert_eq!(sampled(&[(2_000_000_000, true)]), None);
     }
 }

@@ -17,8 +17,12 @@ use crate::state::{StateDirectory, read_json, write_json};
 const FILE: &str = "speed.json";
 /// What is assumed where nothing is known: a gigabit line, half used.
 const ASSUMED: f64 = 50e6;
-/// The same of requests a second, and from how many on they tell it by themselves.
-const ASSUMED_REQUESTS: f64 = 200.0;
+/// A run reads more than one blob at once, and is faster than the reading of one; but no faster than this, since the target
+/// takes, hashes and writes all of it.
+const AT_ONCE: f64 = 2.0;
+const FASTEST: f64 = 100e6;
+/// What is assumed of requests a second, and from how many on they tell it by themselves.
+const ASSUMED_REQUESTS: f64 = 400.0;
 const TO_TELL: u64 = 50;
 /// A shorter run says nothing of the speed.
 const ENOUGH: Duration = Duration::from_secs(5);
@@ -43,11 +47,14 @@ impl Speeds {
         Ok(Self { limit, earlier: kept.map(|kept| kept.bytes_per_second) })
     }
 
-    /// Bytes a second, and where that is from.
-    fn bytes(self) -> (f64, String) {
-        let (bytes, from) = match self.earlier {
-            Some(earlier) => (earlier, "as the last run moved"),
-            None => (ASSUMED, "assumed: nothing was copied yet"),
+    /// Bytes a second, and where that is from. `measured`: at what speed the source has given the beginning of a blob.
+    fn bytes(self, measured: Option<f64>) -> (f64, String) {
+        let (bytes, from) = match (self.earlier, measured) {
+            (Some(earlier), _) => (earlier, "as the last run moved"),
+            (None, Some(measured)) => {
+                ((AT_ONCE * measured).min(FASTEST), "by what the source gave of one blob")
+            }
+            (None, None) => (ASSUMED, "assumed: too little is left to measure by"),
         };
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let limit = self.limit.map_or(f64::INFINITY, |limit| limit as f64);
@@ -107,9 +114,16 @@ impl Migration<'_> {
             cause: "protocol".to_owned(),
             said: "the source lists it, and it is no name of a repository".to_owned(),
         });
-        let (bytes_per_second, basis) = speeds.bytes();
-        let speed = Speed { requests_per_second: per_second(asked, began.elapsed()), bytes_per_second };
-        let left = Left::of(&totals);
+        let requests_per_second = per_second(asked, began.elapsed());
+        let measured = match &plan.sample {
+            Some(sample) if speeds.earlier.is_none() => self.importer.measure(sample).await,
+            _ => None,
+        };
+        let (bytes_per_second, basis) = speeds.bytes(measured);
+        let speed = Speed { requests_per_second, bytes_per_second };
+        let tags_there = plan.repositories.iter().map(|repository| repository.tags_there).sum();
+        let manifests_there = plan.repositories.iter().map(|repository| repository.manifests_there).sum();
+        let left = Left::of(&totals, tags_there, manifests_there);
         let takes = forecast(left.bytes, left.requests, speed);
         let [from, to] = self.registries.views();
         let view = PlanView {
@@ -118,9 +132,9 @@ impl Migration<'_> {
             repositories: plan.repositories.len() as u64,
             excluded: excluded as u64,
             tags: totals.tags,
-            tags_there: plan.repositories.iter().map(|repository| repository.tags_there).sum(),
+            tags_there,
             manifests: totals.manifests,
-            manifests_there: plan.repositories.iter().map(|repository| repository.manifests_there).sum(),
+            manifests_there,
             blobs: totals.blobs,
             bytes: totals.bytes,
             bytes_there: totals.bytes_there,
@@ -136,19 +150,24 @@ impl Migration<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Left {
     bytes: u64,
-    /// At the target.
+    /// At both registries together: so they were counted while the plan was made.
     requests: u64,
 }
 
 impl Left {
-    fn of(totals: &Totals) -> Self {
+    fn of(totals: &Totals, tags_there: u64, manifests_there: u64) -> Self {
         let bytes = totals.bytes.saturating_sub(totals.bytes_there);
         // Blobs are about as large there as here.
         let there =
             u128::from(totals.blobs) * u128::from(totals.bytes_there) / u128::from(totals.bytes.max(1));
         let blobs = totals.blobs.saturating_sub(u64::try_from(there).unwrap_or(totals.blobs));
-        // A blob is begun, sent and ended; a manifest is put and read back; a tag is written and read back.
-        Self { bytes, requests: 3 * blobs + 2 * totals.manifests + 2 * totals.tags }
+        let tags = totals.tags.saturating_sub(tags_there);
+        let manifests = totals.manifests.saturating_sub(manifests_there);
+        // A blob is read, begun and ended; a manifest is put and read back; a tag is asked for, written and asked for again;
+        // a repository's tags are listed at the beginning and at the end. What is there is asked for once.
+        let requests =
+            3 * blobs + 2 * manifests + 3 * tags + manifests_there + tags_there + 2 * totals.repositories;
+        Self { bytes, requests }
     }
 }
 
@@ -183,27 +202,37 @@ mod tests {
     fn forecasts_only_what_is_left() {
         let all =
             Totals { repositories: 1, tags: 10, manifests: 10, blobs: 100, bytes: 1_000, bytes_there: 0 };
-        assert_eq!(Left::of(&all), Left { bytes: 1_000, requests: 340 });
+        assert_eq!(Left::of(&all, 0, 0), Left { bytes: 1_000, requests: 352 });
         let half = Totals { bytes_there: 500, ..all };
-        assert_eq!(Left::of(&half), Left { bytes: 500, requests: 190 });
+        assert_eq!(Left::of(&half, 5, 5), Left { bytes: 500, requests: 187 });
         // All is there, and is proven once more.
-        assert_eq!(Left::of(&Totals { bytes_there: 1_000, ..all }), Left { bytes: 0, requests: 40 });
-        assert_eq!(Left::of(&Totals::default()), Left { bytes: 0, requests: 0 });
+        let whole = Totals { bytes_there: 1_000, ..all };
+        assert_eq!(Left::of(&whole, 10, 10), Left { bytes: 0, requests: 22 });
+        assert_eq!(Left::of(&Totals::default(), 0, 0), Left { bytes: 0, requests: 0 });
     }
 
     #[test]
     fn assumes_a_speed_where_the_plan_asked_too_little() {
-        assert!((per_second(3, Duration::from_secs(3)) - 200.0).abs() < 0.1);
+        assert!((per_second(3, Duration::from_secs(3)) - 400.0).abs() < 0.1);
         assert!((per_second(300, Duration::from_secs(3)) - 100.0).abs() < 0.1);
     }
 
     #[test]
     fn takes_the_lower_of_a_limit_and_what_was_moved() {
-        let (bytes, _) = Speeds { limit: None, earlier: None }.bytes();
+        let (bytes, _) = Speeds { limit: None, earlier: None }.bytes(None);
         assert!((bytes - 50e6).abs() < 1.0);
-        let (bytes, basis) = Speeds { limit: Some(1_000), earlier: Some(2e6) }.bytes();
+        let (bytes, basis) = Speeds { limit: Some(1_000), earlier: Some(2e6) }.bytes(None);
         assert!((bytes - 1e3).abs() < 1.0 && basis == "the limit");
-        let (bytes, basis) = Speeds { limit: Some(5_000_000), earlier: Some(2e6) }.bytes();
+        let (bytes, basis) = Speeds { limit: Some(5_000_000), earlier: Some(2e6) }.bytes(Some(9e6));
         assert!((bytes - 2e6).abs() < 1.0 && basis == "as the last run moved");
+    }
+
+    #[test]
+    fn forecasts_by_the_speed_that_was_measured() {
+        let speeds = Speeds { limit: None, earlier: None };
+        assert!((speeds.bytes(Some(3e6)).0 - 6e6).abs() < 1.0, "several blobs come at once");
+        assert!((speeds.bytes(Some(2e9)).0 - 100e6).abs() < 1.0, "the target takes no more");
+        let limited = Speeds { limit: Some(1_000_000), earlier: None };
+        assert_eq!(limited.bytes(Some(3e6)).1, "the limit");
     }
 }
