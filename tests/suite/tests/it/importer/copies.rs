@@ -277,6 +277,35 @@ async fn a_plan_reads_each_manifest_for_the_run_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn asks_no_more_than_it_needs_where_all_is_there() {
+    let scene = fleet(Personality::Distribution2).await;
+    assert!(complete(&scene.run().await));
+    let (names, storage) = (scene.names(), scene.source.storage());
+    let (repositories, tags) = (names.len(), 6);
+    let manifests: usize =
+        names.iter().map(|(name, _)| storage.revisions(name.as_str()).unwrap().len()).sum();
+    let asked = |scene: &Scene| [&scene.source, &scene.target].map(|side| side.traffic().records().len());
+    let clear = |scene: &Scene| [&scene.source, &scene.target].map(|side| side.traffic().clear());
+
+    // Nothing has changed: two lists and each tag by HEAD here, a list and each manifest there, `latest` by HEAD.
+    clear(&scene);
+    let importer = scene.importer().await;
+    importer.plan(&names, &|_| ()).await.unwrap();
+    assert!(complete(&importer.run(&names, &Stop::new()).await.unwrap()));
+    assert_eq!(asked(&scene), [2 * repositories + tags, repositories + manifests + 1]);
+
+    // Nothing is known: the source's manifests are read, and the target is asked for each, and proven.
+    scene.forget().await;
+    clear(&scene);
+    let importer = scene.importer().await;
+    importer.plan(&names, &|_| ()).await.unwrap();
+    assert!(complete(&importer.run(&names, &Stop::new()).await.unwrap()));
+    assert_eq!(asked(&scene), [3 * repositories + manifests + 1 + tags, repositories + 2 * manifests + 1]);
+    let writes = scene.target.traffic().count(|record| !matches!(record.method.as_str(), "GET" | "HEAD"));
+    assert_eq!(writes, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sends_again_what_the_target_says_it_has_and_lacks() {
     let scene = Scene::new(Personality::Distribution3).await;
     scene.image("a", &["v1"], &image(1, &[500, 900], &["amd64", "arm64"], Flavor::Oci));
