@@ -126,6 +126,32 @@ fn counts_a_cancelation_that_the_guard_asked_for() {
 }
 
 #[test]
+fn starts_nothing_while_a_step_is_just_being_canceled() {
+    let late = Limits { past_time: true, ..ON };
+    let soon = Some(jiff::Timestamp::from_second(1_015).unwrap());
+    for (status, state, to) in [
+        (NotificationStatus::PreImportComplete, State::PreImporting, State::PreImportDone),
+        (NotificationStatus::PreImportFailed, State::PreImporting, State::ImportAborted),
+        (NotificationStatus::ImportFailed, State::Importing, State::ImportAborted),
+    ] {
+        let before = row(state);
+        for limits in [late, Limits { enabled: false, ..late }] {
+            let after = apply(Plan::notification(status).outcome(&before, limits).unwrap(), &before);
+            assert_eq!((after.migration_state, after.not_before), (to, soon), "{status}");
+            assert_eq!(after.retries_count, i32::from(to == State::ImportAborted));
+        }
+        let last = ContainerRepository { retries_count: 2, ..before };
+        let after = apply(Plan::notification(status).outcome(&last, late).unwrap(), &last);
+        assert_eq!(after.not_before.is_some(), to == State::PreImportDone, "what is given up does not wait");
+    }
+    let done = apply(
+        Plan::notification(NotificationStatus::ImportComplete).outcome(&row(State::Importing), late).unwrap(),
+        &row(State::Importing),
+    );
+    assert_eq!(done.migration_state, State::ImportDone);
+}
+
+#[test]
 fn an_aborted_repository_resumes_at_the_step_it_was_aborted_in() {
     for (aborted_in, resumed) in [
         (State::Default, State::PreImporting),

@@ -17,6 +17,10 @@ pub use made::Made;
 /// 429 `IMPORT_REPOSITORY_NOT_READY`.
 pub const AFTER_CANCEL: Duration = Duration::from_secs(5);
 
+/// So long after the guard has noted that it has a step canceled it may still be about to. The protocol cancels what runs,
+/// whichever attempt it is.
+pub const WHILE_CANCELING: Duration = Duration::from_secs(15);
+
 /// The pauses before the first, the second and every further retry of what failed by itself, as multiples of the
 /// setting `retry_backoff_seconds`.
 pub const RETRY_FACTORS: [u32; 3] = [1, 10, 60];
@@ -261,7 +265,7 @@ impl Plan {
                     _ => vec![],
                 });
                 plan.stop_at_pre_import_done_when_disabled();
-                plan
+                plan.waiting_past_its_time()
             }
             NotificationStatus::ImportComplete => {
                 // The final step was not asked for: the pre step must not be taken for it.
@@ -276,6 +280,7 @@ impl Plan {
             }
             NotificationStatus::PreImportFailed | NotificationStatus::ImportFailed => {
                 Self::in_situations(active, |_| vec![Event::AbortImport { counted: true }])
+                    .waiting_past_its_time()
             }
             NotificationStatus::PreImportCanceled | NotificationStatus::ImportCanceled => {
                 Self::in_situations(active, |_| vec![Event::AbortImport { counted: false }])

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{AFTER_CANCEL, Entry, Plan, RowChange};
+use super::{AFTER_CANCEL, Entry, Plan, RowChange, WHILE_CANCELING};
 use crate::migration::{Event, SkipReason, State, event::Situation};
 
 /// Plans for what was observed of a row, and no notification said: they hold for the state the row
@@ -38,6 +38,25 @@ impl Plan {
         self.change_entries(|situation, entry| {
             let Self(mut counted) = Self::canceled_in(situation.state, AFTER_CANCEL);
             entry.past_time = counted.remove(&situation.key()).map(Box::new);
+        });
+        self
+    }
+
+    /// What ends a step, where the guard is just about to have it canceled: the next step waits until that surely has
+    /// reached the registry, which cancels whatever runs then.
+    pub(super) fn waiting_past_its_time(mut self) -> Self {
+        let wait_ms = u64::try_from(WHILE_CANCELING.as_millis()).unwrap_or(u64::MAX);
+        self.change_entries(|situation, entry| {
+            let mut past = entry.clone();
+            if past.otherwise.holds_slot && situation.state == State::PreImporting {
+                let Ok(parked) = RowChange::of(situation, &[Event::FinishPreImport]) else { return };
+                past =
+                    Entry { otherwise: parked, when_disabled: None, at_retry_limit: None, past_time: None };
+            }
+            if !past.otherwise.steps.is_empty() {
+                past.otherwise.not_before_ms = Some(wait_ms);
+                entry.past_time = Some(Box::new(past));
+            }
         });
         self
     }
