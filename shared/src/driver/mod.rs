@@ -14,7 +14,7 @@
 //! * [`give_up`], [`retry`], [`explain`] and [`register_catalogue`] are what operators ask for; [`Observer`] counts.
 
 mod ask;
-mod decision;
+pub mod decision;
 mod fill;
 mod guard;
 mod manage;
@@ -40,7 +40,7 @@ pub use guard::{GuardSummary, Guardian, TagsSummary, reconcile};
 pub use manage::{
     CatalogueEnd, CatalogueRegistered, Explained, GaveUp, GiveUp, explain, give_up, register_catalogue, retry,
 };
-pub use notify::{AppliedNotification, FollowUp, apply_notification, follow_up};
+pub use notify::{AppliedNotification, FollowUp, apply_notification, follow_up, left_to_do};
 pub use observe::{Counted, Lag, Observation, Observer};
 pub use start::{StartOutcome, start};
 pub use start_claimed::start_claimed;

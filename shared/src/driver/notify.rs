@@ -47,11 +47,12 @@ pub async fn apply_notification(
 ) -> Result<Option<AppliedNotification>, EndpointError> {
     let change = new_change();
     let changed = store.apply_notification(path, status, reported, detail, change, deadline).await?;
-    Ok(changed.map(|changed| AppliedNotification { follow_up: due(&changed, change), changed }))
+    Ok(changed.map(|changed| AppliedNotification { follow_up: left_to_do(&changed, change), changed }))
 }
 
-/// The effects of a notification that was applied by `change`, as data.
-fn due(changed: &Changed, change: AttemptId) -> FollowUp {
+/// What a notification that was applied by `change` has left to do.
+#[must_use]
+pub fn left_to_do(changed: &Changed, change: AttemptId) -> FollowUp {
     let made = changed.verdict.took_effect();
     let row = &changed.row;
     if changed.verdict == Verdict::Unverified {

@@ -1,7 +1,7 @@
 use super::RegistryStatus;
 
 /// What the registry says of a repository when it is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RegistryView {
     /// It stands so.
     Says(RegistryStatus),

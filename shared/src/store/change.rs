@@ -15,7 +15,7 @@ pub(super) const CHANGE: &str = concat!(
 );
 
 /// How a change was judged, against the row as it was when the statement had it locked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Made, with its history, in this statement.

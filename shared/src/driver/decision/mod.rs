@@ -1,3 +1,5 @@
+//! What the registry's answer to a start means for the row. No I/O, no clock.
+
 use std::time::Duration;
 
 use rand::RngExt;
@@ -52,18 +54,26 @@ impl StepStatus {
 
 /// What the registry's answer to a start asks for.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Decision {
+pub enum Decision {
     /// Nothing to record.
     Stay(StepStatus),
     /// Record it.
-    Record { plan: Plan, standing: StepStatus, detail: Option<String> },
+    Record {
+        /// What becomes of the row.
+        plan: Plan,
+        /// How it then stands.
+        standing: StepStatus,
+        /// What was said with it.
+        detail: Option<String>,
+    },
     /// Record that the step is the pre step again, with a new attempt, and ask for that.
     StartPreAgain(Plan),
 }
 
 /// Interprets the registry's answer to a request for `step`. `jitter`, from 0 to 1, spreads the repetitions of
 /// many so that they do not come back together.
-pub(super) fn decide(step: Step, answer: &StartAnswer, jitter: f64) -> Decision {
+#[must_use]
+pub fn decide(step: Step, answer: &StartAnswer, jitter: f64) -> Decision {
     let record = |plan, standing| Decision::Record { plan, standing, detail: None };
     let wait = |least: Duration| {
         let delay = least + least.min(Duration::from_secs(2)).mul_f64(jitter);
@@ -114,7 +124,8 @@ pub(super) fn decide(step: Step, answer: &StartAnswer, jitter: f64) -> Decision 
 }
 
 /// Who gave an answer to a start.
-pub(super) const fn answered(answer: &StartAnswer) -> Answered {
+#[must_use]
+pub const fn answered(answer: &StartAnswer) -> Answered {
     match answer {
         StartAnswer::NotSent { .. } => Answered::ByNobody,
         StartAnswer::NotTheRegistry { .. } => Answered::BySomethingElse,
@@ -132,7 +143,8 @@ pub(super) const fn answered(answer: &StartAnswer) -> Answered {
 }
 
 /// What an answer that claims the repository to be migrated is worth, by what the registry then says of it.
-pub(super) fn prove_migrated(status: &StatusAnswer) -> StartAnswer {
+#[must_use]
+pub fn prove_migrated(status: &StatusAnswer) -> StartAnswer {
     match status {
         StatusAnswer::Known { status: RegistryStatus::Native | RegistryStatus::ImportComplete, .. } => {
             StartAnswer::AlreadyMigrated

@@ -1,7 +1,7 @@
 use crate::migration::{Plan, RegistryStatus, state::named};
 
 /// What the registry says when the guard asks it to cancel a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cancelation {
     /// It is canceled.
     Accepted,

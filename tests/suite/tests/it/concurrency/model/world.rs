@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use protocol_model::statements::{self, Candidate, Judged, Outcome, Precondition, Request};
 use shared::{
     migration::{AttemptId, ContainerRepository, Limits, Made, Plan, RowChange, SkipReason, State},
     store::Verdict,
@@ -92,34 +93,19 @@ impl World {
 
     /// None while as many as the capacity are in progress, whichever slots they hold.
     pub fn free_slot(&self) -> Option<i32> {
-        let in_progress = self.rows.iter().filter(|row| row.repository.slot.is_some()).count();
-        let is_free = |slot: &i32| self.rows.iter().all(|row| row.repository.slot != Some(*slot));
-        (1..=self.capacity).find(is_free).filter(|_| (in_progress as i32) < self.capacity)
+        let taken: Vec<i32> = self.rows.iter().filter_map(|row| row.repository.slot).collect();
+        statements::free_slot(self.capacity, &taken)
     }
 
     /// The row that a claim takes: retries first, then priority and age.
     pub fn next_due(&self) -> Option<usize> {
-        let due = |row: &Row| match row.repository.migration_state {
-            State::ImportAborted => !row.waits,
-            State::Default => {
-                let few =
-                    row.repository.tags_count.is_none_or(|tags| self.max_tags == 0 || tags <= self.max_tags);
-                !row.waits && few
-            }
-            State::PreImporting
-            | State::PreImportDone
-            | State::Importing
-            | State::ImportDone
-            | State::ImportSkipped => false,
-        };
-        let rank = |row: &Row| {
-            (
-                row.repository.migration_state != State::ImportAborted,
-                std::cmp::Reverse(row.repository.priority),
-            )
-        };
-        let due = self.rows.iter().enumerate().filter(|(_, row)| due(row));
-        due.min_by_key(|(number, row)| (rank(row), *number)).map(|(number, _)| number)
+        statements::next_due(self.rows.iter().map(|row| Candidate {
+            state: row.repository.migration_state,
+            waits: row.waits,
+            has_many_tags:
+                row.repository.tags_count.is_some_and(|tags| self.max_tags > 0 && tags > self.max_tags),
+            priority: row.repository.priority,
+        }))
     }
 
     /// The parked row that goes on: those that never had to wait first, then by the end of their wait.
@@ -185,32 +171,28 @@ impl World {
         change: Option<AttemptId>,
     ) -> Verdict {
         let Row { repository, change: last, .. } = &self.rows[row];
-        if change.is_some() && *last == change {
-            return Verdict::Repeat;
-        }
-        match guard {
-            Guard::Attempt(seen, _) if seen != repository.attempt => return Verdict::Superseded,
-            Guard::Notification(Some(reported), _) if repository.attempt != Some(reported) => {
-                let of_it = |line: &&Line| line.path == repository.path.as_str();
-                if self.lines.iter().filter(of_it).any(|line| line.attempt == Some(reported.uuid())) {
-                    return Verdict::EarlierAttempt;
-                }
-            }
-            Guard::Notification(Some(_), _) if !repository.migration_state.is_active() => {
-                return Verdict::AlreadyOver;
-            }
-            Guard::Attempt(..) | Guard::Notification(..) => {}
-        }
-        let foreign = match guard {
-            Guard::Notification(Some(reported), _) => repository.attempt.is_some_and(|own| own != reported),
-            Guard::Notification(None, _) | Guard::Attempt(..) => false,
+        let precondition = match guard {
+            Guard::Attempt(seen, _) => Precondition::Attempt(seen),
+            Guard::Notification(reported, _) => Precondition::Notification(reported),
         };
-        match outcome {
-            None => Verdict::Refused,
-            Some(outcome) if outcome.needs_proof || foreign => Verdict::Unverified,
-            Some(outcome) if outcome.steps.is_empty() => Verdict::Nothing,
-            Some(_) => Verdict::Applied,
-        }
+        let is_known = match precondition {
+            Precondition::Notification(Some(reported)) => {
+                let of_it = |line: &&Line| line.path == repository.path.as_str();
+                self.lines.iter().filter(of_it).any(|line| line.attempt == Some(reported.uuid()))
+            }
+            Precondition::Notification(None) | Precondition::Attempt(_) => false,
+        };
+        let judged = Judged {
+            is_repeated: change.is_some() && *last == change,
+            state: repository.migration_state,
+            attempt: repository.attempt,
+            is_known,
+            outcome: outcome.map(|outcome| Outcome {
+                needs_proof: outcome.needs_proof,
+                is_empty: outcome.steps.is_empty(),
+            }),
+        };
+        statements::verdict(&judged, precondition)
     }
 
     /// The row's own attempt where the guard has asked for this step with it once more; else the last other one that asked
@@ -222,9 +204,6 @@ impl World {
         let asked_again = |line: &Line| {
             line.event == "ask_again" && line.attempt == own && own.is_some() && line.to == to.name()
         };
-        if of_it().any(asked_again) {
-            return repository.attempt;
-        }
         let is_over = |asked: &Line| {
             of_it().filter(|line| line.applied).any(|line| {
                 line.version == asked.version + 1 && line.cause == "registry_answer"
@@ -233,10 +212,10 @@ impl World {
                             || line.reported == asked.attempt)
             })
         };
-        let mut asked =
-            of_it().filter(|line| line.applied && line.attempt != own && !line.event.starts_with("adopt"));
-        let last = asked.rfind(|line| line.to == to.name() && !is_over(line));
-        last.and_then(|line| line.attempt).map(AttemptId::new)
+        let requests = of_it()
+            .filter(|line| line.applied && line.to == to.name() && !line.event.starts_with("adopt"))
+            .map(|line| Request { attempt: line.attempt.map(AttemptId::new), is_over: is_over(line) });
+        statements::adopted(repository.attempt, of_it().any(asked_again), requests)
     }
 
     /// Every row that has too many tags is skipped.
