@@ -276,11 +276,26 @@ impl Client {
         }
     }
 
-    /// Finds out by trying how a registry treats uploads, by one in `name` that is dropped again.
+    /// Finds out by trying how a registry treats uploads, by one in `name` that is dropped again. What a cut or a 5xx leaves
+    /// unknown is tried again.
     ///
     /// # Errors
     /// As [`Client::begin_upload`].
     pub async fn recognise(&self, name: &Name, deadline: Instant) -> Result<Profile, Error> {
+        let mut pauses = self.pauses().build();
+        loop {
+            let error = match self.recognise_once(name, deadline).await {
+                Err(error) if error.cause.is_transient() => error,
+                found => return found,
+            };
+            match pauses.next().filter(|pause| Instant::now() + *pause < deadline) {
+                Some(pause) => sleep(pause).await,
+                None => return Err(error),
+            }
+        }
+    }
+
+    async fn recognise_once(&self, name: &Name, deadline: Instant) -> Result<Profile, Error> {
         let mut upload = self.begin_upload(name, deadline).await?;
         let first = upload.location.clone();
         // A part that leaves a gap: one appends it, another refuses it.
@@ -297,8 +312,12 @@ impl Client {
                     _ => Profile::Other,
                 }
             }
-            Err(error) if error.status.is_some() => Profile::Other,
-            Err(error) => return Err(error),
+            Err(error) if error.status.is_some() && !error.cause.is_transient() => Profile::Other,
+            Err(error) => {
+                let failed = Err(error);
+                let _ = self.cancel_upload(upload, deadline).await;
+                return failed;
+            }
         };
         let _ = self.cancel_upload(upload, deadline).await;
         Ok(profile)

@@ -259,3 +259,16 @@ async fn drops_the_upload_that_it_recognises_a_registry_by() {
         assert_eq!(server.lines()[2..], [format!("GET {upload}"), format!("DELETE {upload}")], "{profile:?}");
     }
 }
+
+#[tokio::test]
+async fn tries_again_to_recognise_a_registry() {
+    for lost in [Reply::Cut, refusal(503, "UNAVAILABLE")] {
+        let gap = answer(416).header("docker-distribution-api-version", "registry/2.0");
+        let replies = [begun(), lost, answer(204), answer(204), begun(), gap, answer(204), answer(204)];
+        let server = Server::with(replies).await;
+        let found = client(&server).recognise(&name(), soon()).await.unwrap();
+        assert_eq!(found, Profile::Distribution3);
+        // Each upload is dropped, that of the first try too.
+        assert_eq!(server.lines().iter().filter(|line| line.starts_with("DELETE")).count(), 2);
+    }
+}
