@@ -3,11 +3,14 @@
 import argparse
 import gzip
 import importlib.util
+import json
 import pathlib
+import re
 import shutil
 import sys
 import time
 import traceback
+import urllib.error
 import urllib.request
 
 from playwright.sync_api import expect, sync_playwright
@@ -40,10 +43,6 @@ class Tab:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", self._console)
         self.page.add_init_script("""
-            window.longest = 0;
-            new PerformanceObserver((list) => {
-                for (const task of list.getEntries()) window.longest = Math.max(window.longest, task.duration);
-            }).observe({ type: 'longtask', buffered: true });
             document.addEventListener('securitypolicyviolation', (event) => console.error('policy: ' + event.violatedDirective));
         """)
 
@@ -326,21 +325,28 @@ def works_by_keyboard(tab):
 
 def stays_quick_with_ten_thousand_rows(tab):
     tab.stand.failed("huge", 10_000, "storage unavailable")
-    # What else the machine does makes a task longer, and none shorter.
-    for _ in range(3):
-        longest = longest_task(tab)
-        if longest < MOST_MILLISECONDS:
-            break
-    print(f"  longest task of the main thread: {longest:.0f} ms")
-    assert longest < MOST_MILLISECONDS, f"{longest} ms"
+    browser = tab.context.browser
+    browser.start_tracing(page=tab.page, categories=["toplevel", "disabled-by-default-devtools.timeline"])
+    try:
+        goes_through_ten_thousand_rows(tab)
+    finally:
+        events = json.loads(browser.stop_tracing())["traceEvents"]
+    threads = {(event["pid"], event["tid"]) for event in events
+               if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"}
+    # The processor's time: what else the machine does makes a task no longer.
+    tasks = [event["tdur"] / 1000 for event in events
+             if event["name"].endswith("RunTask") and (event["pid"], event["tid"]) in threads and "tdur" in event]
+    assert len(tasks) > 100, f"only {len(tasks)} tasks were traced"
+    print(f"  longest task of the main thread: {max(tasks):.0f} ms")
+    assert max(tasks) < MOST_MILLISECONDS, f"{max(tasks)} ms"
     tab.stand.sql("DELETE FROM container_repositories WHERE path LIKE 'huge/%'")
 
 
-def longest_task(tab):
+def goes_through_ten_thousand_rows(tab):
     tab.page.reload()
     group = tab.page.locator("#attention details", has_text="storage unavailable")
     figure = group.locator("summary .figure")
-    expect(figure).to_contain_text("9,", timeout=30_000)
+    expect(figure).to_have_text(re.compile(r"^(9,\d+|10,000)$"), timeout=30_000)
     group.locator("summary").click()
     expect(group.locator("tbody tr")).to_have_count(100)
     group.get_by_role("button", name="Show more").click()
@@ -348,8 +354,7 @@ def longest_task(tab):
     tab.page.locator("#attention-filter").press_sequentially("image-0500", delay=10)
     until("the filtered rows", lambda: figure.inner_text() == "10")
     tab.page.locator("#attention-filter").fill("")
-    expect(figure).to_contain_text("9,")
-    return tab.page.evaluate("window.longest")
+    expect(figure).to_have_text(re.compile(r"^(9,\d+|10,000)$"))
 
 
 def fits(tab, name, width=1280, height=900, colours="light"):
