@@ -89,7 +89,7 @@ impl Protocol {
         let Resend { again, refused } =
             resend(status, notice.notices, notice.notices_refused, notice.age_seconds);
         tracing::info!(source = notice.import.source, ?status, "told how an import ended");
-        self.importer.protocol.told(&notice, again, refused, database()).await
+        self.importer.protocol.keep_notice(&notice, again, refused, database()).await
     }
 
     /// Copies what is started and tells how it ended, until `stop` asks for an end. Of several processes each does what

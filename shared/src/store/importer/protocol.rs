@@ -14,7 +14,7 @@ const IMPORT: &str = include_str!("sql/import.sql");
 const CANCEL: &str = include_str!("sql/cancel.sql");
 const UNATTENDED: &str = include_str!("sql/unattended.sql");
 const DUE_NOTICES: &str = include_str!("sql/due_notices.sql");
-const TOLD: &str = include_str!("sql/told.sql");
+const KEEP_NOTICE: &str = include_str!("sql/keep_notice.sql");
 
 /// One of the two imports of a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -246,15 +246,15 @@ impl Store<ImportProtocol> {
         self.endpoint.fetch(Statement::repeatable_write("due_notices", DUE_NOTICES).brief(), deadline).await
     }
 
-    /// Keeps what came of a notice: `again` is in how many seconds it is told again; None: it is not.
-    pub async fn told(
+    /// Keeps what came of sending a notice: `again` is in how many seconds it is sent again; None: it is not.
+    pub async fn keep_notice(
         &self,
         notice: &Notice,
         again: Option<u32>,
         refused: bool,
         deadline: Instant,
     ) -> Result<(), EndpointError> {
-        let statement = Statement::repeatable_write("told", TOLD)
+        let statement = Statement::repeatable_write("keep_notice", KEEP_NOTICE)
             .brief()
             .bind("source", &notice.import.source)
             .bind("version", notice.version)

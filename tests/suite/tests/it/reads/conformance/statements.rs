@@ -127,7 +127,7 @@ async fn import(stack: &Stack, twin: &Twin) {
     assert_eq!(ended.unwrap(), Some(failed));
     let notice = protocol.due_notices(soon()).await.unwrap().pop().unwrap();
     assert_eq!((notice.request_id.as_str(), notice.notices), ("attempt", 1));
-    protocol.told(&notice, Some(30), true, soon()).await.unwrap();
+    protocol.keep_notice(&notice, Some(30), true, soon()).await.unwrap();
     let canceled = protocol.cancel_import("a/one", true, soon()).await.unwrap();
     assert_eq!(canceled, ImportCanceled::Canceled);
     assert!(protocol.import("a/one", soon()).await.unwrap().is_some());
