@@ -46,6 +46,12 @@ impl Profile {
         matches!(self, Self::Distribution2 | Self::Distribution3)
     }
 
+    /// Whether a tag can be removed alone. Distribution 2 removes a manifest with all its tags, and of others nothing is known.
+    #[must_use]
+    pub const fn deletes_tags(self) -> bool {
+        matches!(self, Self::Distribution3)
+    }
+
     /// Whether a part that was cut can be continued where it ended.
     pub(crate) const fn continues_a_part(self) -> bool {
         matches!(self, Self::Distribution3)

@@ -40,6 +40,8 @@ pub enum Cause {
     SizeMismatch,
     /// No answer: no connection, a connection that was cut, silence, a 5xx.
     Unavailable,
+    /// 500 to the same manifest each time: the registry cannot read what it has, or does not take what is sent.
+    ServerError,
     /// The time was over.
     Deadline,
     /// A redirect or a name leads to an address where nobody may be sent.
@@ -69,6 +71,7 @@ impl Cause {
             Self::DigestMismatch => "digest_mismatch",
             Self::SizeMismatch => "size_mismatch",
             Self::Unavailable => "unavailable",
+            Self::ServerError => "server_error",
             Self::Deadline => "deadline",
             Self::ForbiddenAddress => "forbidden_address",
             Self::ForeignRealm => "foreign_realm",

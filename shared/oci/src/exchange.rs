@@ -1,6 +1,13 @@
 //! One request and its answer: who we are, where a redirect leads, how long anything may take, and when it is sent again.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use answer_headers::retry_after;
 use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
@@ -26,6 +33,9 @@ const REDIRECTS: usize = 5;
 
 /// How much of an error's body is read.
 const ERROR_LIMIT: usize = 64 << 10;
+
+/// How many 500s to one manifest say that it is that manifest which the registry cannot read, or does not take.
+const SERVER_ERRORS: u32 = 4;
 
 /// How fast a registry is expected to hash at the least when an upload ends, in bytes per second.
 const HASHING: u64 = 20_000_000;
@@ -115,8 +125,20 @@ impl Client {
         deadline: Instant,
     ) -> Result<Whole, Error> {
         let is_repeatable = request.is_repeatable;
+        let errors = AtomicU32::new(0);
         self.again(is_repeatable, deadline, || async {
-            let answer = self.open_once(request, expected, deadline).await?;
+            let answer = self.open_once(request, expected, deadline).await;
+            let answer = answer.map_err(|mut error| {
+                let is_of_one = matches!(
+                    request.action,
+                    Action::GetManifest | Action::HeadManifest | Action::PutManifest
+                );
+                let is_error = is_of_one && error.status == Some(500);
+                if is_error && errors.fetch_add(1, Ordering::Relaxed) + 1 >= SERVER_ERRORS {
+                    error.cause = Cause::ServerError;
+                }
+                error
+            })?;
             let (status, headers) = (answer.status, answer.headers.clone());
             let body = match request.method {
                 Method::HEAD => Bytes::new(),

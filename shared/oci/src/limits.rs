@@ -32,11 +32,13 @@ pub enum Action {
     FinishUpload,
     /// GET and DELETE of an upload.
     Upload,
+    /// DELETE of a tag.
+    DeleteTag,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Check,
         Self::List,
         Self::HeadManifest,
@@ -49,7 +51,34 @@ impl Action {
         Self::UploadPart,
         Self::FinishUpload,
         Self::Upload,
+        Self::DeleteTag,
     ];
+
+    /// Its name, as settings write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::List => "list",
+            Self::HeadManifest => "head-manifest",
+            Self::GetManifest => "get-manifest",
+            Self::PutManifest => "put-manifest",
+            Self::Referrers => "referrers",
+            Self::HeadBlob => "head-blob",
+            Self::GetBlob => "get-blob",
+            Self::BeginUpload => "begin-upload",
+            Self::UploadPart => "upload-part",
+            Self::FinishUpload => "finish-upload",
+            Self::Upload => "upload",
+            Self::DeleteTag => "delete-tag",
+        }
+    }
+
+    /// The action of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.name() == name)
+    }
 }
 
 /// How fast a registry is asked. A setting: it may be changed while requests are under way.
@@ -128,5 +157,22 @@ impl Counters {
             received: self.received.load(Ordering::Relaxed),
             rate_limited: self.rate_limited.load(Ordering::Relaxed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::Action;
+
+    #[test]
+    fn finds_each_action_by_its_own_name() {
+        let names: BTreeSet<&str> = Action::ALL.iter().map(|action| action.name()).collect();
+        assert_eq!(names.len(), Action::ALL.len());
+        for (place, action) in Action::ALL.into_iter().enumerate() {
+            assert_eq!((Action::named(action.name()), action as usize), (Some(action), place));
+        }
+        assert_eq!(Action::named("PUT"), None);
     }
 }

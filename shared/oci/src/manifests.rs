@@ -8,7 +8,8 @@ use http::{
 use tokio::time::Instant;
 
 use crate::{
-    Action, Client, Digest, Error, MANIFEST_LIMIT, MANIFEST_TYPES, Manifest, Name, Reference,
+    Action, Client, Digest, Error, MANIFEST_LIMIT, MANIFEST_TYPES, Manifest, Name, Reference, Tag,
+    auth::Scopes,
     error::Cause,
     exchange::{Request, Whole},
     manifest::named_type,
@@ -126,6 +127,23 @@ impl Client {
             },
             Err(error) => self.explain(error, name, reference, manifest, deadline).await,
         }
+    }
+
+    /// Removes a tag, and nothing else: the manifest stays, and its other tags. Whether it was there.
+    ///
+    /// # Errors
+    /// [`Cause::Protocol`], and nothing is asked, of a registry that is not known to remove a tag alone.
+    pub async fn delete_tag(&self, name: &Name, tag: &Tag, deadline: Instant) -> Result<bool, Error> {
+        let operation = "delete tag";
+        if !self.profile().deletes_tags() {
+            let said =
+                "the registry is not known to remove a tag without its manifest and all its other tags";
+            return Err(Error::new(Cause::Protocol, operation, said));
+        }
+        let url = self.within(name, ["manifests", tag.as_str()]);
+        let scopes = Scopes::deleting(name);
+        let request = Request::new(Action::DeleteTag, operation, Method::DELETE, url, scopes);
+        Ok(found(self.whole(&request, &[], 64 << 10, deadline).await)?.is_some())
     }
 
     /// A refusal may say that all is as it should be, and registries differ in how they say what is missing.

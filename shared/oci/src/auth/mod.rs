@@ -56,6 +56,11 @@ impl Scopes {
         Self(vec![format!("repository:{name}:{actions}")])
     }
 
+    /// One repository, of which something is deleted.
+    pub fn deleting(name: &Name) -> Self {
+        Self(vec![format!("repository:{name}:delete")])
+    }
+
     /// One repository, and another one that is read.
     pub fn with_source(mut self, source: Option<&Name>) -> Self {
         self.0.extend(source.map(|source| format!("repository:{source}:pull")));

@@ -161,6 +161,12 @@ impl Content {
             .chain(self.layers.iter().filter(|layer| !layer.is_foreign()))
             .filter(move |blob| seen.insert(&blob.digest))
     }
+
+    /// The layers that the registry may not have, each once.
+    pub fn foreign(&self) -> impl Iterator<Item = &Descriptor> {
+        let mut seen = HashSet::new();
+        self.layers.iter().filter(|layer| layer.is_foreign()).filter(move |layer| seen.insert(&layer.digest))
+    }
 }
 
 fn kind_of(media_type: &str) -> Option<Kind> {

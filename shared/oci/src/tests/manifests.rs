@@ -1,11 +1,14 @@
 use bytes::Bytes;
 
 use super::{
-    client, name,
+    client, config, name,
     server::{Server, answer, refusal},
     soon,
 };
-use crate::{Cause, Digest, MANIFEST_LIMIT, MANIFEST_TYPES, Manifest, OCI_IMAGE, Reference, Tag, Written};
+use crate::{
+    Cause, Client, ClientConfig, Digest, MANIFEST_LIMIT, MANIFEST_TYPES, Manifest, OCI_IMAGE, Profile,
+    Reference, Tag, Written,
+};
 
 fn manifest() -> Manifest {
     Manifest::new(Bytes::from_static(b"{ \"layers\": [] }\n"), OCI_IMAGE.to_owned())
@@ -124,4 +127,42 @@ async fn says_that_a_child_is_missing() {
         let refused = client(&server).put_manifest(&name(), &tag(), &manifest(), soon()).await.unwrap_err();
         assert_eq!(refused.cause, Cause::BlobUnknown, "{code}");
     }
+}
+
+#[tokio::test]
+async fn removes_a_tag_where_that_removes_nothing_else() {
+    let server = Server::by(|_| answer(202)).await;
+    let tag = Tag::parse("v1").unwrap();
+    for profile in [Profile::Distribution2, Profile::Other] {
+        let client = Client::new(ClientConfig { profile, ..config(&server) }).unwrap();
+        assert_eq!(client.delete_tag(&name(), &tag, soon()).await.unwrap_err().cause, Cause::Protocol);
+    }
+    assert!(server.seen().is_empty(), "nothing is asked");
+    let client = Client::new(ClientConfig { profile: Profile::Distribution3, ..config(&server) }).unwrap();
+    assert_eq!(client.delete_tag(&name(), &tag, soon()).await, Ok(true));
+    let seen = server.seen();
+    assert_eq!(seen[0].line, "DELETE /v2/group/image/manifests/v1");
+    let gone = Server::by(|_| refusal(404, "MANIFEST_UNKNOWN")).await;
+    let client = Client::new(ClientConfig { profile: Profile::Distribution3, ..config(&gone) }).unwrap();
+    assert_eq!(client.delete_tag(&name(), &tag, soon()).await, Ok(false));
+}
+
+#[tokio::test]
+async fn gives_up_a_manifest_that_the_registry_cannot_read() {
+    let server = Server::by(|_| refusal(500, "UNKNOWN")).await;
+    let client = Client::new(ClientConfig {
+        retries: crate::Retries { tries: 8, ..config(&server).retries },
+        ..config(&server)
+    })
+    .unwrap();
+    for (asked, by_head) in [(4, false), (8, true)] {
+        let failed = match by_head {
+            true => client.head_manifest(&name(), &tag(), soon()).await.unwrap_err(),
+            false => client.get_manifest(&name(), &tag(), soon()).await.unwrap_err(),
+        };
+        assert_eq!((failed.cause, server.seen().len()), (Cause::ServerError, asked));
+    }
+    // Of a list it says that the registry is ill.
+    let failed = client.tags(&name(), soon()).await.unwrap_err();
+    assert_eq!((failed.cause, server.seen().len()), (Cause::Unavailable, 8 + 8));
 }
