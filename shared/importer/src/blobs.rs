@@ -503,7 +503,12 @@ async fn next_part(
         return Ok(Bytes::new());
     }
     let part = reader.part_in(memory, wanted, job.importer.patience()).await;
-    match part.map_err(|error| Failure::of(Side::Source, &error))? {
+    let part = part.map_err(|error| match error.cause {
+        // Other bytes than were asked for, perhaps: this blob is not to be had.
+        Of::Protocol => Failure::of_part(Cause::SourceBroken, format!("source: {error}")),
+        _ => Failure::of(Side::Source, &error),
+    })?;
+    match part {
         Some(part) if part.len() == wanted => Ok(part),
         _ => {
             let said = "source: a blob is shorter than its descriptor says";

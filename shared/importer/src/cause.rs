@@ -119,10 +119,20 @@ impl Failure {
             (Of::BlobUnknown | Of::DigestMismatch | Of::SizeMismatch | Of::UploadLost, _) => {
                 (Cause::TargetBroken, false)
             }
+            // It has the manifest under a name, and cannot read it.
+            (Of::ServerError, Side::Source) => (Cause::SourceBroken, false),
+            (Of::ServerError, Side::Target) if error.operation == "put manifest" => (Cause::Refused, false),
+            (Of::ServerError, Side::Target) => (Cause::TargetBroken, false),
             (Of::Quota, _) => (Cause::Quota, false),
             (Of::Conflict, _) => (Cause::Conflict, false),
             (Of::UnsupportedMediaType, _) => (Cause::UnsupportedMediaType, false),
             (Of::ManifestInvalid | Of::TooLarge, Side::Target) => (Cause::Refused, false),
+            // It was answered, and to what was sent: another manifest or blob may fare better.
+            (Of::Protocol, Side::Target)
+                if error.status.is_some_and(|status| (400..500).contains(&status)) =>
+            {
+                (Cause::Refused, false)
+            }
             (Of::Unavailable | Of::Deadline, _) => (Cause::Unavailable, true),
             (_, _) => (Cause::Protocol, true),
         };

@@ -71,6 +71,9 @@ pub struct Tuning {
     pub settle: Duration,
     /// How long a registry may refuse or be silent before a repository is given up.
     pub patience: Duration,
+    /// Whether a tag of the target is removed that the importer wrote and the source has no more. Only where the target
+    /// removes single tags.
+    pub delete_removed: bool,
 }
 
 impl Default for Tuning {
@@ -85,6 +88,7 @@ impl Default for Tuning {
             heartbeat: Duration::from_secs(4),
             settle: Duration::from_secs(5),
             patience: Duration::from_secs(120),
+            delete_removed: false,
         }
     }
 }
@@ -240,12 +244,34 @@ impl Inner {
             return Ok(manifest);
         }
         let reference = Reference::from(digest.clone());
-        let found = self.source.get_manifest(name, &reference, self.patience()).await;
-        let manifest = found.map_err(|error| Failure::of(Side::Source, &error))?.ok_or_else(|| {
-            Failure::of_part(Cause::SourceBroken, format!("source: the manifest {digest} is missing"))
-        })?;
+        let manifest = match self.source.get_manifest(name, &reference, self.patience()).await {
+            Ok(Some(manifest)) => manifest,
+            Ok(None) => {
+                let said = format!("source: the manifest {digest} is missing");
+                return Err(Failure::of_part(Cause::SourceBroken, said));
+            }
+            Err(error) => return Err(self.failure_of_manifest(Side::Source, name, &error).await),
+        };
         self.cache.put(&manifest).await;
         Ok(manifest)
+    }
+
+    /// What it means that one manifest is not to be had: a registry that answers nothing else either is ill, and all of the
+    /// repository fails.
+    pub(crate) async fn failure_of_manifest(&self, side: Side, name: &Name, error: &oci::Error) -> Failure {
+        if error.cause == oci::Cause::ServerError {
+            let client = match side {
+                Side::Source => &self.source,
+                Side::Target => &self.target,
+            };
+            match client.tags_page(name, None, self.patience()).await {
+                Err(ill) if ill.cause != oci::Cause::NotFound => {
+                    return Failure { whole: true, ..Failure::of(side, &ill) };
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Failure::of(side, error)
     }
 
     /// Gives this process its share of the limits that all workers have together.
@@ -280,7 +306,12 @@ fn apply(limits: &mut oci::Limits, action: &str, per_second: f64) {
     match action {
         "requests" => limits.requests_per_second = Some(per_second),
         "bytes" => limits.bytes_per_second = Some(per_second.max(1.0) as u64),
-        action => tracing::warn!(action, "there is no such limit"),
+        action => match oci::Action::named(action) {
+            Some(action) => {
+                limits.actions.insert(action, per_second);
+            }
+            None => tracing::warn!(action, "there is no such limit"),
+        },
     }
 }
 

@@ -25,8 +25,12 @@ pub(crate) async fn ask(
         .map(|digest| async move {
             let reference = Reference::from(digest.clone());
             let head = importer.target.head_manifest(target, &reference, importer.patience()).await;
-            let head = head.map_err(|error| Failure::of(Side::Target, &error))?;
-            Ok::<_, Failure>(head.filter(|head| head.digest == digest).map(|_| digest))
+            match head.map_err(|error| Failure::of(Side::Target, &error)) {
+                Ok(head) => Ok(head.filter(|head| head.digest == digest).map(|_| digest)),
+                Err(failure) if failure.whole => Err(failure),
+                // What it cannot read is written again.
+                Err(_) => Ok(None),
+            }
         })
         .buffer_unordered(importer.tuning.in_flight)
         .try_collect()
@@ -51,7 +55,7 @@ pub(crate) async fn put(
                     Some(failure) => Some(failure),
                     None => match put_one(job, known, &digest).await {
                         Ok(()) => None,
-                        Err(End::Failed(failure)) if !failure.whole => Some(failure),
+                        Err(End::Failed(failure)) if !failure.whole => Some(known.refused(&digest, failure)),
                         Err(end) => return Err(end),
                     },
                 };
@@ -75,8 +79,9 @@ pub(crate) async fn put(
 }
 
 async fn put_one(job: &Job, tree: &Tree, digest: &Digest) -> Result<(), End> {
+    let is_whole = tree.nodes.get(digest).is_some_and(|node| node.foreign.is_empty());
     match send(job, digest).await {
-        Err(error) if error.cause == oci::Cause::BlobUnknown => {
+        Err(error) if error.cause == oci::Cause::BlobUnknown && is_whole => {
             // The target lacks what it said it has: that is sent without asking, once.
             push_named(job, tree, digest).await?;
             send(job, digest).await
@@ -102,7 +107,10 @@ async fn send(job: &Job, digest: &Digest) -> Result<(), Refused> {
     let written = importer.target.put_manifest(&job.target, &reference, &manifest, importer.patience()).await;
     match written {
         Ok(_) => Ok(()),
-        Err(error) => Err(Refused { cause: error.cause, failure: Failure::of(Side::Target, &error) }),
+        Err(error) => {
+            let failure = importer.failure_of_manifest(Side::Target, &job.target, &error).await;
+            Err(Refused { cause: error.cause, failure })
+        }
     }
 }
 

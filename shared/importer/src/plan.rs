@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -12,7 +13,7 @@ use shared::{endpoint::EndpointError, store::importer::ImportStatus};
 use tokio::time::Instant;
 
 use crate::{
-    cause::{Failure, Problem},
+    cause::{Cause, Failure, Problem},
     importer::{Importer, database},
     manifests, source,
     tree::Tree,
@@ -111,17 +112,22 @@ fn sample(blobs: &BTreeMap<Digest, (u64, bool, Name)>) -> Option<Sample> {
 impl Importer {
     /// Reads the source's tags and manifests, which are kept for the run, and asks the target what it has. Writes nothing.
     /// `seen` is called with each repository once it is known. One that cannot be read says so in its plan.
+    /// `asks_for_blobs`: the source is asked for each blob too, which a run finds out when it reads them.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn plan(
         &self,
         names: &[(Name, Name)],
+        asks_for_blobs: bool,
         seen: &(dyn Fn(&RepositoryPlan) + Sync),
     ) -> Result<Plan, EndpointError> {
+        // A blob that several repositories share is asked for once.
+        let there = asks_for_blobs.then(Mutex::default);
+        let there = there.as_ref();
         let at_once = usize::try_from(self.tuning.capacity.max(1)).unwrap_or(1);
         let mut plans = stream::iter(names.to_vec())
-            .map(|(source, target)| async move { self.plan_one(&source, &target).await })
+            .map(|(source, target)| async move { self.plan_one(&source, &target, there).await })
             .buffered(at_once);
         let (mut repositories, mut totals) = (Vec::new(), Totals::default());
         let mut blobs: BTreeMap<Digest, (u64, bool, Name)> = BTreeMap::new();
@@ -167,6 +173,7 @@ impl Importer {
         &self,
         source: &Name,
         target: &Name,
+        blobs_there: Option<&Mutex<BTreeSet<Digest>>>,
     ) -> Result<(RepositoryPlan, BTreeMap<Digest, (u64, bool)>), EndpointError> {
         let mut plan = RepositoryPlan {
             source: source.as_str().to_owned(),
@@ -211,7 +218,27 @@ impl Importer {
         plan.blobs = all.len() as u64;
         plan.bytes = all.values().sum();
         plan.bytes_there = has.values().sum();
-        let failed = tree.failed_tags(&BTreeMap::new());
+        let mut missing = BTreeMap::new();
+        if let Some(known) = blobs_there {
+            let unread: BTreeSet<&Digest> = reached.difference(&there).collect();
+            match self.missing_blobs(source, tree.blobs(unread), known).await {
+                Ok(found) => missing = found,
+                Err(failure) => {
+                    plan.failed = Some(failure.problem(None));
+                    return Ok((plan, BTreeMap::new()));
+                }
+            }
+        }
+        let mut failed = tree.without(&missing);
+        for (digest, node) in &tree.nodes {
+            if let (Some(layer), false) = (node.foreign.keys().next(), tree.there.contains(digest)) {
+                let said = format!(
+                    "the layer {layer} is kept elsewhere and the source lacks it: this goes only where the target takes it without"
+                );
+                failed.entry(digest.clone()).or_insert(Failure::of_part(Cause::UnsupportedMediaType, said));
+            }
+        }
+        let failed = tree.failed_tags(&failed);
         plan.problems = failed.iter().map(|(tag, failure)| failure.problem(Some(tag.as_str()))).collect();
         self.keep_tree(source.as_str(), tree);
         let blobs = all
@@ -222,6 +249,37 @@ impl Importer {
             })
             .collect();
         Ok((plan, blobs))
+    }
+
+    /// Which of these blobs the source lacks, or has in another size.
+    async fn missing_blobs(
+        &self,
+        source: &Name,
+        mut wanted: BTreeMap<Digest, u64>,
+        known: &Mutex<BTreeSet<Digest>>,
+    ) -> Result<BTreeMap<Digest, Failure>, Failure> {
+        let known = || known.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let known = known();
+            wanted.retain(|digest, _| !known.contains(digest));
+        }
+        let found = source::blobs_there(self, source, &wanted).await?;
+        let mut missing = BTreeMap::new();
+        for (digest, size) in found {
+            let expected = wanted.get(&digest).copied();
+            let said = match size {
+                Some(size) if Some(size) == expected => {
+                    known().insert(digest);
+                    continue;
+                }
+                Some(size) => {
+                    format!("source: the blob {digest} has {size} bytes there, not those of its descriptor")
+                }
+                None => format!("source: the blob {digest} is missing"),
+            };
+            missing.insert(digest, Failure::of_part(Cause::SourceBroken, said));
+        }
+        Ok(missing)
     }
 
     async fn read_tree(&self, source: &Name, target: &Name, begun: bool) -> Result<Tree, Failure> {

@@ -76,14 +76,18 @@ pub(crate) async fn resolve(
 
 async fn head(importer: &Inner, name: &Name, tag: &Tag) -> Result<TagRead, Failure> {
     let head = importer.source.head_manifest(name, &Reference::from(tag.clone()), importer.patience()).await;
-    let head = head.map_err(|error| Failure::of(Side::Source, &error))?;
-    Ok(head.map_or(TagRead::Gone, |head| TagRead::Leads(head.digest, None)))
+    match head {
+        Ok(head) => Ok(head.map_or(TagRead::Gone, |head| TagRead::Leads(head.digest, None))),
+        Err(error) => Err(importer.failure_of_manifest(Side::Source, name, &error).await),
+    }
 }
 
 async fn get(importer: &Inner, name: &Name, tag: &Tag) -> Result<TagRead, Failure> {
     let found = importer.source.get_manifest(name, &Reference::from(tag.clone()), importer.patience()).await;
-    let Some(manifest) = found.map_err(|error| Failure::of(Side::Source, &error))? else {
-        return Ok(TagRead::Gone);
+    let manifest = match found {
+        Ok(Some(manifest)) => manifest,
+        Ok(None) => return Ok(TagRead::Gone),
+        Err(error) => return Err(importer.failure_of_manifest(Side::Source, name, &error).await),
     };
     importer.cache.put(&manifest).await;
     Ok(TagRead::Leads(manifest.digest().clone(), Some(Node::of(&manifest))))
@@ -108,7 +112,7 @@ pub(crate) async fn complete(
         referrers(importer, name, tree).await?;
         let unread = tree.unread_manifests();
         if unread.is_empty() {
-            return Ok(());
+            return foreign(importer, name, tree).await;
         }
         let target = at_target.as_ref().map(|read| read.target);
         let read: Vec<(Digest, Node, bool)> = stream::iter(unread)
@@ -134,6 +138,34 @@ pub(crate) async fn complete(
             tree.nodes.insert(digest, node);
         }
     }
+}
+
+/// Asks for layers that may be kept elsewhere. Those that the source has are copied as any other.
+async fn foreign(importer: &Inner, name: &Name, tree: &mut Tree) -> Result<(), Failure> {
+    let foreign = tree.foreign();
+    let found = blobs_there(importer, name, &foreign).await?;
+    tree.has_foreign(&found.into_iter().filter_map(|(digest, size)| size.map(|_| digest)).collect());
+    Ok(())
+}
+
+/// Asks the source for these blobs: how large each is there, as far as it says so. None: it lacks it.
+pub(crate) async fn blobs_there(
+    importer: &Inner,
+    name: &Name,
+    wanted: &BTreeMap<Digest, u64>,
+) -> Result<BTreeMap<Digest, Option<u64>>, Failure> {
+    stream::iter(wanted.clone())
+        .map(|(digest, size)| async move {
+            let head = importer.source.head_blob(name, &digest, importer.patience()).await;
+            match head.map_err(|error| Failure::of(Side::Source, &error)) {
+                Ok(head) => Ok((digest, head.map(|head| head.size.unwrap_or(size)))),
+                Err(failure) if failure.whole => Err(failure),
+                Err(_) => Ok((digest, None)),
+            }
+        })
+        .buffer_unordered(importer.tuning.in_flight)
+        .try_collect()
+        .await
 }
 
 /// A manifest as the target has it, where nobody has kept it. None: it is kept, or the target lacks it or has it broken, which

@@ -311,19 +311,45 @@ async fn end(
     let has = |tag: &Tag| {
         tree.tags.contains_key(tag) || tree.unread.contains_key(tag) || proof.merged.contains_key(tag)
     };
-    let earlier = known.iter().filter(|record| record.state != TagState::Deleted);
+    let removes = job.importer.tuning.delete_removed;
+    let is_new = |record: &&TagRecord| {
+        record.state != TagState::Deleted || (removes && record.wrote && record.target_digest.is_some())
+    };
+    let earlier = known.iter().filter(is_new);
     let earlier = earlier.filter_map(|record| Some((Tag::parse(&record.tag).ok()?, Some(record))));
     let gone: BTreeMap<Tag, Option<&TagRecord>> =
         seen.iter().cloned().map(|tag| (tag, None)).chain(earlier).filter(|(tag, _)| !has(tag)).collect();
+    // What the target was last read to have.
+    let mut there: BTreeMap<Tag, Digest> = BTreeMap::new();
+    let mut remove: BTreeMap<Tag, Digest> = BTreeMap::new();
+    for (tag, before) in &gone {
+        let of = |digest: Option<&str>| Digest::parse(digest?).ok();
+        let read = proof.read.get(tag).cloned();
+        let last = before.and_then(|record| of(record.target_digest.as_deref()));
+        let Some(last) = read.clone().or(last) else { continue };
+        // What was written is what the source had. The target may have been read to have another's since.
+        let wrote = match before {
+            _ if proof.wrote.contains(tag) => read,
+            Some(record) if record.wrote && record.state != TagState::Merged => {
+                of(record.source_digest.as_deref())
+            }
+            Some(_) | None => None,
+        };
+        remove.extend(wrote.filter(|_| removes).map(|wrote| (tag.clone(), wrote)));
+        there.insert(tag.clone(), last);
+    }
+    let removed = tags::remove(job, &remove).await?;
+    there.retain(|tag, _| !remove.contains_key(tag) || removed.failed.contains_key(tag));
+    there.extend(removed.stay);
     let records: Vec<TagRecord> = gone
         .into_iter()
         .map(|(tag, before)| TagRecord {
             source_digest: before.and_then(|record| record.source_digest.clone()),
-            target_digest: proof.read.get(&tag).map(ToString::to_string),
-            state: TagState::Deleted,
+            target_digest: there.get(&tag).map(ToString::to_string),
+            state: if removed.failed.contains_key(&tag) { TagState::Failed } else { TagState::Deleted },
             wrote: proof.wrote.contains(&tag),
-            cause: None,
-            error: None,
+            cause: removed.failed.get(&tag).map(|failure| failure.cause.as_str().to_owned()),
+            error: removed.failed.get(&tag).map(Failure::kept),
             tag: tag.as_str().to_owned(),
         })
         .collect();
@@ -333,6 +359,7 @@ async fn end(
         .iter()
         .filter(|(tag, _)| has(tag))
         .map(|(tag, failure)| (tag.clone(), failure.clone()))
+        .chain(removed.failed)
         .collect();
     Ok(tags::summary(&failed, tree.tags.len() + tree.unread.len()))
 }

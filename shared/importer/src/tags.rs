@@ -48,7 +48,11 @@ pub(crate) async fn read(
                 let head = importer.target.head_manifest(&job.target, &reference, importer.patience()).await;
                 head.map(|head| head.map(|head| head.digest))
             };
-            match found.map_err(|error| Failure::of(Side::Target, &error)) {
+            let found = match found {
+                Ok(found) => Ok(found),
+                Err(error) => Err(importer.failure_of_manifest(Side::Target, &job.target, &error).await),
+            };
+            match found {
                 Err(failure) if failure.whole => Err(End::Failed(failure)),
                 found => Ok((tag, found, whole)),
             }
@@ -76,11 +80,12 @@ pub(crate) async fn read_manifests(
             job.check()?;
             let importer = &job.importer;
             let reference = Reference::from(digest.clone());
-            let got = importer.target.get_manifest(&job.target, &reference, importer.patience()).await;
-            match got.map_err(|error| Failure::of(Side::Target, &error)) {
-                Err(failure) if failure.whole => Err(End::Failed(failure)),
-                Err(failure) => Ok((digest, Err(failure))),
+            match importer.target.get_manifest(&job.target, &reference, importer.patience()).await {
                 Ok(manifest) => Ok((digest, Ok(manifest.map(|manifest| manifest.digest().clone())))),
+                Err(error) => match importer.failure_of_manifest(Side::Target, &job.target, &error).await {
+                    failure if failure.whole => Err(End::Failed(failure)),
+                    failure => Ok((digest, Err(failure))),
+                },
             }
         })
         .buffer_unordered(job.importer.tuning.in_flight)
@@ -140,7 +145,60 @@ async fn write_one(job: &Job, tag: &Tag, manifest: &Manifest) -> Result<(), Fail
     let written = importer.target.put_manifest(&job.target, &reference, manifest, importer.patience()).await;
     match written {
         Ok(_) => Ok(()),
-        Err(error) => Err(Failure::of(Side::Target, &error)),
+        Err(error) => Err(importer.failure_of_manifest(Side::Target, &job.target, &error).await),
+    }
+}
+
+/// What became of tags that are to be removed.
+#[derive(Default)]
+pub(crate) struct Removed {
+    /// What the target has under those that it still has.
+    pub(crate) stay: BTreeMap<Tag, Digest>,
+    pub(crate) failed: BTreeMap<Tag, Failure>,
+}
+
+/// Removes tags of the target in batches, as they are written: those that lead where they were written to. Whoever wrote
+/// there since keeps what he wrote.
+pub(crate) async fn remove(job: &Job, wrote: &BTreeMap<Tag, Digest>) -> Result<Removed, End> {
+    let all: Vec<(Tag, Digest)> = wrote.iter().map(|(tag, digest)| (tag.clone(), digest.clone())).collect();
+    let mut removed = Removed::default();
+    for batch in all.chunks(BATCH) {
+        job.check()?;
+        job.renew().await?;
+        for (tag, digest) in batch {
+            match remove_one(job, tag, digest).await {
+                Ok(Some(other)) => {
+                    removed.stay.insert(tag.clone(), other);
+                }
+                Ok(None) => tracing::info!(target = %job.target, tag = tag.as_str(), "a tag is removed"),
+                Err(failure) if failure.whole => return Err(End::Failed(failure)),
+                Err(failure) => {
+                    removed.failed.insert(tag.clone(), failure);
+                }
+            }
+        }
+    }
+    Ok(removed)
+}
+
+/// What the target has under the tag instead of what was written there. None: it has no such tag any more.
+async fn remove_one(job: &Job, tag: &Tag, wrote: &Digest) -> Result<Option<Digest>, Failure> {
+    let importer = &job.importer;
+    let failed = |error: oci::Error| Failure::of(Side::Target, &error);
+    let reference = Reference::from(tag.clone());
+    let there = importer.target.head_manifest(&job.target, &reference, importer.patience()).await;
+    match there.map_err(failed)? {
+        Some(there) if there.digest == *wrote => {
+            let deleted = importer.target.delete_tag(&job.target, tag, importer.patience()).await;
+            deleted.map_err(|error| match error.cause {
+                // That concerns removing alone.
+                oci::Cause::Protocol => Failure::of_part(Cause::Refused, format!("target: {error}")),
+                oci::Cause::Denied => Failure { whole: false, ..failed(error) },
+                _ => failed(error),
+            })?;
+            Ok(None)
+        }
+        there => Ok(there.map(|there| there.digest)),
     }
 }
 

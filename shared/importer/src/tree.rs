@@ -13,6 +13,8 @@ pub(crate) struct Node {
     pub(crate) children: Vec<Digest>,
     /// The blobs that it names, with their sizes, each once.
     pub(crate) blobs: BTreeMap<Digest, u64>,
+    /// The layers that may be kept elsewhere, with their sizes, and that the source is not known to have.
+    pub(crate) foreign: BTreeMap<Digest, u64>,
     /// What it refers to: that comes first too.
     pub(crate) subject: Option<Digest>,
     /// Why it cannot be copied, as far as it alone tells.
@@ -37,6 +39,7 @@ impl Node {
         Self {
             children: content.manifests.iter().map(|child| child.digest.clone()).collect(),
             blobs: content.blobs().map(|blob| (blob.digest.clone(), blob.size)).collect(),
+            foreign: content.foreign().map(|blob| (blob.digest.clone(), blob.size)).collect(),
             subject: content.subject.as_ref().map(|subject| subject.digest.clone()),
             failure,
         }
@@ -143,6 +146,44 @@ impl Tree {
             .collect()
     }
 
+    /// The layers that may be kept elsewhere, and that the source is not known to have.
+    pub(crate) fn foreign(&self) -> BTreeMap<Digest, u64> {
+        self.nodes.values().flat_map(|node| node.foreign.clone()).collect()
+    }
+
+    /// The source has these of them.
+    pub(crate) fn has_foreign(&mut self, there: &BTreeSet<Digest>) {
+        for node in self.nodes.values_mut() {
+            let (has, lacks) =
+                std::mem::take(&mut node.foreign).into_iter().partition(|(digest, _)| there.contains(digest));
+            node.foreign = lacks;
+            node.blobs.extend::<BTreeMap<_, _>>(has);
+        }
+    }
+
+    /// Why the target refuses a manifest, where that is about a layer that is kept elsewhere.
+    pub(crate) fn refused(&self, digest: &Digest, failure: Failure) -> Failure {
+        match self.nodes.get(digest).and_then(|node| node.foreign.keys().next()) {
+            Some(layer) => {
+                let said =
+                    format!("the layer {layer} is kept elsewhere and the source lacks it: {}", failure.said);
+                Failure::of_part(Cause::UnsupportedMediaType, said)
+            }
+            None => failure,
+        }
+    }
+
+    /// Which manifests cannot be copied as they are: these blobs are not to be had.
+    pub(crate) fn without(&self, blobs: &BTreeMap<Digest, Failure>) -> BTreeMap<Digest, Failure> {
+        self.nodes
+            .iter()
+            .filter_map(|(digest, node)| {
+                let lacks = node.blobs.keys().find_map(|blob| blobs.get(blob))?;
+                Some((digest.clone(), lacks.clone()))
+            })
+            .collect()
+    }
+
     /// Which tags cannot be copied: those that could not be read, and those that lead to a manifest that failed by itself
     /// or is in `failed`.
     pub(crate) fn failed_tags(&self, failed: &BTreeMap<Digest, Failure>) -> BTreeMap<Tag, Failure> {
@@ -190,6 +231,7 @@ mod tests {
         let node = |children: &[&str], blobs: &[(&str, u64)], subject: Option<&str>| Node {
             children: children.iter().map(|name| digest(name)).collect(),
             blobs: blobs.iter().map(|(name, size)| (digest(name), *size)).collect(),
+            foreign: BTreeMap::new(),
             subject: subject.map(digest),
             failure: None,
         };

@@ -88,7 +88,7 @@ impl Migration<'_> {
         let seen = std::sync::Mutex::new((0_usize, screen));
         let plan = self
             .importer
-            .plan(&self.names, &|_| {
+            .plan(&self.names, self.arguments.dry_run, &|_| {
                 if let Ok(mut seen) = seen.lock() {
                     let (known, screen) = &mut *seen;
                     *known += 1;

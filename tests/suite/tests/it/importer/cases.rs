@@ -122,7 +122,7 @@ fn referrer(scene: &Scene, subject: &str, kind: &str) -> (String, serde_json::Va
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_referrers_of_a_source_with_a_list_of_them() {
     let mut scene = Scene::new(Personality::Distribution3).await;
-    scene.profiles[0] = Profile::Other;
+    scene.clients[0].profile = Profile::Other;
     scene.source.change(|settings| settings.referrers = true);
     let subject = scene.image("a", &["v1"], &ImageOptions::small(1));
     let (signature, _) = referrer(&scene, &subject, "application/vnd.example.signature");

@@ -207,7 +207,7 @@ async fn a_broken_image_fails_its_tags_and_no_other() {
     scene.source.put_any_manifest("team/b", Some("half"), index.as_bytes()).unwrap();
 
     let importer = scene.importer().await;
-    let plan = importer.plan(&scene.names(), &|_| ()).await.unwrap();
+    let plan = importer.plan(&scene.names(), false, &|_| ()).await.unwrap();
     let problems: Vec<(Option<String>, String)> = plan
         .repositories
         .iter()
@@ -253,7 +253,7 @@ async fn a_broken_image_fails_its_tags_and_no_other() {
 async fn a_plan_reads_each_manifest_for_the_run_too() {
     let scene = fleet(Personality::Distribution3).await;
     let importer = scene.importer().await;
-    let plan = importer.plan(&scene.names(), &|_| ()).await.unwrap();
+    let plan = importer.plan(&scene.names(), false, &|_| ()).await.unwrap();
     let distinct: BTreeSet<String> =
         layers(&scene.source.storage()).into_iter().flat_map(|(_, blobs)| blobs).collect();
     assert_eq!((plan.totals.blobs, plan.totals.tags, plan.totals.bytes_there), (distinct.len() as u64, 6, 0));
@@ -269,7 +269,7 @@ async fn a_plan_reads_each_manifest_for_the_run_too() {
     // Into a target that has all of it, by somebody who knows nothing: no blob is asked for.
     scene.forget().await;
     scene.target.traffic().clear();
-    let plan = scene.importer().await.plan(&scene.names(), &|_| ()).await.unwrap();
+    let plan = scene.importer().await.plan(&scene.names(), false, &|_| ()).await.unwrap();
     assert_eq!(plan.totals.bytes_there, plan.totals.bytes);
     assert!(complete(&scene.run().await));
     let blobs = scene.target.traffic().count(|record| !matches!(record.kind, Kind::Manifest | Kind::Tags));
@@ -290,7 +290,7 @@ async fn asks_no_more_than_it_needs_where_all_is_there() {
     // Nothing has changed: two lists and each tag by HEAD here, a list and each manifest there, `latest` by HEAD.
     clear(&scene);
     let importer = scene.importer().await;
-    importer.plan(&names, &|_| ()).await.unwrap();
+    importer.plan(&names, false, &|_| ()).await.unwrap();
     assert!(complete(&importer.run(&names, &Stop::new()).await.unwrap()));
     assert_eq!(asked(&scene), [2 * repositories + tags, repositories + manifests + 1]);
 
@@ -298,7 +298,7 @@ async fn asks_no_more_than_it_needs_where_all_is_there() {
     scene.forget().await;
     clear(&scene);
     let importer = scene.importer().await;
-    importer.plan(&names, &|_| ()).await.unwrap();
+    importer.plan(&names, false, &|_| ()).await.unwrap();
     assert!(complete(&importer.run(&names, &Stop::new()).await.unwrap()));
     assert_eq!(asked(&scene), [3 * repositories + manifests + 1 + tags, repositories + 2 * manifests + 1]);
     let writes = scene.target.traffic().count(|record| !matches!(record.method.as_str(), "GET" | "HEAD"));

@@ -3,7 +3,9 @@
 pub mod bench;
 mod cases;
 mod copies;
+mod inventory;
 mod protocol;
+mod removing;
 mod restarts;
 mod rows;
 mod scene;

@@ -16,10 +16,10 @@ use super::{
 };
 
 /// The size of the one layer that takes many parts.
-const BIG: u64 = 3 << 20;
+pub const BIG: u64 = 3 << 20;
 
 /// A repository with one image whose layer takes many parts.
-async fn big(to: Personality) -> (Scene, Digest) {
+pub async fn big(to: Personality) -> (Scene, Digest) {
     let scene = Scene::new(to).await;
     let layer = scene.source.add_made_up_layer("big", MadeUp { seed: 7, bytes: BIG }).unwrap();
     let config = scene.source.storage().put_blob(b"{}").unwrap();

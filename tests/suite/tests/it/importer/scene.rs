@@ -2,13 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use importer::{Importer, MemoryCache, Report, RepositoryReport, Spread, Status, Stop, Tuning, Wiring};
+use importer::{
+    Copied, Importer, MemoryCache, Report, RepositoryReport, Spread, Status, Stop, Tuning, Wiring,
+};
 use local::local_registry::{
-    Distribution, DistributionConfig, Kind, Personality, Record,
+    Access as RegistryAccess, Distribution, DistributionConfig, Kind, Personality, Record,
     storage::{Flavor, ImageOptions, Storage},
 };
-use oci::{Access, Client, ClientConfig, Name, Profile};
-use shared::{endpoint::Writer, store::importer::ProofRow};
+use oci::{Access, Client, ClientConfig, Credentials, Name, Profile};
+use shared::{
+    endpoint::Writer,
+    store::importer::{ImportStatus, ImportStep, ProofRow},
+};
 use tempfile::TempDir;
 
 use super::bench::Database;
@@ -30,7 +35,8 @@ pub struct Scene {
     pub target: Distribution,
     pub database: Database,
     pub tuning: Tuning,
-    pub profiles: [Profile; 2],
+    /// How each registry is spoken to.
+    pub clients: [ClientConfig; 2],
     _folders: [TempDir; 2],
 }
 
@@ -40,15 +46,25 @@ impl Scene {
     }
 
     pub async fn between(from: Personality, to: Personality) -> Self {
+        Self::guarded([(from, RegistryAccess::Open), (to, RegistryAccess::Open)]).await
+    }
+
+    /// With registries that do not let everybody in.
+    pub async fn guarded([from, to]: [(Personality, RegistryAccess); 2]) -> Self {
         let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-        let start = async |personality, name: &str, folder: &TempDir| {
-            let mut config = DistributionConfig::new(personality, folder.path());
-            config.name = name.to_owned();
-            Distribution::start(config).await.unwrap()
-        };
+        let start =
+            async |(personality, access): &(Personality, RegistryAccess), name: &str, folder: &TempDir| {
+                let mut config = DistributionConfig::new(*personality, folder.path());
+                config.name = name.to_owned();
+                config.access = access.clone();
+                Distribution::start(config).await.unwrap()
+            };
+        let (source, target) =
+            (start(&from, "source", &folders[0]).await, start(&to, "target", &folders[1]).await);
+        let clients = [client(&source, &from, Access::Pull), client(&target, &to, Access::Push)];
         Self {
-            source: start(from, "source", &folders[0]).await,
-            target: start(to, "target", &folders[1]).await,
+            source,
+            target,
             database: Database::new().await,
             tuning: Tuning {
                 part: 256 << 10,
@@ -56,7 +72,7 @@ impl Scene {
                 patience: Duration::from_secs(10),
                 ..Tuning::default()
             },
-            profiles: [profile(from), profile(to)],
+            clients,
             _folders: folders,
         }
     }
@@ -73,8 +89,8 @@ impl Scene {
         let connections = vec![self.database.connection(), self.database.connection()];
         Importer::new(Wiring {
             writer: Writer::new(Spread::new(connections)),
-            source: client(&self.source.url(), self.profiles[0], Access::Pull),
-            target: client(&self.target.url(), self.profiles[1], Access::Push),
+            source: Client::new(self.clients[0].clone()).unwrap(),
+            target: Client::new(self.clients[1].clone()).unwrap(),
             cache: Arc::new(MemoryCache::default()),
             tuning: self.tuning.clone(),
         })
@@ -89,6 +105,23 @@ impl Scene {
     /// Copies all by a new process.
     pub async fn run(&self) -> Report {
         self.importer().await.run(&self.names(), &Stop::new()).await.unwrap()
+    }
+
+    /// Copies one repository by both steps, beside others.
+    pub async fn copy(&self, path: &str) -> Option<ImportStatus> {
+        let (importer, name) = (self.importer_beside_others().await, Name::parse(path).unwrap());
+        let mut ended = None;
+        for step in [ImportStep::Pre, ImportStep::Final] {
+            assert!(importer.start(&name, &name, step).await.unwrap(), "{path}: {step:?} is not started");
+            match importer.copy(path, &Stop::new()).await.unwrap() {
+                Copied::Ended(status) => ended = Some(status),
+                other => panic!("{path}: {other:?}"),
+            }
+            if ended == Some(ImportStatus::PreImportFailed) {
+                break;
+            }
+        }
+        ended
     }
 
     pub async fn proof(&self) -> Vec<ProofRow> {
@@ -127,6 +160,22 @@ impl Scene {
         }
     }
 
+    /// The target has each tag of the source with the source's bytes, whatever else it has.
+    pub fn assert_equal_to_source(&self) {
+        let (source, target) = (self.source.storage(), self.target.storage());
+        for path in source.repositories().unwrap() {
+            let there = target.tags(&path).unwrap();
+            for (tag, digest) in source.tags(&path).unwrap() {
+                assert_eq!(there.get(&tag), Some(&digest), "{path}:{tag}");
+                assert_eq!(
+                    source.read_blob(&digest).unwrap(),
+                    target.read_blob(&digest).unwrap(),
+                    "{path}:{tag}"
+                );
+            }
+        }
+    }
+
     /// Forgets every row.
     pub async fn forget(&self) {
         self.database.sql("TRUNCATE imports, import_slots, import_uploads, import_blobs, import_tags").await;
@@ -140,11 +189,23 @@ fn profile(personality: Personality) -> Profile {
     }
 }
 
-fn client(url: &str, profile: Profile, access: Access) -> Client {
-    let mut config = ClientConfig::new(url.parse().unwrap());
-    config.profile = profile;
-    config.access = access;
-    Client::new(config).unwrap()
+fn client(
+    registry: &Distribution,
+    (personality, guard): &(Personality, RegistryAccess),
+    access: Access,
+) -> ClientConfig {
+    let credentials = match guard {
+        RegistryAccess::Open => Credentials::Anonymous,
+        RegistryAccess::Basic { user, password } | RegistryAccess::Bearer { user, password, .. } => {
+            Credentials::Basic { user: user.clone(), password: password.clone() }
+        }
+    };
+    ClientConfig {
+        profile: profile(*personality),
+        access,
+        credentials,
+        ..ClientConfig::new(registry.url().parse().unwrap())
+    }
 }
 
 /// Which blobs each repository has.
