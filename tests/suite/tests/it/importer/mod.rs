@@ -3,6 +3,7 @@
 pub mod bench;
 mod cases;
 mod copies;
+mod drift;
 mod inventory;
 mod protocol;
 mod reading;
