@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use shared::endpoint::{Call, DataApi, Failure, Transport};
+use shared::endpoint::{Call, Failure, Transport};
 use tokio::time::Instant;
 
 /// Runs each statement under `EXPLAIN` and keeps the pages that it needed. Whoever sent it gets no rows.
 #[derive(Clone)]
 pub struct Explained {
-    data_api: Arc<DataApi>,
+    transport: Arc<dyn Transport>,
     pages: Arc<Mutex<Vec<u64>>>,
     plan: Arc<Mutex<Vec<String>>>,
 }
@@ -17,8 +17,8 @@ pub struct Explained {
 impl Explained {
     /// Of the statements that are sent to this database.
     #[must_use]
-    pub fn new(data_api: DataApi) -> Self {
-        Self { data_api: Arc::new(data_api), pages: Arc::default(), plan: Arc::default() }
+    pub fn new(transport: impl Transport + 'static) -> Self {
+        Self { transport: Arc::new(transport), pages: Arc::default(), plan: Arc::default() }
     }
 
     /// The pages that the last statement needed, whether they were in memory or not.
@@ -51,7 +51,7 @@ impl Transport for Explained {
         // The transport takes what lives as long as the process.
         let sql = format!("EXPLAIN (ANALYZE, BUFFERS, VERBOSE) {}", call.sql);
         let call = Call { sql: Box::leak(sql.into_boxed_str()), ..call };
-        let plan = self.data_api.execute(call, deadline).await?;
+        let plan = self.transport.execute(call, deadline).await?;
         // The first such line is the whole statement's: `Buffers: shared hit=12 read=3 dirtied=1`.
         let line = plan.iter().find_map(|line| line.trim().strip_prefix("Buffers: shared "));
         let counts = line.expect("the pages that were needed").split(' ');

@@ -5,6 +5,7 @@ mod cases;
 mod copies;
 mod drift;
 mod inventory;
+mod plans;
 mod protocol;
 mod reading;
 mod removing;
