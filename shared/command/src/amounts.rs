@@ -34,6 +34,17 @@ pub enum InvalidAmount {
     /// Of requests.
     #[error("{0:?} is no number of requests per second: write 0.5, 20 or none")]
     Requests(String),
+    /// Of requests of one action.
+    #[error("{0:?} is no limit of an action: write put-manifest=10 or put-manifest=none. The actions are {actions}", actions = actions())]
+    Action(String),
+    /// Of requests that are left.
+    #[error("{0:?} is no number of requests: write 20 or none")]
+    Remaining(String),
+}
+
+/// Every action's name.
+fn actions() -> String {
+    oci::Action::ALL.map(oci::Action::name).join(", ")
 }
 
 /// Bytes a second.
@@ -108,9 +119,66 @@ impl fmt::Display for Limit<Requests> {
     }
 }
 
+/// How many requests must be left of those that a registry allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remaining(pub u64);
+
+impl FromStr for Limit<Remaining> {
+    type Err = InvalidAmount;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAmount> {
+        match text.trim() {
+            "none" => Ok(Self::None),
+            text => match text.parse() {
+                Ok(number) => Ok(Self::AtMost(Remaining(number))),
+                Err(_) => Err(InvalidAmount::Remaining(text.to_owned())),
+            },
+        }
+    }
+}
+
+/// One of the things that a registry is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Action(pub oci::Action);
+
+impl From<Action> for String {
+    fn from(action: Action) -> Self {
+        action.0.name().to_owned()
+    }
+}
+
+impl TryFrom<String> for Action {
+    type Error = InvalidAmount;
+
+    fn try_from(name: String) -> Result<Self, InvalidAmount> {
+        oci::Action::named(&name).map(Self).ok_or(InvalidAmount::Action(name))
+    }
+}
+
+/// The limit of one action: `put-manifest=10`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ActionLimit {
+    /// Which.
+    pub action: Action,
+    /// How often a second.
+    pub limit: Limit<Requests>,
+}
+
+impl FromStr for ActionLimit {
+    type Err = InvalidAmount;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAmount> {
+        let invalid = || InvalidAmount::Action(text.to_owned());
+        let (name, limit) = text.split_once('=').ok_or_else(invalid)?;
+        let action = Action::try_from(name.trim().to_owned()).map_err(|_| invalid())?;
+        Ok(Self { action, limit: limit.parse().map_err(|_| invalid())? })
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Bandwidth, Limit, Requests};
+    use super::{ActionLimit, Bandwidth, Limit, Remaining, Requests};
 
     #[test]
     fn reads_bandwidths_in_every_unit() {
@@ -138,5 +206,12 @@ mod tests {
         }
         assert_eq!("0.5".parse(), Ok(Limit::AtMost(Requests(0.5))));
         assert_eq!("none".parse(), Ok(Limit::<Requests>::None));
+        for text in ["", "put-manifest", "PUT=10", "put-manifest=", "put-manifest=fast", "=10"] {
+            let refused = text.parse::<ActionLimit>().unwrap_err().to_string();
+            assert!(refused.contains("get-blob, "), "{refused}");
+        }
+        let limit = "put-manifest=none".parse::<ActionLimit>().unwrap();
+        assert_eq!((limit.action.0, limit.limit), (oci::Action::PutManifest, Limit::None));
+        assert!("some".parse::<Limit<Remaining>>().is_err() && "-1".parse::<Limit<Remaining>>().is_err());
     }
 }

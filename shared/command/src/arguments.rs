@@ -1,5 +1,6 @@
 //! What the command line takes.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -23,7 +24,11 @@ pub enum Command {
     /// Copies repositories from one registry to another, and proves that both are equal
     Run(Box<RunArguments>),
     /// Changes the limits of a run, also while it runs
-    Limit(LimitCommand),
+    Limit(Box<LimitCommand>),
+    /// Compares the tags of both registries again, and copies nothing
+    Drift(Box<DriftArguments>),
+    /// Answers the driver's import protocol, and copies what it is asked for
+    Serve(Box<ServeArguments>),
 }
 
 const EXAMPLES: &str = "\
@@ -44,7 +49,7 @@ Examples:
 
 What it does: it prints a plan, copies while users keep pushing, copies once more what is new, writes the tags last, reads every
 tag and manifest back from the target, and writes the proof to proof.ndjson and proof.csv in the state directory. It deletes
-nothing at the source. It cannot stop pushes at the source: it proves equality as of a time that it names, and moving users to
+nothing at the source, and at the target only what --delete-removed names. It cannot stop pushes at the source: it proves equality as of a time that it names, and moving users to
 the target is up to you.
 
 Ended at any moment (Ctrl-C, a kill, a power cut) and started again with the same state directory, it goes on.
@@ -65,6 +70,81 @@ Exit status:
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, after_help = "More, with examples and exit status: --help")]
 pub struct RunArguments {
+    /// Between what, and how.
+    #[command(flatten)]
+    pub migration: MigrationArguments,
+    /// Print the plan, and copy nothing. The source is asked for each blob, too
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Read every blob of the target once when all is copied, and compare its digest. The plain proof does not read layers
+    #[arg(long, help_heading = "The proof")]
+    pub verify_blobs: bool,
+}
+
+const SERVING: &str = "\
+It answers the import protocol at --listen: point the driver's REGISTRY_URL there. The driver leads; this copies what it is asked
+for, and tells it how that ended. It lists what the rules choose, with the driver's tokens, and runs until it is ended (Ctrl-C). What
+is in progress then goes on when it is started again with the same state directory.
+
+To have the proof as files, end it, and call `run` with the same options and the same state directory: it compares all once more.
+
+Exit status:
+  0  ended by Ctrl-C, in order
+  1  wrong usage: nothing was begun
+  3  a registry, the state directory or the address cannot be used
+  4  ended by what it works with: start it again, and it goes on";
+
+/// The arguments of `serve`.
+#[derive(Debug, Args)]
+#[command(after_long_help = SERVING)]
+pub struct ServeArguments {
+    /// Between what, and how.
+    #[command(flatten)]
+    pub migration: MigrationArguments,
+    /// Where to listen, on this machine: HTTP is not for a network. Put a proxy that speaks TLS before it
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5005", help_heading = "The driver")]
+    pub listen: SocketAddr,
+    /// A file with the public key (PEM) of the driver's tokens. May be repeated, while one is replaced
+    #[arg(long, value_name = "FILE", required = true, help_heading = "The driver")]
+    pub public_key: Vec<PathBuf>,
+    /// The tokens' audience: the driver's REGISTRY_TOKEN_AUDIENCE
+    #[arg(long, value_name = "TEXT", help_heading = "The driver")]
+    pub audience: String,
+    /// The tokens' issuer: the driver's REGISTRY_TOKEN_ISSUER
+    #[arg(long, value_name = "TEXT", help_heading = "The driver")]
+    pub issuer: String,
+    /// Where the driver is told how an import ended. {path} stands for the repository
+    #[arg(long, value_name = "URL", help_heading = "The driver")]
+    pub notify: String,
+    /// A file with the secret of these notifications
+    #[arg(long, value_name = "FILE", help_heading = "The driver")]
+    pub notify_secret: PathBuf,
+}
+
+const DRIFT: &str = "\
+It asks both registries where each tag of the finished repositories leads, and writes what differs to drift.ndjson in the state
+directory: missing (the target lacks it), moved (it leads elsewhere), deleted (a run wrote it, and the source has it no more). A later
+`run` with the same options copies what is new.
+
+Exit status:
+  0  nothing differs
+  1  wrong usage: nothing was begun
+  2  something differs, or could not be compared
+  3  a registry or the state directory cannot be used
+  4  ended before it was done";
+
+/// The arguments of `drift`.
+#[derive(Debug, Args)]
+#[command(after_long_help = DRIFT)]
+pub struct DriftArguments {
+    /// Between what, and how.
+    #[command(flatten)]
+    pub migration: MigrationArguments,
+}
+
+/// Between which registries something is copied, and how.
+#[derive(Debug, Args)]
+pub struct MigrationArguments {
     /// The registry to copy from: its URL, or HOST:PORT
     #[arg(long, value_name = "URL")]
     pub from: String,
@@ -74,10 +154,6 @@ pub struct RunArguments {
     /// The folder that keeps where the migration is. It is made where there is none
     #[arg(long, value_name = "DIR")]
     pub state: PathBuf,
-    /// Print the plan, and copy nothing
-    #[arg(long)]
-    pub dry_run: bool,
-
     /// Only these repositories: a name with all under it (team), or a glob (team/*/app). May be repeated
     #[arg(long, value_name = "NAMES", help_heading = "What goes")]
     pub only: Vec<Pattern>,
@@ -126,9 +202,10 @@ pub struct RunArguments {
     #[command(flatten, next_help_heading = "Limits (kept in the state directory, and changed by `limit`)")]
     pub limits: LimitArguments,
 
-    /// Read every blob of the target once when all is copied, and compare its digest. The plain proof does not read layers
-    #[arg(long, help_heading = "The proof")]
-    pub verify_blobs: bool,
+    /// Remove tags at the target that an earlier run wrote and that the source has no more. Only distribution 3 removes single
+    /// tags
+    #[arg(long, help_heading = "What goes")]
+    pub delete_removed: bool,
 }
 
 /// The arguments of `limit`.
@@ -172,6 +249,9 @@ pub enum InvalidAddress {
         "{0} has more than a host and a port: choose repositories with --only, and name them anew with --rename"
     )]
     Path(&'static str),
+    /// Something else than the path is left to fill in.
+    #[error("{0} must have {{path}} in it once, where the repository stands")]
+    NoPath(&'static str),
     /// In clear over a network.
     #[error(
         "{option} is http, and not on this machine: who listens reads all. Use https, or allow it with {allow}"
@@ -202,7 +282,7 @@ pub fn address(
         parse("https").and_then(|url| if is_here(&url) { parse("http") } else { Ok(url) })
     };
     let url = url.map_err(|_| InvalidAddress::Unreadable(option))?;
-    if !url.username().is_empty() || url.password().is_some() {
+    if has_credentials(&url) {
         return Err(InvalidAddress::Credentials(option));
     }
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
@@ -215,6 +295,31 @@ pub fn address(
         return Err(InvalidAddress::Clear { option, allow });
     }
     url.join("/").map_err(|_| InvalidAddress::Unreadable(option))
+}
+
+/// Reads where notifications go: `https://driver.example/…/{path}/migration/status`.
+///
+/// # Errors
+/// [`InvalidAddress`].
+pub fn notification(option: &'static str, text: &str) -> Result<String, InvalidAddress> {
+    let url = Url::parse(text).map_err(|_| InvalidAddress::Unreadable(option))?;
+    if has_credentials(&url) {
+        return Err(InvalidAddress::Credentials(option));
+    }
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
+        return Err(InvalidAddress::Unreadable(option));
+    }
+    if url.scheme() == "http" && !is_here(&url) {
+        return Err(InvalidAddress::Clear { option, allow: "nothing: it carries a secret" });
+    }
+    if text.matches("{path}").count() != 1 {
+        return Err(InvalidAddress::NoPath(option));
+    }
+    Ok(text.to_owned())
+}
+
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 /// Whether the host is this machine.
@@ -238,7 +343,7 @@ pub fn host_and_port(url: &Url) -> String {
 mod tests {
     use clap::{CommandFactory, Parser};
 
-    use super::{Arguments, Command, InvalidAddress, address, host_and_port};
+    use super::{Arguments, Command, InvalidAddress, address, host_and_port, notification};
 
     fn from(text: &str) -> Result<String, InvalidAddress> {
         address("--from", text, "--insecure-from", false).map(|url| url.to_string())
@@ -293,10 +398,31 @@ mod tests {
     #[test]
     fn takes_no_credentials_as_arguments() {
         let command = Arguments::command();
-        let run = command.find_subcommand("run").unwrap();
-        let takes =
-            |word: &str| run.get_arguments().any(|argument| argument.get_id().as_str().contains(word));
-        assert!(!takes("password") && !takes("token") && !takes("user"));
+        for name in ["run", "serve"] {
+            let command = command.find_subcommand(name).unwrap();
+            let takes = |word: &str| {
+                command.get_arguments().any(|argument| argument.get_id().as_str().contains(word))
+            };
+            assert!(!takes("password") && !takes("token") && !takes("user"), "{name}");
+        }
+    }
+
+    #[test]
+    fn sends_no_notification_in_clear_over_a_network() {
+        let read = |text: &str| notification("--notify", text);
+        for text in ["https://driver.example/{path}/status", "http://127.0.0.1:9000/{path}/status"] {
+            assert_eq!(read(text).as_deref(), Ok(text));
+        }
+        for text in [
+            "http://driver.example/{path}/status",
+            "https://user:hunter2@driver.example/{path}",
+            "https://driver.example/status",
+            "https://driver.example/{path}/{path}",
+            "driver.example/{path}",
+            "",
+        ] {
+            assert!(!read(text).unwrap_err().to_string().contains("hunter2"), "{text}");
+        }
     }
 
     #[test]

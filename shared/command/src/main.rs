@@ -33,6 +33,16 @@ fn main() -> ExitCode {
                     Signals::take().map_err(|error| run::RunError::Unusable(error.to_string()))?;
                 run::run(*arguments, &mut signals).await
             }
+            Command::Drift(arguments) => {
+                let mut signals =
+                    Signals::take().map_err(|error| run::RunError::Unusable(error.to_string()))?;
+                run::drift(*arguments, &mut signals).await
+            }
+            Command::Serve(arguments) => {
+                let mut signals =
+                    Signals::take().map_err(|error| run::RunError::Unusable(error.to_string()))?;
+                run::serve(*arguments, &mut signals).await
+            }
             Command::Limit(limit) => run::limit(&limit.state, &limit.limits),
         }
     });

@@ -177,8 +177,7 @@ impl Rules {
         let mut targets: BTreeMap<String, &str> = BTreeMap::new();
         let mut chosen = Chosen::default();
         for name in names {
-            let wanted = self.only.is_empty() || self.only.iter().any(|pattern| pattern.matches(name));
-            if !wanted || self.exclude.iter().any(|pattern| pattern.matches(name)) {
+            if !self.goes(name) {
                 chosen.excluded += 1;
                 continue;
             }
@@ -194,6 +193,18 @@ impl Rules {
             }
             None => Ok(chosen),
         }
+    }
+
+    /// The name at the target of a single one. None: it does not go.
+    #[must_use]
+    pub fn target_of(&self, name: &str) -> Option<String> {
+        let goes = self.goes(name);
+        goes.then(|| self.renamed(name, &mut vec![false; self.rename.len()])).flatten()
+    }
+
+    fn goes(&self, name: &str) -> bool {
+        let wanted = self.only.is_empty() || self.only.iter().any(|pattern| pattern.matches(name));
+        wanted && !self.exclude.iter().any(|pattern| pattern.matches(name))
     }
 
     fn renamed(&self, name: &str, used: &mut [bool]) -> Option<String> {

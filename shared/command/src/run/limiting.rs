@@ -41,7 +41,7 @@ pub(super) fn change(folder: &Path, said: &LimitArguments) -> Result<Exit, RunEr
 
 /// Follows the file for as long as it is polled.
 pub(super) async fn follow(directory: &StateDirectory, registries: &Registries) -> std::convert::Infallible {
-    let mut now = registries.limits;
+    let mut now = registries.limits.clone();
     let mut told: Option<String> = None;
     loop {
         tokio::time::sleep(LOOK).await;
@@ -71,17 +71,24 @@ pub(super) fn of_client(limits: &SideLimits) -> oci::Limits {
     oci::Limits {
         requests_per_second: limits.max_requests.map(|requests| requests.0),
         bytes_per_second: limits.max_bandwidth.map(|bytes| bytes.0),
+        actions: limits.max_actions.iter().map(|(action, requests)| (action.0, requests.0)).collect(),
+        floor: limits.min_remaining.map(|requests| requests.0),
         ..oci::Limits::default()
     }
 }
 
 impl fmt::Display for SideLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let requests = self.max_requests.map_or(Limit::None, Limit::AtMost);
-        let bandwidth = self.max_bandwidth.map_or(Limit::None, Limit::AtMost);
-        match (self.max_requests, self.max_bandwidth) {
-            (None, None) => f.write_str("none"),
-            _ => write!(f, "requests {requests}, bytes {bandwidth}"),
-        }
+        let requests = self.max_requests.map(|requests| format!("requests {}", Limit::AtMost(requests)));
+        let bandwidth = self.max_bandwidth.map(|bytes| format!("bytes {}", Limit::AtMost(bytes)));
+        let actions = self.max_actions.iter();
+        let actions =
+            actions.map(|(action, requests)| format!("{} {}", action.0.name(), Limit::AtMost(*requests)));
+        let remaining =
+            self.min_remaining.map(|requests| format!("{} requests are left to others", requests.0));
+        let all: Vec<String> =
+            requests.into_iter().chain(bandwidth).chain(actions).chain(remaining).collect();
+        f.write_str(if all.is_empty() { "none" } else { "" })?;
+        f.write_str(&all.join(", "))
     }
 }

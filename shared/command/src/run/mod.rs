@@ -1,9 +1,11 @@
 //! `run`: the plan, the copy, the proof.
 
+mod comparing;
 mod inventory;
 mod limiting;
 mod proving;
 mod registries;
+mod serving;
 mod watching;
 
 use std::path::Path;
@@ -15,7 +17,7 @@ use oci::{Access, Name};
 use postgres_server::Durable;
 use tokio::time::Instant;
 
-use crate::arguments::RunArguments;
+use crate::arguments::{MigrationArguments, RunArguments};
 use crate::database;
 use crate::exit::{Exit, Tally};
 use crate::names::Rules;
@@ -23,6 +25,9 @@ use crate::screen::{Screen, note};
 use crate::signals::Signals;
 use crate::state::StateDirectory;
 use crate::{plan, state};
+
+pub use comparing::drift;
+pub use serving::serve;
 
 use inventory::Speeds;
 use proving::Span;
@@ -43,6 +48,9 @@ pub enum RunError {
     /// Ended before anything was copied.
     #[error("ended before anything was copied")]
     Ended,
+    /// Ended in the middle by what it works with.
+    #[error("{0}")]
+    Interrupted(String),
 }
 
 impl RunError {
@@ -54,29 +62,58 @@ impl RunError {
         Self::Unusable(error.to_string())
     }
 
+    fn without_database() -> Self {
+        Self::Interrupted(
+            "the database's server has ended: start this again, and it goes on from what was committed"
+                .to_owned(),
+        )
+    }
+
     /// What the exit status says.
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::Unusable(_) => Exit::Unusable,
-            Self::Ended => Exit::Unfinished,
+            Self::Ended | Self::Interrupted(_) => Exit::Unfinished,
         }
     }
 }
 
-/// Runs.
-///
-/// # Errors
-/// [`RunError`] when it could not even begin, or not go on.
-pub async fn run(arguments: RunArguments, signals: &mut Signals) -> Result<Exit, RunError> {
-    let (from, to) = registries::addresses(&arguments)?;
+/// What both commands work with.
+struct Opened {
+    directory: StateDirectory,
+    registries: Registries,
+    rules: Rules,
+    names: Vec<(Name, Name)>,
+    excluded: usize,
+    unreadable: Vec<String>,
+    server: Durable,
+    importer: Importer,
+}
+
+/// What is done with the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    /// It is read alone, so that it does not matter what kind of registry it is.
+    Read,
+    /// It is written.
+    Written,
+}
+
+/// Asks both registries who they are, lists what goes, and opens the state.
+async fn open(
+    arguments: &MigrationArguments,
+    target: Target,
+    signals: &mut Signals,
+) -> Result<Opened, RunError> {
+    let (from, to) = registries::addresses(arguments)?;
     let between = state::Between { from: from.clone(), to: to.clone() };
-    let logins = registries::logins(&arguments, &from, &to).await?;
+    let logins = registries::logins(arguments, &from, &to).await?;
     let directory = StateDirectory::open(&arguments.state, &between).map_err(RunError::unusable)?;
     crate::log::begin(&directory.file(crate::log::FILE)).map_err(RunError::unusable)?;
     let limits = limiting::begin(&directory, &arguments.limits)?;
-    let Some(registries) = signals.or(Registries::connect(&arguments, from, to, logins, limits)).await else {
+    let Some(registries) = signals.or(Registries::connect(arguments, from, to, logins, limits)).await else {
         return Err(RunError::Ended);
     };
     let mut registries = registries?;
@@ -87,13 +124,14 @@ pub async fn run(arguments: RunArguments, signals: &mut Signals) -> Result<Exit,
     };
     let Some(chosen) = signals.or(registries.choose(&rules)).await else { return Err(RunError::Ended) };
     let (names, excluded, unreadable) = chosen?;
-    if let Some((_, target)) = names.first() {
-        registries.recognise(&arguments, target).await?;
+    if let (Target::Written, Some((_, target))) = (target, names.first()) {
+        registries.recognise(arguments, target).await?;
     }
     let opened = signals.or(database::open(&directory.database())).await.ok_or(RunError::Ended)?;
     let (server, writer) = opened.map_err(|error| RunError::Unusable(format!("{error:#}")))?;
     let cache = FolderCache::open(&directory.manifests()).map_err(RunError::unusable)?;
-    let tuning = Tuning { capacity: arguments.capacity, ..Tuning::default() };
+    let delete_removed = arguments.delete_removed;
+    let tuning = Tuning { capacity: arguments.capacity, delete_removed, ..Tuning::default() };
     let importer = Importer::new(Wiring {
         writer,
         source: registries.source.clone(),
@@ -101,13 +139,21 @@ pub async fn run(arguments: RunArguments, signals: &mut Signals) -> Result<Exit,
         cache: Arc::new(cache),
         tuning,
     });
+    Ok(Opened { directory, registries, rules, names, excluded, unreadable, server, importer })
+}
+
+/// Runs.
+///
+/// # Errors
+/// [`RunError`] when it could not even begin, or not go on.
+pub async fn run(arguments: RunArguments, signals: &mut Signals) -> Result<Exit, RunError> {
+    let opened = open(&arguments.migration, Target::Written, signals).await?;
+    let Opened { directory, registries, names, excluded, unreadable, server, importer, .. } = opened;
     let migration =
         Migration { arguments: &arguments, directory: &directory, registries: &registries, importer, names };
     let done = tokio::select! {
         done = migration.go(excluded, unreadable, signals) => done,
-        () = server.ended() => Err(RunError::Unusable(
-            "the database's server has ended: start this again, and it goes on from what was committed".to_owned(),
-        )),
+        () = server.ended() => Err(RunError::without_database()),
     };
     close(server).await;
     done

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{RunError, access, limiting};
-use crate::arguments::{Kind, RunArguments, address, host_and_port};
+use crate::arguments::{Kind, MigrationArguments, address, host_and_port};
 pub(super) use crate::credentials::Side;
 use crate::credentials::{self, Found, Login};
 use crate::limits::{Limits, SideLimits};
@@ -20,7 +20,7 @@ const TO_ANSWER: Duration = Duration::from_secs(60);
 const TO_LIST: Duration = Duration::from_secs(600);
 
 /// Reads both addresses.
-pub(super) fn addresses(arguments: &RunArguments) -> Result<(Url, Url), RunError> {
+pub(super) fn addresses(arguments: &MigrationArguments) -> Result<(Url, Url), RunError> {
     let from = address("--from", &arguments.from, "--insecure-from", arguments.insecure_from);
     let to = address("--to", &arguments.to, "--insecure-to", arguments.insecure_to);
     Ok((from.map_err(RunError::usage)?, to.map_err(RunError::usage)?))
@@ -28,7 +28,7 @@ pub(super) fn addresses(arguments: &RunArguments) -> Result<(Url, Url), RunError
 
 /// Finds both logins.
 pub(super) async fn logins(
-    arguments: &RunArguments,
+    arguments: &MigrationArguments,
     from: &Url,
     to: &Url,
 ) -> Result<[(Login, Found); 2], RunError> {
@@ -53,7 +53,7 @@ pub(super) struct Registries {
 impl Registries {
     /// Asks both whether they are registries and take the credentials.
     pub(super) async fn connect(
-        arguments: &RunArguments,
+        arguments: &MigrationArguments,
         from: Url,
         to: Url,
         [(from_login, from_found), (to_login, to_found)]: [(Login, Found); 2],
@@ -124,10 +124,26 @@ impl Registries {
     }
 
     /// Finds out what kind of registry the target is, where nobody has said it.
-    pub(super) async fn recognise(&mut self, arguments: &RunArguments, name: &Name) -> Result<(), RunError> {
-        if arguments.to_profile.is_some() {
-            return Ok(());
+    pub(super) async fn recognise(
+        &mut self,
+        arguments: &MigrationArguments,
+        name: &Name,
+    ) -> Result<(), RunError> {
+        if arguments.to_profile.is_none() {
+            self.find_out(name).await?;
         }
+        let profile = self.target.profile();
+        if arguments.delete_removed && !profile.deletes_tags() {
+            return Err(RunError::Usage(format!(
+                "--delete-removed: the target ({}) is not known to remove a tag without all other tags of the same image, so \
+                 nothing is removed there. Leave the option out",
+                profile.name()
+            )));
+        }
+        Ok(())
+    }
+
+    async fn find_out(&mut self, name: &Name) -> Result<(), RunError> {
         let found = self.target.recognise(name, Instant::now() + TO_ANSWER).await;
         let profile = found.map_err(|error| RunError::Unusable(format!("the target: {error}")))?;
         if !profile.is_proven() {

@@ -17,6 +17,14 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The `Link` to the next page of the catalogue, where there is one.
+    #[must_use]
+    pub fn link(&self) -> Option<String> {
+        let cursor =
+            percent_encoding::utf8_percent_encode(self.next.as_deref()?, percent_encoding::NON_ALPHANUMERIC);
+        Some(format!("</v2/_catalog?cursor={cursor}>; rel=\"next\""))
+    }
+
     pub(super) const fn empty(status: u16) -> Self {
         Self { status, body: None, next: None, challenge: None }
     }
@@ -133,6 +141,15 @@ mod tests {
         let ended = status(&import(ImportStatus::ImportComplete, None, None));
         assert_eq!(ended.get("idle_seconds"), None);
         assert_eq!(ended["detail"], "final import completed successfully");
+    }
+
+    #[test]
+    fn links_to_the_next_page_of_the_catalogue() {
+        let mut answer = super::Answer::of(200, serde_json::json!({}));
+        assert_eq!(answer.link(), None);
+        answer.next = Some("/v2/_catalog?last=a%2Fb&n=100".to_owned());
+        let link = "</v2/_catalog?cursor=%2Fv2%2F%5Fcatalog%3Flast%3Da%252Fb%26n%3D100>; rel=\"next\"";
+        assert_eq!(answer.link().as_deref(), Some(link));
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub async fn answers_nobody_with_a_wrong_token<E: ImportEngine>() {
         changed("aud", json!("another")),
         changed("iss", json!("another")),
         changed("access", json!([])),
+        changed("access", json!([{"type": "registry", "name": "catalog", "actions": ["*"]}])),
+        changed("access", json!([{"type": "repository", "name": IMAGE, "actions": ["pull"]}])),
         "nonsense".to_owned(),
     ] {
         let path = format!("/gitlab/v1/import/{IMAGE}/?import_type=pre");

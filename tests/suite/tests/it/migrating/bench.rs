@@ -33,10 +33,15 @@ pub struct DockerRegistry {
 
 impl DockerRegistry {
     pub fn start(storage: &Path) -> Self {
+        Self::start_with(storage, "", "")
+    }
+
+    /// The same with more members of `http`, and more of all.
+    pub fn start_with(storage: &Path, http: &str, more: &str) -> Self {
         fs::create_dir_all(storage).unwrap();
         let file = |kind: &str| storage.with_extension(kind);
         let config = format!(
-            "version: 0.1\nstorage:\n  filesystem: {{rootdirectory: {:?}}}\n  delete: {{enabled: true}}\nhttp: {{addr: \"127.0.0.1:0\"}}\n",
+            "version: 0.1\nstorage:\n  filesystem: {{rootdirectory: {:?}}}\n  delete: {{enabled: true}}\nhttp: {{addr: \"127.0.0.1:0\"{http}}}\n{more}",
             storage.display().to_string()
         );
         fs::write(file("yml"), config).unwrap();

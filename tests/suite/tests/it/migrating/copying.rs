@@ -108,6 +108,39 @@ async fn finds_a_changed_manifest_and_by_request_a_changed_layer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_is_no_json_fails_its_tag_alone() {
+    let bench = Bench::start(&images());
+    let digest = Digest::of(&Bench::raw(&bench.source, "team/app", "v1")).to_string();
+    let path = bench.source.blob(&digest);
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, &text[..text.len() - 1]).unwrap();
+    let began = std::time::Instant::now();
+
+    let ended = bench.run(&[]);
+
+    assert_eq!(ended.status, Some(2), "{}", ended.output);
+    assert!(ended.output.contains("1 cannot go"), "{}", ended.output);
+    // docker-registry answers 500 for it as long as it is asked.
+    assert!(began.elapsed() < std::time::Duration::from_secs(30), "{:?}", began.elapsed());
+    let proof = bench.proof();
+    let row = |tag: &str| &proof[&("team/app".to_owned(), tag.to_owned())];
+    assert_eq!((&row("v1")["state"], &row("v1")["cause"]), (&"failed".into(), &"source_broken".into()));
+    assert_eq!(row("v2")["state"], "equal");
+    assert_eq!(proof.values().filter(|row| row["state"] == "equal").count(), IMAGES.len() - 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refuses_to_remove_single_tags_on_distribution_2() {
+    let bench = Bench::start(&images());
+    let refused = bench.run(&["--delete-removed"]);
+    assert_eq!(refused.status, Some(1), "{}", refused.output);
+    assert!(refused.output.contains("--delete-removed: the target (distribution-2)"), "{}", refused.output);
+    assert!(
+        !bench.target.storage.join("docker/registry/v2/repositories/team").join("app/_manifests").exists()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn copies_only_what_is_chosen_under_the_names_given() {
     let bench = Bench::start(&images());
     let rules = [

@@ -75,6 +75,25 @@ async fn ends_in_order_at_ctrl_c_and_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn says_to_start_again_when_its_database_ends() {
+    let bench = bench();
+    let process = bench.begin(&SLOW);
+    // It copies once the plan is made.
+    let deadline = Instant::now() + PATIENCE;
+    while !bench.state().join("plan.json").exists() {
+        assert!(Instant::now() < deadline, "nothing is planned");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    kill(bench.server().unwrap(), Signal::SIGKILL).unwrap();
+
+    let interrupted = ended(process);
+
+    assert_eq!(interrupted.status, Some(4), "{}", interrupted.output);
+    assert!(interrupted.output.contains("start this again, and it goes on"), "{}", interrupted.output);
+    assert_all_is_there(&bench);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn takes_new_limits_while_it_runs_and_one_run_at_a_time() {
     let bench = bench();
     let process = bench.begin(&["--from-max-bandwidth", "20kB"]);

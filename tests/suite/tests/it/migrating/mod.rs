@@ -2,7 +2,9 @@
 
 mod bench;
 
+mod authenticating;
 mod copying;
 mod ending;
 mod enduring;
 mod refusing;
+mod serving;
