@@ -62,10 +62,10 @@ pub struct SettingsChange {
     #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<i32>,
     /// From 1 to 1000, or 0: no circuit breaker.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     pub circuit_breaker_failures: Option<i32>,
     /// 0 to 3600.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     pub retry_backoff_seconds: Option<i32>,
     /// From 1.
     #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
@@ -221,6 +221,19 @@ mod tests {
     fn read(value: Value) -> Result<SettingsChange, String> {
         let change: SettingsChange = serde_json::from_value(value).map_err(|error| error.to_string())?;
         change.checked().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn reads_every_whole_number_in_any_spelling() {
+        for limits in at_the_limits() {
+            let whole = limits.as_object().unwrap().iter().filter(|(_, value)| value.is_i64());
+            let named = ["circuit_breaker_failures", "retry_backoff_seconds"].map(str::to_owned);
+            for name in whole.map(|(name, _)| name.clone()).chain(named) {
+                let text = format!(r#"{{"{name}": 60.0}}"#);
+                let read: Result<SettingsChange, _> = serde_json::from_str(&text);
+                assert!(read.is_ok(), "{text}: {read:?}");
+            }
+        }
     }
 
     #[test]
