@@ -135,6 +135,19 @@ say "Its history, oldest first. Ignored notifications are in it too."
 call GET "/migrations/history/$ONE?min_version=$VERSION&limit=50"
 expect 200 '.transitions[0].event == "start_pre_import"'
 
+say "What a check-up asks: the database's clock, schema and heartbeat, and each permission at the registry."
+call GET /doctor
+expect 200 '.expected_schema'
+call GET /doctor/registry
+expect 200 '.import.ok'
+
+say "The whole API described (OpenAPI 3.1). No token is needed. (Only its beginning is shown.)"
+echo
+echo "\$ curl \"\$BASE/openapi.json\" | jq .info"
+status=$(curl -s -m 30 -o "$answer" -w '%{http_code}' "$BASE/openapi.json")
+jq .info "$answer"
+expect 200 '.paths'
+
 say "Many repositories, in the order of their paths: by state, by prefix, by seconds in their state. Send \`next\` as" \
     "\`after\` for the next page. Only \`next\` says whether more follow: a page may be shorter than \`limit\`."
 call GET "/migrations?state=default&limit=2"

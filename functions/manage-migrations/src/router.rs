@@ -6,7 +6,7 @@ use lambda_http::{Body, Request, Response, http::Method};
 use shared::{
     migration::RepositoryPath,
     runtime::Budget,
-    web::{NamedRoute, Problem, Query, auth, find_route},
+    web::{NamedRoute, Problem, Query, auth, find_route, list_routes},
 };
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     routes::{
         accept::accept,
         catalogue::register_catalogue,
+        check::check_registry,
         explain::explain,
         register::register,
         remove::remove,
@@ -47,6 +48,7 @@ async fn answer(call: &Call<'_>) -> Result<Response<Body>, Problem> {
         Route::Reopen(path) => reopen(call, &path).await,
         Route::ReopenMany => reopen_many(call).await,
         Route::Explain(path) => explain(call, &path).await,
+        Route::CheckRegistry => check_registry(call).await,
         Route::Settings => show_settings(call).await,
         Route::ChangeSettings => change_settings(call).await,
     }
@@ -75,6 +77,8 @@ pub enum Route {
     ReopenMany,
     /// `GET /migrations/explain/<path>`
     Explain(RepositoryPath),
+    /// `GET /doctor/registry`
+    CheckRegistry,
     /// `GET /settings`
     Settings,
     /// `PATCH /settings`
@@ -88,14 +92,22 @@ impl Route {
     /// A 404 where there is none, or the path is none that a repository can have; a 405 where the address is known
     /// with another method.
     pub fn of(request: &Request) -> Result<Self, Problem> {
-        let fixed = [
+        find_route(request, Self::fixed(), Self::named())
+    }
+
+    fn fixed() -> Vec<(Method, &'static str, Self)> {
+        vec![
             (Method::POST, "/repositories", Self::Register),
             (Method::POST, "/repositories/from-catalog", Self::RegisterFromCatalogue),
             (Method::POST, "/migrations/reopen", Self::ReopenMany),
+            (Method::GET, "/doctor/registry", Self::CheckRegistry),
             (Method::GET, "/settings", Self::Settings),
             (Method::PATCH, "/settings", Self::ChangeSettings),
-        ];
-        let named: [NamedRoute<Self>; 7] = [
+        ]
+    }
+
+    fn named() -> Vec<NamedRoute<Self>> {
+        vec![
             (Method::DELETE, "/repositories/", Self::Remove),
             (Method::POST, "/migrations/retry/", Self::Retry),
             (Method::POST, "/migrations/cancel/", Self::Cancel),
@@ -103,8 +115,7 @@ impl Route {
             (Method::POST, "/migrations/accept/", Self::Accept),
             (Method::POST, "/migrations/reopen/", Self::Reopen),
             (Method::GET, "/migrations/explain/", Self::Explain),
-        ];
-        find_route(request, fixed, named)
+        ]
     }
 
     /// The name in logs.
@@ -120,6 +131,7 @@ impl Route {
             Self::ReopenMany => "reopen_many",
             Self::Explain(_) => "explain",
             Self::Accept(_) => "accept",
+            Self::CheckRegistry => "check_registry",
             Self::Settings => "settings",
             Self::ChangeSettings => "change_settings",
         }
@@ -138,10 +150,17 @@ impl Route {
             Self::Register
             | Self::RegisterFromCatalogue
             | Self::ReopenMany
+            | Self::CheckRegistry
             | Self::Settings
             | Self::ChangeSettings => None,
         }
     }
+}
+
+/// The routes of this function, as the API's description names them.
+#[must_use]
+pub fn routes() -> Vec<(Method, String)> {
+    list_routes(Route::fixed(), Route::named())
 }
 
 #[cfg(test)]
@@ -172,6 +191,7 @@ mod tests {
             ("POST", "/migrations/reopen/group/image", Route::Reopen(path())),
             ("POST", "/migrations/reopen", Route::ReopenMany),
             ("GET", "/migrations/explain/group/image", Route::Explain(path())),
+            ("GET", "/doctor/registry", Route::CheckRegistry),
             ("GET", "/settings", Route::Settings),
             ("PATCH", "/settings", Route::ChangeSettings),
         ] {

@@ -5,5 +5,5 @@ mod dashboard;
 pub mod deps;
 mod page;
 pub mod router;
-mod routes;
+pub mod routes;
 mod version;

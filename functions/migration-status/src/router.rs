@@ -6,15 +6,15 @@ use lambda_http::{Body, Request, Response, http::Method};
 use shared::{
     migration::RepositoryPath,
     runtime::Budget,
-    web::{NamedRoute, Problem, auth, find_route, no_body},
+    web::{NamedRoute, Problem, auth, find_route, list_routes, no_body},
 };
 
 use crate::{
     dashboard::dashboard,
     deps::{Call, Deps},
     routes::{
-        attention::attention, history::history, list::list, prefixes::prefixes, progress::progress,
-        proof::proof, status::status, summary::summary,
+        attention::attention, checkup::checkup, describe::describe, history::history, list::list,
+        prefixes::prefixes, progress::progress, proof::proof, status::status, summary::summary,
     },
 };
 
@@ -25,16 +25,18 @@ pub async fn handle(deps: Arc<Deps>, request: Request, budget: Budget) -> Respon
 }
 
 async fn answer(call: &Call<'_>) -> Result<Response<Body>, Problem> {
-    // Anybody may have the page. It has no data, and asks for it with the operator's token.
-    if let Ok(Route::Dashboard) = Route::of(call.request) {
-        no_body(call.request)?;
-        return dashboard(call);
+    let route = Route::of(call.request);
+    // Anybody may have the page and the API's description, which have no data. Nobody else without the token learns which
+    // other addresses there are.
+    if !matches!(route, Ok(Route::Dashboard | Route::Describe)) {
+        auth::operator(call.request.headers(), &call.deps.token).await?;
     }
-    auth::operator(call.request.headers(), &call.deps.token).await?;
-    let route = Route::of(call.request)?;
+    let route = route?;
     no_body(call.request)?;
     match route {
         Route::Dashboard => dashboard(call),
+        Route::Describe => describe(call),
+        Route::Checkup => checkup(call).await,
         Route::List => list(call).await,
         Route::Summary => summary(call).await,
         Route::Prefixes => prefixes(call).await,
@@ -51,6 +53,10 @@ async fn answer(call: &Call<'_>) -> Result<Response<Body>, Problem> {
 enum Route {
     /// `GET /`
     Dashboard,
+    /// `GET /openapi.json`
+    Describe,
+    /// `GET /doctor`
+    Checkup,
     /// `GET /migrations`
     List,
     /// `GET /migrations/summary`
@@ -71,22 +77,36 @@ enum Route {
 
 impl Route {
     fn of(request: &Request) -> Result<Self, Problem> {
-        let fixed = [
+        find_route(request, Self::fixed(), Self::named())
+    }
+
+    fn fixed() -> Vec<(Method, &'static str, Self)> {
+        vec![
             // The address `/`, without the slash at its end.
             (Method::GET, "", Self::Dashboard),
+            (Method::GET, "/openapi.json", Self::Describe),
+            (Method::GET, "/doctor", Self::Checkup),
             (Method::GET, "/migrations", Self::List),
             (Method::GET, "/migrations/summary", Self::Summary),
             (Method::GET, "/migrations/prefixes", Self::Prefixes),
             (Method::GET, "/migrations/attention", Self::Attention),
             (Method::GET, "/migrations/progress", Self::Progress),
-        ];
-        let named: [NamedRoute<Self>; 3] = [
+        ]
+    }
+
+    fn named() -> Vec<NamedRoute<Self>> {
+        vec![
             (Method::GET, "/migrations/status/", Self::Status),
             (Method::GET, "/migrations/history/", Self::History),
             (Method::GET, "/migrations/proof/", Self::Proof),
-        ];
-        find_route(request, fixed, named)
+        ]
     }
+}
+
+/// The routes of this function, as the API's description names them.
+#[must_use]
+pub fn routes() -> Vec<(Method, String)> {
+    list_routes(Route::fixed(), Route::named())
 }
 
 #[cfg(test)]
@@ -106,6 +126,8 @@ mod tests {
     fn finds_each_route_by_its_address() {
         let path = || RepositoryPath::parse("group/image").unwrap();
         for (address, expected) in [
+            ("/openapi.json", Ok(Route::Describe)),
+            ("/doctor", Ok(Route::Checkup)),
             ("/migrations", Ok(Route::List)),
             ("/migrations/", Ok(Route::List)),
             ("/migrations/summary", Ok(Route::Summary)),

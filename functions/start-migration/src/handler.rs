@@ -13,6 +13,9 @@ use shared::{
     web::{Call, Problem, Query, auth, expect_method, no_body, repository_path, start_answer},
 };
 
+/// Where it is called, before the repository's path.
+pub const ADDRESS: &str = "/migrations/start/";
+
 /// What the handler works with, made once per process.
 pub struct Deps {
     /// The token that operators present.
@@ -33,7 +36,7 @@ pub async fn handle(deps: Arc<Deps>, request: Request, budget: Budget) -> Respon
 async fn answer(call: &Call<'_, Deps>) -> Result<Response<Body>, Problem> {
     auth::operator(call.request.headers(), &call.deps.token).await?;
     expect_method(call.request, &Method::POST)?;
-    let path = repository_path(call.request, "/migrations/start/")?;
+    let path = repository_path(call.request, ADDRESS)?;
     Query::of(call.request, &[])?;
     no_body(call.request)?;
     let outcome = start(&call.deps.store, &call.deps.registry, &path, call.deadline()).await?;

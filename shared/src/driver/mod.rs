@@ -38,7 +38,8 @@ pub use decision::StepStatus;
 pub use fill::{Filled, Why, fill_slot};
 pub use guard::{GuardSummary, Guardian, TagsSummary, reconcile};
 pub use manage::{
-    CatalogueEnd, CatalogueRegistered, Explained, GaveUp, GiveUp, explain, give_up, register_catalogue, retry,
+    CatalogueEnd, CatalogueRegistered, Check, Explained, GaveUp, GiveUp, RegistryCheck, check_registry,
+    explain, give_up, register_catalogue, retry,
 };
 pub use notify::{AppliedNotification, FollowUp, apply_notification, follow_up, left_to_do};
 pub use observe::{Counted, Lag, Observation, Observer};

@@ -51,6 +51,7 @@
 mod attention;
 mod census;
 mod change;
+mod checkup;
 mod claim;
 mod guard;
 mod health;
@@ -78,6 +79,7 @@ use crate::{
 pub use attention::{AttentionFilter, AttentionRow, Trouble};
 pub use census::{BrakeNow, Census, Count, Retries, Slots, TagsFound};
 pub use change::{Answered, Changed, Verdict};
+pub use checkup::Checkup;
 pub use claim::{Claimed, Started};
 pub use guard::{AskingAgain, Lease, NextLook, Noted};
 pub use health::HEALTH_PROBE;

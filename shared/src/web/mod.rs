@@ -29,6 +29,6 @@ pub use precondition::IfNoneMatch;
 pub use problem::Problem;
 pub use query::{Query, number};
 pub use request_id::RequestId;
-pub use routing::{NamedRoute, find_route};
+pub use routing::{NamedRoute, find_route, list_routes};
 pub use start_answer::start_answer;
 pub use words::{describe_json_error, shown};

@@ -14,6 +14,12 @@ const NOTIFICATION_SUFFIX: &str = "/migration/status";
 pub struct NotificationRoute;
 
 impl NotificationRoute {
+    /// Its addresses, as the API's description names them: with `{path}` for the repository's path.
+    #[must_use]
+    pub fn addresses() -> [String; 2] {
+        NOTIFICATION_PREFIXES.map(|prefix| format!("{prefix}{{path}}{NOTIFICATION_SUFFIX}"))
+    }
+
     /// The container repository the notification is about.
     ///
     /// # Errors

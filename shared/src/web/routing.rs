@@ -39,3 +39,15 @@ pub fn find_route<R>(
     let allowed: Vec<&str> = allowed.iter().map(Method::as_str).collect();
     Err(Problem::method_not_allowed(allowed.join(", ")))
 }
+
+/// The methods and addresses that [`find_route`] knows of them, with `{path}` for a repository's path.
+pub fn list_routes<R>(
+    fixed: impl IntoIterator<Item = (Method, &'static str, R)>,
+    named: impl IntoIterator<Item = NamedRoute<R>>,
+) -> Vec<(Method, String)> {
+    // The address `/` is known without the slash at its end.
+    let whole = |address: &str| if address.is_empty() { "/".to_owned() } else { address.to_owned() };
+    let fixed = fixed.into_iter().map(|(method, address, _)| (method, whole(address)));
+    let named = named.into_iter().map(|(method, prefix, _)| (method, format!("{prefix}{{path}}")));
+    fixed.chain(named).collect()
+}

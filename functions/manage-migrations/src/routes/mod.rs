@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod catalogue;
+pub mod check;
 pub mod explain;
 pub mod register;
 pub mod remove;

@@ -1,6 +1,8 @@
 //! The routes, a file each.
 
 pub mod attention;
+pub mod checkup;
+pub mod describe;
 pub mod history;
 pub mod list;
 pub mod prefixes;

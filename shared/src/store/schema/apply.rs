@@ -11,6 +11,7 @@ use crate::{endpoint::Schema, store::Store};
 
 const ENCODING: (&str, &str) = ("schema_encoding", include_str!("sql/encoding.sql"));
 const VERSIONS_TABLE: (&str, &str) = ("schema_versions_table", include_str!("sql/versions_table.sql"));
+const VERSIONS_GRANT: (&str, &str) = ("schema_versions_grant", include_str!("sql/versions_grant.sql"));
 const VERSIONS: (&str, &str) = ("schema_versions", include_str!("sql/versions.sql"));
 const RECORD: (&str, &str) = ("schema_record", include_str!("sql/record.sql"));
 const PUBLICATION: (&str, &str) = ("schema_publication", include_str!("sql/publication.sql"));
@@ -110,6 +111,7 @@ impl Work for Prepare<'_> {
         }
         run.roles(self.roles).await?;
         run.send(Step::History, &write(VERSIONS_TABLE)).await?;
+        run.send(Step::History, &write(VERSIONS_GRANT)).await?;
         run.history(self.known).await.map(drop)
     }
 }

@@ -1,5 +1,6 @@
 //! What operators and the registry call: each route, its answers, and what it refuses.
 
+mod contract;
 mod dashboard;
 mod foreign;
 mod gateway;

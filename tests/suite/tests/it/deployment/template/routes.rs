@@ -50,6 +50,27 @@ fn the_routes_are_the_same_as_locally() {
 }
 
 #[test]
+fn the_routes_are_those_of_the_description() {
+    let document: Value = serde_json::from_str(migration_status::routes::describe::OPENAPI).unwrap();
+    let mut described = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            described.insert((method.to_uppercase(), path.clone()));
+        }
+    }
+    let deployed: BTreeSet<(String, String)> = deployed()
+        .into_keys()
+        // A repository may be called so too: the gateway needs the method at the longer address.
+        .filter(|(method, path)| (method.as_str(), path.as_str()) != ("DELETE", "/repositories/from-catalog"))
+        .map(|(method, path)| {
+            let path = path.replace("{rest+}", "{path}/migration/status").replace("{path+}", "{path}");
+            (method, path)
+        })
+        .collect();
+    assert_eq!(deployed, described);
+}
+
+#[test]
 fn nothing_follows_a_greedy_variable_and_no_variable_is_another() {
     let routes = deployed();
     assert!(routes.keys().any(|(_, path)| path.contains("+}")));
