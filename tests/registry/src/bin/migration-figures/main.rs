@@ -9,6 +9,7 @@ mod tools;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -73,6 +74,8 @@ struct Bench<'a> {
     folder: &'a Path,
     source: &'a Path,
     fleet: Fleet,
+    /// The source's and the target's: a state belongs to two addresses.
+    ports: [u16; 2],
 }
 
 #[tokio::main]
@@ -106,7 +109,7 @@ async fn figures(arguments: &Arguments, folder: &Path) -> anyhow::Result<()> {
         made.blobs,
         made.bytes as f64 / 1e6
     ))?;
-    let bench = Bench { arguments, folder, source: &source, fleet: made };
+    let bench = Bench { arguments, folder, source: &source, fleet: made, ports: ports()? };
     let mut runs = Vec::new();
     let targets = [
         ("distribution 2", Some(&arguments.distribution_2)),
@@ -220,8 +223,8 @@ impl Bench<'_> {
         home: &Path,
         delay: Duration,
     ) -> anyhow::Result<Run> {
-        let source = Registry::start(&self.arguments.distribution_2, self.source)?;
-        let written = Registry::start(registry, storage)?;
+        let source = Registry::start(&self.arguments.distribution_2, self.source, self.ports[0])?;
+        let written = Registry::start(registry, storage, self.ports[1])?;
         let between = if delay.is_zero() {
             None
         } else {
@@ -348,6 +351,13 @@ impl Run {
             "lost": self.lost, "forecast_seconds": self.forecast, "database_seconds": self.database, "load": self.load
         })
     }
+}
+
+/// Two that nobody has just now.
+fn ports() -> anyhow::Result<[u16; 2]> {
+    let free = || TcpListener::bind("127.0.0.1:0");
+    let (one, other) = (free()?, free()?);
+    Ok([one.local_addr()?.port(), other.local_addr()?.port()])
 }
 
 fn load() -> f64 {

@@ -21,15 +21,15 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Starts `program` on a storage. Its files are beside that.
-    pub fn start(program: &Path, storage: &Path) -> anyhow::Result<Self> {
+    /// Starts `program` on a storage and a port. Its files are beside the storage.
+    pub fn start(program: &Path, storage: &Path, port: u16) -> anyhow::Result<Self> {
         fs::create_dir_all(storage)?;
         let [settings, log] = ["yml", "log"].map(|kind| storage.with_extension(kind));
         let root = storage.display().to_string();
         fs::write(
             &settings,
             format!(
-                "version: 0.1\nlog: {{level: info}}\nstorage:\n  filesystem: {{rootdirectory: {root:?}}}\n  delete: {{enabled: true}}\nhttp: {{addr: \"127.0.0.1:0\"}}\n"
+                "version: 0.1\nlog: {{level: info}}\nstorage:\n  filesystem: {{rootdirectory: {root:?}}}\n  delete: {{enabled: true}}\nhttp: {{addr: \"127.0.0.1:{port}\"}}\n"
             ),
         )?;
         let said = fs::File::create(&log)?;
