@@ -123,9 +123,9 @@ fn workspace_routes() -> Vec<String> {
     routes
 }
 
-/// Every program that a test, the local stack or a function starts by its name: what a small Debian has. PostgreSQL,
-/// cargo and cargo-lambda are found by path.
-const PROGRAMS: [&str; 2] = ["cp", "sh"];
+/// Every program that a test, the local stack or a function starts by its name: what a small Debian has, and skopeo,
+/// which tests/test.sh installs. PostgreSQL, cargo and cargo-lambda are found by path.
+const PROGRAMS: [&str; 3] = ["cp", "sh", "skopeo"];
 
 #[test]
 fn starts_no_program_that_a_small_machine_lacks() {
@@ -140,6 +140,15 @@ fn starts_no_program_that_a_small_machine_lacks() {
         }
     });
     assert!(started > 2, "nothing was looked at");
+}
+
+/// A mutant whose text has gone shows nothing.
+#[test]
+fn finds_the_text_of_each_mutant_once() {
+    let listed = Command::new(workspace().join("tests/mutants.py")).arg("--list").output().unwrap();
+    let said = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.status.success(), "{said}{}", String::from_utf8_lossy(&listed.stderr));
+    assert!(said.lines().count() > 250, "{said}");
 }
 
 /// A test's name is a verb and an outcome, and fits on a line.
