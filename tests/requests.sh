@@ -98,6 +98,18 @@ expect 200 '.capacity'
 call PATCH /settings '{"enabled":true,"capacity":5}'
 expect 200 '.enabled and .capacity == 5'
 
+say "Hold the final steps of a prefix until it is released, or but for a window. (A name in X-Operator is kept with every change.)"
+call PUT /holds '{"prefix":"frozen/","until_released":true,"reason":"the audit"}'
+expect 200 '.hold.prefix == "frozen" and .hold.holding'
+call PUT /holds '{"prefix":"nightly","window":{"from":"22:00","until":"04:00","zone":"Europe/Berlin"},"priority":5}'
+expect 200 '.hold.changes_at'
+call GET /holds
+expect 200 '.holds | length == 2'
+call DELETE '/holds?prefix=frozen'
+expect 200 '.hold.reason == "the audit"'
+call DELETE '/holds?prefix=nightly'
+expect 200
+
 say "Register repositories: a JSON array, or one JSON object per line. Repositories that exist are left as they are."
 call POST /repositories '[{"path":"group/project/image","tags_count":3,"priority":1},{"path":"group/lost"}]'
 expect 200 '.registered == 2'

@@ -9,6 +9,7 @@ use shared::{
     registry::RegistryClient,
     runtime::after_response,
     store::Store,
+    web::{Problem, acting_operator},
 };
 
 /// What the handlers work with, made once per process.
@@ -28,6 +29,14 @@ pub type Call<'a> = shared::web::Call<'a, Deps>;
 
 /// Who serves every answer here.
 pub const WRITER: &str = "writer";
+
+/// The writer, for what this operator changes: it is kept with their name.
+///
+/// # Errors
+/// A 400 for a name that cannot be kept.
+pub fn acting_store(call: &Call<'_>) -> Result<Store<Manage>, Problem> {
+    Ok(call.deps.store.by(acting_operator(call.request.headers())?))
+}
 
 /// Gives a slot that was freed to the next repository, once the caller has its answer.
 pub fn fill_freed_slot(call: &Call<'_>) {

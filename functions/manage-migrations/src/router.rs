@@ -6,7 +6,7 @@ use lambda_http::{Body, Request, Response, http::Method};
 use shared::{
     migration::RepositoryPath,
     runtime::Budget,
-    web::{NamedRoute, Problem, Query, auth, find_route, list_routes},
+    web::{NamedRoute, Problem, Query, acting_operator, auth, find_route, list_routes},
 };
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
         catalogue::register_catalogue,
         check::check_registry,
         explain::explain,
+        holds::{release_hold, set_hold, show_holds},
         register::register,
         remove::remove,
         reopen::{reopen, reopen_many},
@@ -34,9 +35,18 @@ pub async fn handle(deps: Arc<Deps>, request: Request, budget: Budget) -> Respon
 async fn answer(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     auth::operator(call.request.headers(), &call.deps.token).await?;
     let route = Route::of(call.request)?;
-    Query::of(call.request, &[])?;
+    let parameters: &[&str] = if route == Route::ReleaseHold { &["prefix"] } else { &[] };
+    Query::of(call.request, parameters)?;
+    let operator = acting_operator(call.request.headers())?;
+    let operator = operator.as_ref().map(tracing::field::display);
     let path = route.path().map(tracing::field::display);
-    tracing::info!(operation = route.name(), path, served_by = WRITER, "answered an operator's request");
+    tracing::info!(
+        operation = route.name(),
+        path,
+        operator,
+        served_by = WRITER,
+        "answered an operator's request"
+    );
     match route {
         Route::Register => register(call).await,
         Route::RegisterFromCatalogue => register_catalogue(call).await,
@@ -51,6 +61,9 @@ async fn answer(call: &Call<'_>) -> Result<Response<Body>, Problem> {
         Route::CheckRegistry => check_registry(call).await,
         Route::Settings => show_settings(call).await,
         Route::ChangeSettings => change_settings(call).await,
+        Route::Holds => show_holds(call).await,
+        Route::SetHold => set_hold(call).await,
+        Route::ReleaseHold => release_hold(call).await,
     }
 }
 
@@ -83,6 +96,12 @@ pub enum Route {
     Settings,
     /// `PATCH /settings`
     ChangeSettings,
+    /// `GET /holds`
+    Holds,
+    /// `PUT /holds`
+    SetHold,
+    /// `DELETE /holds`
+    ReleaseHold,
 }
 
 impl Route {
@@ -103,6 +122,9 @@ impl Route {
             (Method::GET, "/doctor/registry", Self::CheckRegistry),
             (Method::GET, "/settings", Self::Settings),
             (Method::PATCH, "/settings", Self::ChangeSettings),
+            (Method::GET, "/holds", Self::Holds),
+            (Method::PUT, "/holds", Self::SetHold),
+            (Method::DELETE, "/holds", Self::ReleaseHold),
         ]
     }
 
@@ -134,6 +156,9 @@ impl Route {
             Self::CheckRegistry => "check_registry",
             Self::Settings => "settings",
             Self::ChangeSettings => "change_settings",
+            Self::Holds => "holds",
+            Self::SetHold => "set_hold",
+            Self::ReleaseHold => "release_hold",
         }
     }
 
@@ -152,7 +177,10 @@ impl Route {
             | Self::ReopenMany
             | Self::CheckRegistry
             | Self::Settings
-            | Self::ChangeSettings => None,
+            | Self::ChangeSettings
+            | Self::Holds
+            | Self::SetHold
+            | Self::ReleaseHold => None,
         }
     }
 }
@@ -194,6 +222,9 @@ mod tests {
             ("GET", "/doctor/registry", Route::CheckRegistry),
             ("GET", "/settings", Route::Settings),
             ("PATCH", "/settings", Route::ChangeSettings),
+            ("GET", "/holds", Route::Holds),
+            ("PUT", "/holds/", Route::SetHold),
+            ("DELETE", "/holds", Route::ReleaseHold),
         ] {
             assert_eq!(route(method, address), Some(expected), "{method} {address}");
         }
@@ -207,6 +238,7 @@ mod tests {
             ("GET", "/repositories", "POST"),
             ("PUT", "/settings", "GET, PATCH"),
             ("HEAD", "/settings/", "GET, PATCH"),
+            ("PATCH", "/holds", "GET, PUT, DELETE"),
             ("PATCH", "/repositories/group/image", "DELETE"),
             ("GET", "/repositories/from-catalog", "POST, DELETE"),
             ("GET", "/migrations/retry/group/image", "POST"),

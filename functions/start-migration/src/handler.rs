@@ -10,7 +10,9 @@ use shared::{
     registry::RegistryClient,
     runtime::Budget,
     store::Store,
-    web::{Call, Problem, Query, auth, expect_method, no_body, repository_path, start_answer},
+    web::{
+        Call, Problem, Query, acting_operator, auth, expect_method, no_body, repository_path, start_answer,
+    },
 };
 
 /// Where it is called, before the repository's path.
@@ -39,7 +41,8 @@ async fn answer(call: &Call<'_, Deps>) -> Result<Response<Body>, Problem> {
     let path = repository_path(call.request, ADDRESS)?;
     Query::of(call.request, &[])?;
     no_body(call.request)?;
-    let outcome = start(&call.deps.store, &call.deps.registry, &path, call.deadline()).await?;
+    let store = call.deps.store.by(acting_operator(call.request.headers())?);
+    let outcome = start(&store, &call.deps.registry, &path, call.deadline()).await?;
     tracing::info!(%path, outcome = outcome.name(), served_by = "writer", "answered a start request");
     start_answer(outcome, &call.id)
 }

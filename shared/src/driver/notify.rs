@@ -64,7 +64,7 @@ pub fn left_to_do(changed: &Changed, change: AttemptId) -> FollowUp {
         && row.tags_check.is_some_and(TagsCheck::is_kept)
     {
         FollowUp::CompareTags(Box::new(row.clone()))
-    } else if made && !row.migration_state.is_in_progress() {
+    } else if made && !row.holds_slot() {
         FollowUp::FillSlot
     } else {
         FollowUp::None

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     endpoint::{Claim, EndpointError},
     registry::{ProbeAnswer, RegistryClient},
-    store::{Claimed, Store},
+    store::{Claimed, Resumed, Store},
 };
 
 /// How many repositories the registry is asked for at once, where it takes them.
@@ -26,6 +26,8 @@ const PROBE: Duration = Duration::from_secs(5);
 pub struct Sweep {
     /// Parked repositories that went on with the final step.
     pub resumed: u32,
+    /// Parked repositories whose final step is held, and that gave their slots back.
+    pub held: u32,
     /// Repositories that took a free slot.
     pub started: u32,
     /// Repositories that have more tags than the settings allow, and are skipped.
@@ -34,7 +36,8 @@ pub struct Sweep {
     pub ended: Why,
 }
 
-/// Starts what is due: first the parked repositories, which hold their slots, then, once those that have too
+/// Starts what is due: first the parked repositories, which hold their slots and give them back where their final step is
+/// held, then, once those that have too
 /// many tags are skipped, as many as there are free slots. Ends at the first sign that the registry has no room, or that
 /// something is wrong with it: asking on would only move rows to and fro, or let them take slots that nobody works in.
 ///
@@ -45,17 +48,24 @@ pub async fn sweep(
     registry: &RegistryClient,
     deadline: Instant,
 ) -> Result<Sweep, EndpointError> {
-    let mut sweep = Sweep { resumed: 0, started: 0, skipped: 0, ended: Why::NoneDue };
+    let mut sweep = Sweep { resumed: 0, held: 0, started: 0, skipped: 0, ended: Why::NoneDue };
     if !answers(registry, deadline).await {
         return Ok(Sweep { ended: Why::RegistryUnavailable, ..sweep });
     }
     while Instant::now() < deadline {
         let resume = || store.resume_parked(new_change(), deadline);
-        let row = match again_where(|resumed| *resumed == Claimed::PassedOver, resume, deadline).await? {
-            Claimed::Started(row) => *row,
-            Claimed::Disabled => return Ok(Sweep { ended: Why::Disabled, ..sweep }),
-            Claimed::Held(held) => return Ok(Sweep { ended: held.by.into(), ..sweep }),
-            Claimed::NoSlot | Claimed::PassedOver | Claimed::SlotWaits | Claimed::NoneDue => break,
+        let row = match again_where(|resumed| *resumed == Resumed::PassedOver, resume, deadline).await? {
+            Resumed::Started(row) => *row,
+            Resumed::ToHold(row) => {
+                let held = store.hold_parked(&row, new_change(), deadline).await?;
+                let held = held.is_some_and(|changed| changed.verdict.took_effect());
+                tracing::info!(path = %row.path, held, "the final step is held");
+                sweep.held += u32::from(held);
+                continue;
+            }
+            Resumed::Disabled => return Ok(Sweep { ended: Why::Disabled, ..sweep }),
+            Resumed::Held(held) => return Ok(Sweep { ended: held.by.into(), ..sweep }),
+            Resumed::PassedOver | Resumed::NoneDue => break,
         };
         let asked = ask_registry(store, registry, row, Patience::None, deadline).await?;
         sweep.resumed += u32::from(may_run(asked.standing));

@@ -61,6 +61,8 @@ impl Signal {
             | Event::RetryPreImport
             | Event::RetryImport
             | Event::StartRefused
+            | Event::Hold
+            | Event::RepeatPreImport
             | Event::Adopt(_)
             | Event::Reopen => None,
         }

@@ -2,8 +2,8 @@ use std::fmt;
 
 use super::{SkipReason, State, Step};
 
-/// What can happen to a container repository's migration. The names are the field's standard terms; the last
-/// three are ours.
+/// What can happen to a container repository's migration. The names are the field's standard terms; those from
+/// [`Event::StartRefused`] on are ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// The registry is about to be asked for the pre step.
@@ -29,6 +29,10 @@ pub enum Event {
     RetryImport,
     /// The registry surely did not start the step it was asked for: back to where the claim came from.
     StartRefused,
+    /// The final step is held: the repository waits for it without a slot.
+    Hold,
+    /// What was held for long is copied once more, before its final step and while users still push.
+    RepeatPreImport,
     /// The registry already runs this step, started by an attempt whose answer was lost.
     Adopt(Step),
     /// An operator lets a repository that was given up begin anew, or, with a reason, one that is done.
@@ -57,7 +61,7 @@ impl Settled {
 
 impl Event {
     /// One of each, for tables and tests.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::StartPreImport,
         Self::FinishPreImport,
         Self::StartImport,
@@ -72,6 +76,8 @@ impl Event {
         Self::Adopt(Step::Pre),
         Self::Adopt(Step::Final),
         Self::Reopen,
+        Self::Hold,
+        Self::RepeatPreImport,
     ];
 
     /// The name in the history.
@@ -89,6 +95,8 @@ impl Event {
             Self::RetryPreImport => "retry_pre_import",
             Self::RetryImport => "retry_import",
             Self::StartRefused => "start_refused",
+            Self::Hold => "hold",
+            Self::RepeatPreImport => "repeat_pre_import",
             Self::Adopt(Step::Pre) => "adopt_pre_import",
             Self::Adopt(Step::Final) => "adopt_import",
             Self::Reopen => "reopen",
@@ -109,20 +117,35 @@ pub struct Situation {
     pub state: State,
     /// `aborted_in_state` of an aborted row, `resume_state` of an active one, else none.
     pub origin: Option<State>,
+    /// Whether it waits for its final step without a slot: only in `pre_import_done`.
+    pub is_held: bool,
 }
 
 impl Situation {
+    /// In `state`, come from `origin`, and not held.
+    #[must_use]
+    pub const fn new(state: State, origin: Option<State>) -> Self {
+        Self { state, origin, is_held: false }
+    }
+
+    /// Whether the row holds a slot.
+    #[must_use]
+    pub const fn has_slot(self) -> bool {
+        self.state.is_in_progress() && !self.is_held
+    }
+
     /// Every situation a row can be in.
     #[must_use]
     pub fn all() -> Vec<Self> {
         let with = |state, origins: &[State]| {
-            origins.iter().map(move |&origin| Self { state, origin: Some(origin) }).collect::<Vec<_>>()
+            origins.iter().map(move |&origin| Self::new(state, Some(origin))).collect::<Vec<_>>()
         };
         let mut all: Vec<Self> = State::ALL
             .iter()
             .filter(|&&state| state != State::ImportAborted)
-            .map(|&state| Self { state, origin: None })
+            .map(|&state| Self::new(state, None))
             .collect();
+        all.push(Self { is_held: true, ..Self::new(State::PreImportDone, None) });
         all.extend(with(State::PreImporting, &[State::Default, State::ImportAborted]));
         all.extend(with(State::Importing, &[State::PreImportDone, State::ImportAborted]));
         all.extend(with(
@@ -132,10 +155,11 @@ impl Situation {
         all
     }
 
-    /// How a [`Plan`](super::Plan) names the situation: `state` or `state/origin`.
+    /// How a [`Plan`](super::Plan) names the situation: `state`, `state/origin` or `state/held`.
     #[must_use]
     pub fn key(self) -> String {
         match self.origin {
+            _ if self.is_held => format!("{}/held", self.state),
             Some(origin) => format!("{}/{origin}", self.state),
             None => self.state.name().to_owned(),
         }

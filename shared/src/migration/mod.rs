@@ -6,7 +6,9 @@ mod brake;
 mod event;
 pub mod foreign;
 mod guard;
+mod hold;
 mod manage;
+mod operator;
 mod path;
 mod plan;
 mod prefix;
@@ -32,9 +34,11 @@ pub use guard::{
     Cancelation, Due, FIRST_LOOK, Finding, GuardDecision, GuardSettings, LeaseState, LookTime, Looker,
     Remedy, Stuck, canceled_decision, first_check, first_look, guard_decision, who_looks,
 };
-pub use manage::{Explanation, InvalidSetting, Next, SettingsChange, Surroundings, explanation};
+pub use hold::{Hold, HoldChange, HoldNow, HoldPrefix, InvalidHold, TimeOfDay, Window};
+pub use manage::{Acted, Explanation, InvalidSetting, Next, SettingsChange, Surroundings, explanation};
+pub use operator::{InvalidOperator, Operator};
 pub use path::{InvalidPath, RepositoryPath};
-pub use plan::{AFTER_CANCEL, Limits, Made, Plan, PlannedStep, RowChange, TimestampChange};
+pub use plan::{AFTER_CANCEL, HELD_UNTIL, Limits, Made, Plan, PlannedStep, RowChange, TimestampChange};
 pub use prefix::PathPrefix;
 pub use registry_view::RegistryView;
 pub use repository::ContainerRepository;

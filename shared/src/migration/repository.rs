@@ -16,8 +16,10 @@ pub struct ContainerRepository {
     pub version: i64,
     /// The request to the registry whose notification is awaited, or the last one.
     pub attempt: Option<AttemptId>,
-    /// The slot held, exactly while in progress.
+    /// The slot held, exactly while in progress and not held.
     pub slot: Option<i32>,
+    /// Since when its final step is held, in `pre_import_done`. It goes on by a claim, once no hold holds it any more.
+    pub held_since: Option<Timestamp>,
     /// How often it failed by itself.
     pub retries_count: i32,
     /// Why it was skipped, or why there was nothing to import.
@@ -38,7 +40,7 @@ pub struct ContainerRepository {
     pub aborted_at: Option<Timestamp>,
     /// When it was skipped.
     pub skipped_at: Option<Timestamp>,
-    /// Not started again before.
+    /// Not started again before. Of one that is held this says nothing.
     pub not_before: Option<Timestamp>,
     /// What the registry last said of it, 255 characters at most.
     pub detail: Option<String>,
@@ -62,7 +64,20 @@ impl ContainerRepository {
     /// The row's state with where it came from.
     #[must_use]
     pub fn situation(&self) -> Situation {
-        Situation { state: self.migration_state, origin: self.aborted_in_state.or(self.resume_state) }
+        let state = self.migration_state;
+        Situation { state, origin: self.aborted_in_state.or(self.resume_state), is_held: self.is_held() }
+    }
+
+    /// Whether it waits for its final step without a slot.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.migration_state == State::PreImportDone && self.held_since.is_some()
+    }
+
+    /// Whether it is one of those that the capacity limits.
+    #[must_use]
+    pub fn holds_slot(&self) -> bool {
+        self.situation().has_slot()
     }
 
     /// The column behind a name of the core.

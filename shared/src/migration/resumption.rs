@@ -68,7 +68,10 @@ mod tests {
             Resumption::Ask => None,
             Resumption::Record(plan) => {
                 let outcome = plan
-                    .outcome(&claimed(step), Limits { enabled, max_retries: 3, past_time: false })
+                    .outcome(
+                        &claimed(step),
+                        Limits { enabled, max_retries: 3, past_time: false, is_held: false, is_old: false },
+                    )
                     .unwrap();
                 Some((outcome.to().unwrap(), outcome.attempt))
             }

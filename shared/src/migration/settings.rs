@@ -31,6 +31,8 @@ pub struct Settings {
     /// How long a repository that failed by itself waits for its first retry; for the second ten times and for any
     /// further one sixty times as long. 0: not at all.
     pub retry_backoff_seconds: i32,
+    /// What was held for longer is pre-imported again before its final step. 0: never.
+    pub repeat_pre_import_after_seconds: i32,
     /// How long steps may take.
     #[serde(flatten)]
     pub steps: StepTimes,

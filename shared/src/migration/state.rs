@@ -86,7 +86,7 @@ impl State {
         matches!(self, Self::PreImporting | Self::Importing)
     }
 
-    /// Whether the repository is between start and end, and so holds a slot.
+    /// Whether the repository is between start and end, and so holds a slot unless it is held.
     #[must_use]
     pub const fn is_in_progress(self) -> bool {
         self.is_active() || matches!(self, Self::PreImportDone)

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Write as _, fs};
 use super::{Event, RowChange, Settled, Situation, SkipReason, State, Step, Transition};
 
 /// The table's columns: the events whose name alone says where they lead.
-const COLUMNS: [Event; 13] = [
+const COLUMNS: [Event; 15] = [
     Event::StartPreImport,
     Event::FinishPreImport,
     Event::StartImport,
@@ -16,6 +16,8 @@ const COLUMNS: [Event; 13] = [
     Event::RetryPreImport,
     Event::RetryImport,
     Event::StartRefused,
+    Event::Hold,
+    Event::RepeatPreImport,
     Event::Adopt(Step::Pre),
     Event::Adopt(Step::Final),
     Event::Reopen,

@@ -1,12 +1,12 @@
 use std::collections::BTreeSet;
 
 use super::{
-    AFTER_CANCEL, AttemptId, ContainerRepository, Event, Limits, Made, NotificationStatus, Plan,
+    AFTER_CANCEL, AttemptId, ContainerRepository, Event, HELD_UNTIL, Limits, Made, NotificationStatus, Plan,
     RepositoryPath, RowChange, Situation, SkipReason, State, Transition,
 };
 use uuid::Uuid;
 
-const ON: Limits = Limits { enabled: true, max_retries: 3, past_time: false };
+const ON: Limits = Limits { enabled: true, max_retries: 3, past_time: false, is_held: false, is_old: false };
 
 fn row(state: State) -> ContainerRepository {
     let now = jiff::Timestamp::UNIX_EPOCH;
@@ -16,6 +16,7 @@ fn row(state: State) -> ContainerRepository {
         version: 7,
         attempt: None,
         slot: state.is_in_progress().then_some(1),
+        held_since: None,
         retries_count: 0,
         skipped_reason: (state == State::ImportSkipped).then_some(SkipReason::NotInPlan),
         aborted_in_state: (state == State::ImportAborted).then_some(State::Importing),
@@ -204,7 +205,8 @@ fn keeps_every_constraint_of_the_row_whatever_happens() {
         for event in Event::ALL {
             let Ok(outcome) = RowChange::of(situation, &[event]) else { continue };
             let to = outcome.to().unwrap();
-            assert_eq!(outcome.holds_slot, to.is_in_progress());
+            assert_eq!(outcome.holds_slot, to.is_in_progress() && event != Event::Hold);
+            assert_eq!(outcome.is_held, event == Event::Hold);
             assert_eq!(outcome.aborted_in_state.is_some(), to == State::ImportAborted);
             assert!(outcome.resume_state.is_none() || to.is_active());
             assert!(outcome.skipped_reason.is_none() || to.is_terminal());
@@ -215,7 +217,7 @@ fn keeps_every_constraint_of_the_row_whatever_happens() {
 
 #[test]
 fn refuses_with_state_event_and_allowed_states() {
-    let done = Situation { state: State::ImportSkipped, origin: None };
+    let done = Situation::new(State::ImportSkipped, None);
     let refused = Transition::of(done, Event::StartImport).unwrap_err();
     assert_eq!(refused.to_string(), "start_import is refused in import_skipped; allowed there: reopen");
 }
@@ -303,7 +305,114 @@ fn no_event_by_itself_gives_a_row_a_slot() {
         let json = Plan::event(event).to_json();
         for situation in Situation::all() {
             let takes = json[situation.key()]["otherwise"]["holds_slot"] == true;
-            assert!(situation.state.is_in_progress() || !takes, "{event} in {}", situation.key());
+            assert!(situation.has_slot() || !takes, "{event} in {}", situation.key());
         }
+    }
+}
+
+/// A row that is held for `seconds` already.
+fn held(seconds: u64) -> ContainerRepository {
+    let since = jiff::Timestamp::from_second(1_000).unwrap() - std::time::Duration::from_secs(seconds);
+    let row = row(State::PreImportDone);
+    ContainerRepository { slot: None, held_since: Some(since), not_before: Some(HELD_UNTIL), ..row }
+}
+
+/// A row in each situation.
+fn everywhere() -> Vec<ContainerRepository> {
+    let in_situation = |situation: Situation| {
+        let row = if situation.is_held { held(60) } else { row(situation.state) };
+        ContainerRepository {
+            aborted_in_state: situation.origin.filter(|_| situation.state == State::ImportAborted),
+            resume_state: situation.origin.filter(|_| situation.state.is_active()),
+            ..row
+        }
+    };
+    Situation::all().into_iter().map(in_situation).collect()
+}
+
+#[test]
+fn begins_no_final_step_that_is_held() {
+    let limits = Limits { is_held: true, ..ON };
+    let notified = |status: &NotificationStatus| Plan::notification(*status);
+    let mut plans: Vec<Plan> = NotificationStatus::ALL.iter().map(notified).collect();
+    plans.extend([
+        Plan::start(),
+        Plan::retry(),
+        Plan::resume(),
+        Plan::hold(),
+        Plan::event(Event::StartImport),
+    ]);
+    plans.extend(State::ALL.iter().map(|state| Plan::seen_in(*state, &[Event::StartImport])));
+    for plan in plans {
+        for row in everywhere() {
+            let Some(outcome) = plan.outcome(&row, limits) else { continue };
+            let after = apply(outcome, &row);
+            let begins = after.migration_state == State::Importing && after.attempt != row.attempt;
+            assert!(!begins, "{} by {plan:?}", row.situation().key());
+            assert!(!after.is_held() || after.slot.is_none(), "{after:?}");
+        }
+    }
+}
+
+#[test]
+fn gives_its_slot_back_where_the_final_step_is_held() {
+    let limits = Limits { is_held: true, ..ON };
+    for (before, plan, events) in [
+        (
+            row(State::PreImporting),
+            Plan::notified(NotificationStatus::PreImportComplete, None),
+            vec!["finish_pre_import", "hold"],
+        ),
+        (row(State::PreImportDone), Plan::hold(), vec!["hold"]),
+        (row(State::PreImportDone), Plan::resume(), vec!["hold"]),
+    ] {
+        for enabled in [true, false] {
+            let outcome = plan.outcome(&before, Limits { enabled, ..limits }).unwrap();
+            assert_eq!(outcome.steps.iter().map(|step| step.event).collect::<Vec<_>>(), events);
+            let after = apply(outcome, &before);
+            assert!(after.is_held() && after.slot.is_none() && !after.holds_slot(), "{after:?}");
+            // The release before passes it over.
+            assert_eq!(after.not_before.unwrap().to_string(), "9000-01-01T00:00:00Z");
+            assert_eq!((after.retries_count, after.attempt), (before.retries_count, before.attempt));
+        }
+    }
+    assert!(
+        Plan::hold().outcome(&row(State::PreImportDone), ON).unwrap().steps.is_empty(),
+        "nothing holds it"
+    );
+}
+
+#[test]
+fn goes_on_from_a_hold_by_a_claim_alone() {
+    let before = held(60);
+    let after = apply(Plan::claim().outcome(&before, ON).unwrap(), &before);
+    assert_eq!((after.migration_state, after.slot), (State::Importing, Some(9)));
+    assert_eq!((after.held_since, after.not_before), (None, None));
+    assert_eq!(after.resume_state, Some(State::PreImportDone));
+    for plan in [Plan::start(), Plan::retry(), Plan::resume(), Plan::event(Event::StartImport)] {
+        assert_eq!(plan.outcome(&before, ON), None, "{plan:?}");
+    }
+}
+
+#[test]
+fn copies_once_more_what_was_held_for_long() {
+    let before = held(90_000);
+    let old = Limits { is_old: true, ..ON };
+    let after = apply(Plan::claim().outcome(&before, old).unwrap(), &before);
+    assert_eq!((after.migration_state, after.slot, after.held_since), (State::PreImporting, Some(9), None));
+    assert_eq!((after.retries_count, after.pre_import_done_at), (before.retries_count, None));
+    // A registry without room for it: it begins anew, and no retry is counted.
+    let back = apply(Plan::event(Event::StartRefused).outcome(&after, ON).unwrap(), &after);
+    assert_eq!((back.migration_state, back.slot, back.retries_count), (State::Default, None, 0));
+}
+
+#[test]
+fn retries_with_the_pre_step_while_the_final_one_is_held() {
+    let before = row(State::ImportAborted);
+    let limits = Limits { is_held: true, ..ON };
+    for plan in [Plan::claim(), Plan::start(), Plan::retry()] {
+        let after = apply(plan.outcome(&before, limits).unwrap(), &before);
+        assert_eq!((after.migration_state, after.slot), (State::PreImporting, Some(9)));
+        assert_eq!(after.resume_state, Some(State::ImportAborted));
     }
 }

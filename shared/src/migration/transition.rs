@@ -150,9 +150,11 @@ impl Transition {
                 _ => Retries::Keep,
             },
             attempt: match event {
-                Event::StartPreImport | Event::StartImport | Event::RetryPreImport | Event::RetryImport => {
-                    AttemptChange::New
-                }
+                Event::StartPreImport
+                | Event::StartImport
+                | Event::RetryPreImport
+                | Event::RetryImport
+                | Event::RepeatPreImport => AttemptChange::New,
                 Event::Adopt(_) => AttemptChange::Adopt,
                 Event::Reopen => AttemptChange::Clear,
                 Event::FinishPreImport
@@ -160,7 +162,8 @@ impl Transition {
                 | Event::AlreadyMigrated(_)
                 | Event::AbortImport { .. }
                 | Event::SkipImport(_)
-                | Event::StartRefused => AttemptChange::Keep,
+                | Event::StartRefused
+                | Event::Hold => AttemptChange::Keep,
             },
             tags: match event {
                 Event::StartImport | Event::RetryImport => TagsChange::Due,
@@ -174,6 +177,8 @@ impl Transition {
                 | Event::RetryPreImport
                 | Event::AbortImport { .. }
                 | Event::StartRefused
+                | Event::Hold
+                | Event::RepeatPreImport
                 | Event::Adopt(_) => TagsChange::Keep,
             },
         }
@@ -220,6 +225,16 @@ fn target(situation: Situation, event: Event) -> Option<State> {
             PreImporting | Importing => situation.origin,
             Default | PreImportDone | ImportDone | ImportAborted | ImportSkipped => None,
         },
+        Event::Hold => match situation.state {
+            PreImportDone if !situation.is_held => Some(PreImportDone),
+            Default | PreImporting | PreImportDone | Importing | ImportDone | ImportAborted
+            | ImportSkipped => None,
+        },
+        Event::RepeatPreImport => match situation.state {
+            PreImportDone if situation.is_held => Some(PreImporting),
+            Default | PreImporting | PreImportDone | Importing | ImportDone | ImportAborted
+            | ImportSkipped => None,
+        },
         Event::Adopt(step) => match situation.state {
             PreImporting | PreImportDone | Importing => Some(step.running_state()),
             Default | ImportDone | ImportAborted | ImportSkipped => None,
@@ -234,7 +249,9 @@ fn target(situation: Situation, event: Event) -> Option<State> {
 /// The columns set to now and those cleared on entering `to`.
 fn timestamps(situation: Situation, event: Event, to: State) -> (Vec<TimestampColumn>, Vec<TimestampColumn>) {
     match event {
-        // The pre step is as done as it was, and nothing has begun anew.
+        // The pre step is as done as it was.
+        Event::Hold => return (vec![], vec![]),
+        // The same, and nothing has begun anew.
         Event::StartRefused if to != State::ImportAborted => return (vec![], vec![]),
         Event::Reopen => return (vec![], TimestampColumn::ALL.to_vec()),
         // Already known to run: its time is counted from its own start.
@@ -258,12 +275,15 @@ fn timestamps(situation: Situation, event: Event, to: State) -> (Vec<TimestampCo
 fn resume_state(situation: Situation, event: Event) -> Option<State> {
     match event {
         Event::StartPreImport | Event::StartImport | Event::RetryPreImport | Event::RetryImport => {}
+        // The copy that there is is old: what the registry refuses to renew begins anew.
+        Event::RepeatPreImport => return Some(State::Default),
         Event::FinishPreImport
         | Event::FinishImport
         | Event::AlreadyMigrated(_)
         | Event::AbortImport { .. }
         | Event::SkipImport(_)
         | Event::StartRefused
+        | Event::Hold
         | Event::Adopt(_)
         | Event::Reopen => return None,
     }
@@ -281,7 +301,9 @@ fn resume_state(situation: Situation, event: Event) -> Option<State> {
 
 fn step_started(event: Event) -> Step {
     match event {
-        Event::StartPreImport | Event::RetryPreImport | Event::Adopt(Step::Pre) => Step::Pre,
+        Event::StartPreImport | Event::RetryPreImport | Event::RepeatPreImport | Event::Adopt(Step::Pre) => {
+            Step::Pre
+        }
         Event::StartImport
         | Event::RetryImport
         | Event::Adopt(Step::Final)
@@ -291,6 +313,7 @@ fn step_started(event: Event) -> Step {
         | Event::AbortImport { .. }
         | Event::SkipImport(_)
         | Event::StartRefused
+        | Event::Hold
         | Event::Reopen => Step::Final,
     }
 }

@@ -26,6 +26,8 @@ pub struct Census {
     pub states: BTreeMap<State, Count>,
     /// How many repositories are in progress, of how many.
     pub slots: Slots,
+    /// The rows that wait for their final step without a slot.
+    pub held: HeldNow,
     /// Failures that were the repositories' own.
     pub retries: Retries,
     /// The skipped rows, by reason; only the reasons that there are.
@@ -58,6 +60,19 @@ pub struct BrakeNow {
     /// How many different repositories have failed by themselves, one after the other, in the minute before the last of
     /// them did.
     pub failures_in_a_row: u32,
+}
+
+/// The rows that wait for their final step without a slot, at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HeldNow {
+    /// How many.
+    pub count: u64,
+    /// How long the oldest has waited, in seconds; none where there is no row.
+    pub oldest_seconds: Option<f64>,
+    /// How many of them nothing holds any more: they wait for a free slot.
+    pub released: u64,
+    /// How many of them a window had released when it closed, and are held again.
+    pub left_over: u64,
 }
 
 /// How many rows there are, and the age of the oldest.

@@ -109,7 +109,8 @@ impl Store<Notification> {
             .bind("cause", "notification")
             .bind("event", status.name())
             .bind("attempt", reported)
-            .bind("detail", detail.map(foreign::keep));
+            .bind("detail", detail.map(foreign::keep))
+            .bind("operator", self.operator());
         changed(&self.endpoint, statement, path, &Plan::notified(status, detail), change, deadline).await
     }
 }
@@ -154,7 +155,8 @@ impl<P: Purpose<Endpoint = Writer>> Store<P> {
             .bind("cause", answered.cause())
             .bind("event", answered.cause())
             .bind("attempt", attempt)
-            .bind("detail", detail.map(foreign::keep));
+            .bind("detail", detail.map(foreign::keep))
+            .bind("operator", self.operator());
         changed(&self.endpoint, statement, path, plan, change, deadline).await
     }
 }

@@ -1,9 +1,13 @@
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::{Store, check_path};
+use super::{
+    Changed, Store,
+    change::{CHANGE, changed},
+    check_path,
+};
 use crate::{
-    endpoint::{Claim, EndpointError, Manage, Start, Statement, Write, Writer},
+    endpoint::{Claim, EndpointError, Manage, Purpose, Start, Statement, Write, Writer},
     migration::{AttemptId, ContainerRepository, Held, Plan, RepositoryPath, SkipReason, State},
 };
 
@@ -51,6 +55,23 @@ pub enum Claimed {
     Held(Held),
     /// What is free of them stays empty for the waiting time.
     SlotWaits,
+    /// No row is due.
+    NoneDue,
+}
+
+/// What letting a parked row go on came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Resumed {
+    /// This row is started and committed; the registry is still to be asked.
+    Started(Box<ContainerRepository>),
+    /// The final step of this row is held: it is to give its slot back.
+    ToHold(Box<ContainerRepository>),
+    /// The kill switch is off.
+    Disabled,
+    /// Another start was let through at the same time, and starts go by turns now.
+    PassedOver,
+    /// Starts are held back.
+    Held(Held),
     /// No row is due.
     NoneDue,
 }
@@ -106,6 +127,38 @@ impl From<ClaimReport> for Claimed {
     }
 }
 
+/// What letting a parked row go on reports, likewise.
+#[derive(Deserialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+enum ResumeReport {
+    #[serde(alias = "repeat")]
+    Started {
+        row: Box<ContainerRepository>,
+    },
+    ToBeHeld {
+        row: Box<ContainerRepository>,
+    },
+    Disabled,
+    PassedOver,
+    Held {
+        held: Held,
+    },
+    NoneDue,
+}
+
+impl From<ResumeReport> for Resumed {
+    fn from(report: ResumeReport) -> Self {
+        match report {
+            ResumeReport::Started { row } => Self::Started(row),
+            ResumeReport::ToBeHeld { row } => Self::ToHold(row),
+            ResumeReport::Disabled => Self::Disabled,
+            ResumeReport::PassedOver => Self::PassedOver,
+            ResumeReport::Held { held } => Self::Held(held),
+            ResumeReport::NoneDue => Self::NoneDue,
+        }
+    }
+}
+
 /// What a start of one repository reports, likewise. No report: there is no such repository.
 #[derive(Deserialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
@@ -147,24 +200,50 @@ impl Store<Claim> {
             .brief()
             .bind("plan", &Plan::claim().to_json())
             .bind("cause", "claim")
+            .bind("operator", self.operator())
             .bind("change", change);
         fetch_claim(&self.endpoint, statement, deadline).await
     }
 
-    /// Lets the parked row that is due longest go on with the final step, as the attempt `change`.
+    /// Lets the parked row that is due longest go on with the final step, as the attempt `change`, unless that step is
+    /// held.
     ///
     /// May be repeated with the same `change` after an unknown outcome.
     pub async fn resume_parked(
         &self,
         change: AttemptId,
         deadline: Instant,
-    ) -> Result<Claimed, EndpointError> {
+    ) -> Result<Resumed, EndpointError> {
         let statement = Statement::repeatable_write("resume_parked", RESUME)
             .brief()
             .bind("plan", &Plan::resume().to_json())
             .bind("cause", "claim")
+            .bind("operator", self.operator())
             .bind("change", change);
-        fetch_claim(&self.endpoint, statement, deadline).await
+        let report: Option<ResumeReport> = self.endpoint.fetch(statement, deadline).await?.pop();
+        // Without settings nothing can be due.
+        Ok(report.map_or(Resumed::NoneDue, Resumed::from))
+    }
+
+    /// Lets a parked row whose final step is held give its slot back, if it still is at the same attempt and still is
+    /// held.
+    ///
+    /// May be repeated with the same `change`. None: no such repository.
+    pub async fn hold_parked(
+        &self,
+        row: &ContainerRepository,
+        change: AttemptId,
+        deadline: Instant,
+    ) -> Result<Option<Changed>, EndpointError> {
+        let statement = Statement::repeatable_write("hold_parked", CHANGE)
+            .brief()
+            .bind("precondition", "attempt")
+            .bind("cause", "sweep")
+            .bind("event", "sweep")
+            .bind("attempt", row.attempt)
+            .bind("detail", None::<&str>)
+            .bind("operator", self.operator());
+        changed(&self.endpoint, statement, &row.path, &Plan::hold(), change, deadline).await
     }
 
     /// Skips, while the kill switch is on, rows that would be started if they had not more tags than the
@@ -175,7 +254,8 @@ impl Store<Claim> {
         let statement = Statement::repeatable_write("skip_many_tags", MANY_TAGS)
             .bind("plan", &plan.to_json())
             .bind("detail", None::<&str>)
-            .bind("cause", "sweep");
+            .bind("cause", "sweep")
+            .bind("operator", self.operator());
         Ok(self.endpoint.fetch::<u32, _>(statement, deadline).await?.pop().unwrap_or_default())
     }
 
@@ -193,7 +273,7 @@ impl Store<Start> {
         change: AttemptId,
         deadline: Instant,
     ) -> Result<Started, EndpointError> {
-        start_named(&self.endpoint, path, &Plan::claim(), change, deadline).await
+        start_named(self, path, &Plan::start(), change, deadline).await
     }
 }
 
@@ -205,12 +285,12 @@ impl Store<Manage> {
         change: AttemptId,
         deadline: Instant,
     ) -> Result<Started, EndpointError> {
-        start_named(&self.endpoint, path, &Plan::retry(), change, deadline).await
+        start_named(self, path, &Plan::retry(), change, deadline).await
     }
 }
 
-async fn start_named(
-    writer: &Writer,
+async fn start_named<P: Purpose<Endpoint = Writer>>(
+    store: &Store<P>,
     path: &RepositoryPath,
     plan: &Plan,
     change: AttemptId,
@@ -221,8 +301,9 @@ async fn start_named(
         .bind("path", path)
         .bind("plan", &plan.to_json())
         .bind("cause", "operator")
+        .bind("operator", store.operator())
         .bind("change", change);
-    let report: Option<StartReport> = writer.fetch(statement, deadline).await?.pop();
+    let report: Option<StartReport> = store.endpoint.fetch(statement, deadline).await?.pop();
     let started = report.map_or(Started::NotFound, Started::from);
     if let Started::Started(row) | Started::WrongState(row) = &started {
         check_path(row, path, Writer::NAME, "start")?;

@@ -168,7 +168,8 @@ impl Store<Guard> {
             .bind("cause", "guard")
             .bind("event", "guard")
             .bind("attempt", row.attempt)
-            .bind("detail", detail.map(foreign::keep));
+            .bind("detail", detail.map(foreign::keep))
+            .bind("operator", self.operator());
         changed(&self.endpoint, statement, &row.path, plan, change, deadline).await
     }
 
@@ -179,7 +180,7 @@ impl Store<Guard> {
         note: AskingAgain,
         deadline: Instant,
     ) -> Result<Noted, EndpointError> {
-        self::note(&self.endpoint, row, ("ask_again", note.name()), "guard", deadline).await
+        self::note(self, row, ("ask_again", note.name()), "guard", deadline).await
     }
 
     /// Notes in the history that the registry is about to be asked to cancel the row's step, past its time. A
@@ -189,7 +190,7 @@ impl Store<Guard> {
         row: &ContainerRepository,
         deadline: Instant,
     ) -> Result<Noted, EndpointError> {
-        self::note(&self.endpoint, row, CANCELING, "guard", deadline).await
+        self::note(self, row, CANCELING, "guard", deadline).await
     }
 }
 
@@ -201,15 +202,15 @@ impl Store<Manage> {
         row: &ContainerRepository,
         deadline: Instant,
     ) -> Result<Noted, EndpointError> {
-        note(&self.endpoint, row, CANCELING, "operator", deadline).await
+        note(self, row, CANCELING, "operator", deadline).await
     }
 }
 
 /// The event and what is noted of it.
 const CANCELING: (&str, &str) = ("cancel", "canceling");
 
-async fn note(
-    writer: &Writer,
+async fn note<P: Purpose<Endpoint = Writer>>(
+    store: &Store<P>,
     row: &ContainerRepository,
     (event, note): (&str, &str),
     cause: &str,
@@ -222,7 +223,8 @@ async fn note(
         .bind("attempt", row.attempt)
         .bind("event", event)
         .bind("note", note)
-        .bind("cause", cause);
-    let noted = writer.fetch(statement, deadline).await?;
+        .bind("cause", cause)
+        .bind("operator", store.operator());
+    let noted = store.endpoint.fetch(statement, deadline).await?;
     Ok(noted.into_iter().next().unwrap_or(Noted::Superseded))
 }

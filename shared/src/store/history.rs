@@ -60,6 +60,8 @@ pub struct Transition {
     pub slot: Option<i32>,
     /// What the registry said.
     pub detail: Option<String>,
+    /// The operator who made it happen, as they named themselves.
+    pub operator: Option<String>,
     /// When.
     pub created_at: Timestamp,
 }

@@ -73,18 +73,18 @@ mod tests;
 
 use crate::{
     endpoint::{EndpointError, ErrorClass, Execution, Failure, Purpose},
-    migration::{ContainerRepository, RepositoryPath},
+    migration::{ContainerRepository, Operator, RepositoryPath},
 };
 
 pub use attention::{AttentionFilter, AttentionRow, Trouble};
-pub use census::{BrakeNow, Census, Count, Retries, Slots, TagsFound};
+pub use census::{BrakeNow, Census, Count, HeldNow, Retries, Slots, TagsFound};
 pub use change::{Answered, Changed, Verdict};
 pub use checkup::Checkup;
-pub use claim::{Claimed, Started};
+pub use claim::{Claimed, Resumed, Started};
 pub use guard::{AskingAgain, Lease, NextLook, Noted};
 pub use health::HEALTH_PROBE;
 pub use history::{History, HistoryPage, Transition};
-pub use manage::{Registration, Removed, ReopenFilter, Reopened, SettingsChanged};
+pub use manage::{HoldSet, Registration, Removed, ReopenFilter, Reopened, SettingsChanged};
 pub use observe::Heartbeat;
 pub use page::Page;
 pub use prefixes::{PrefixCount, PrefixFilter};
@@ -113,18 +113,33 @@ fn check_path(
 /// only where more is to be known.
 pub struct Store<P: Purpose> {
     endpoint: P::Endpoint,
+    /// Who acts, where an operator does who has a name.
+    operator: Option<Operator>,
 }
 
 impl<P: Purpose> Store<P> {
     /// A store whose statements go to `endpoint`.
     #[must_use]
     pub const fn new(endpoint: P::Endpoint) -> Self {
-        Self { endpoint }
+        Self { endpoint, operator: None }
     }
 }
 
 impl<P: Purpose> Clone for Store<P> {
     fn clone(&self) -> Self {
-        Self { endpoint: self.endpoint.clone() }
+        Self { endpoint: self.endpoint.clone(), operator: self.operator.clone() }
+    }
+}
+
+impl<P: Purpose> Store<P> {
+    /// The same, for what `operator` does: every change is kept with that name.
+    #[must_use]
+    pub fn by(&self, operator: Option<Operator>) -> Self {
+        Self { operator, ..self.clone() }
+    }
+
+    /// The name that a change is kept with.
+    fn operator(&self) -> Option<&str> {
+        self.operator.as_ref().map(Operator::as_str)
     }
 }

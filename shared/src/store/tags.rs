@@ -100,7 +100,8 @@ impl<P: Purpose<Endpoint = Writer>> Store<P> {
             .bind("logged", check != TagsCheck::TagsComplete)
             .bind("cause", "comparison")
             .bind("change", change)
-            .bind("detail", detail);
+            .bind("detail", detail)
+            .bind("operator", self.operator());
         Ok(self.endpoint.fetch(statement, deadline).await?.pop())
     }
 }
@@ -137,7 +138,8 @@ impl Store<Manage> {
             .bind("logged", true)
             .bind("cause", "operator")
             .bind("change", change)
-            .bind("detail", reason);
+            .bind("detail", reason)
+            .bind("operator", self.operator());
         Ok(self.endpoint.fetch(statement, deadline).await?.pop())
     }
 }

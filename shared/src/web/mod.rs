@@ -1,6 +1,7 @@
 //! Request parsing, authentication, error bodies. Everything a handler needs between the event and the
 //! driver: it takes what the caller sent, or says in a [`Problem`] what is wrong with it.
 
+mod acting;
 mod answer;
 pub mod auth;
 mod body;
@@ -18,6 +19,7 @@ mod routing;
 mod start_answer;
 mod words;
 
+pub use acting::acting_operator;
 pub use answer::{document, json, not_modified, respond};
 pub use body::{MAX_BODY_BYTES, json_body, no_body, optional_json_body, text_body};
 pub use call::Call;

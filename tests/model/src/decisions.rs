@@ -356,7 +356,7 @@ impl Builder {
         decide: impl Fn(&Stuck, F) -> GuardDecision,
     ) -> HashMap<(Seen, F), Care> {
         let mut all = HashMap::new();
-        for situation in Situation::all().into_iter().filter(|situation| situation.state.is_in_progress()) {
+        for situation in Situation::all().into_iter().filter(|situation| situation.has_slot()) {
             for bits in 0..32u8 {
                 let bit = |number: u8| bits >> number & 1 == 1;
                 let seen = Seen {
@@ -432,6 +432,7 @@ fn row(state: State, origin: Option<State>) -> ContainerRepository {
         import_done_at: Some(at(0)),
         aborted_at: aborted.then_some(at(0)),
         skipped_at: Some(at(0)),
+        held_since: None,
         not_before: None,
         detail: None,
         tags_count: None,
@@ -462,6 +463,7 @@ fn stuck(seen: Seen) -> Stuck {
     Stuck {
         row,
         settings: GuardSettings { enabled: seen.enabled, steps },
+        is_held: false,
         now: at(if seen.past { 7200 } else { 60 }),
         asked_again_at: None,
         asked_again: seen.asked_again,
@@ -473,8 +475,13 @@ fn stuck(seen: Seen) -> Stuck {
 fn effect(plan: &Plan, standing: Standing) -> Option<Effect> {
     let mut before = row(standing.state, standing.origin);
     before.retries_count = if standing.at_retry_limit { MAX_RETRIES - 1 } else { 0 };
-    let limits =
-        Limits { enabled: standing.enabled, max_retries: MAX_RETRIES, past_time: standing.past_time };
+    let limits = Limits {
+        enabled: standing.enabled,
+        max_retries: MAX_RETRIES,
+        past_time: standing.past_time,
+        is_held: false,
+        is_old: false,
+    };
     let change = plan.outcome(&before, limits)?;
     let now = at(9000);
     let made = Made {

@@ -118,10 +118,13 @@ met! {
 }
 
 /// How many things are to be met: the core's events, the registry's answers, and the rest.
-pub(crate) const MEETABLE: usize = Event::ALL.len() + Said::ALL.len() + Met::NAMES.len();
+pub(crate) const MEETABLE: usize = EVENTS + Said::ALL.len() + Met::NAMES.len();
+
+/// The core's events but the last two: nothing is held here.
+const EVENTS: usize = Event::ALL.len() - 2;
 
 /// What is met is a bit each.
-const SAID: usize = Event::ALL.len();
+const SAID: usize = EVENTS;
 const REST: usize = SAID + Said::ALL.len();
 
 /// The protocol, with so many of everything.

@@ -8,7 +8,7 @@ use shared::{
 };
 use uuid::Uuid;
 
-use crate::deps::{Call, WRITER};
+use crate::deps::{Call, WRITER, acting_store};
 
 /// The longest reason, in characters: what the history holds.
 const MAX_REASON: usize = 255;
@@ -24,7 +24,7 @@ pub async fn accept(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<B
     let Accept { reason } = json_body(call.request)?;
     let reason = checked(&reason)?;
     let deadline = call.deadline();
-    let changed = call.deps.store.accept_tags(path, reason, Uuid::new_v4(), deadline).await?;
+    let changed = acting_store(call)?.accept_tags(path, reason, Uuid::new_v4(), deadline).await?;
     let changed = changed.ok_or_else(Problem::unknown_repository)?;
     if changed.verdict.took_effect() {
         return Ok(call.ok(WRITER, changed.row));

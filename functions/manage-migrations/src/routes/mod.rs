@@ -4,6 +4,7 @@ pub mod accept;
 pub mod catalogue;
 pub mod check;
 pub mod explain;
+pub mod holds;
 pub mod register;
 pub mod remove;
 pub mod reopen;

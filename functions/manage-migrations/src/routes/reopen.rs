@@ -8,7 +8,7 @@ use shared::{
     web::{Problem, json_body, optional_json_body},
 };
 
-use crate::deps::{Call, WRITER};
+use crate::deps::{Call, WRITER, acting_store};
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -47,7 +47,7 @@ pub async fn reopen(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<B
     let One { reason } = optional_json_body(call.request)?;
     let reason = reason.as_deref().map(|reason| checked("reason", reason)).transpose()?;
     let plan = if reason.is_some() { Plan::reopen_with_reason() } else { Plan::reopen() };
-    let (store, deadline) = (&call.deps.store, call.deadline());
+    let (store, deadline) = (acting_store(call)?, call.deadline());
     let row = store.find(path, deadline).await?.ok_or_else(Problem::unknown_repository)?;
     let changed = store.operate(path, row.attempt, &plan, reason.as_deref(), deadline).await?;
     let changed = changed.ok_or_else(Problem::unknown_repository)?;
@@ -65,7 +65,7 @@ pub async fn reopen(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<B
 pub async fn reopen_many(call: &Call<'_>) -> Result<Response<Body>, Problem> {
     let body: Many = json_body(call.request)?;
     let filter = filter(&body)?;
-    let (store, deadline) = (&call.deps.store, call.deadline());
+    let (store, deadline) = (acting_store(call)?, call.deadline());
     let reopened = if body.dry_run {
         store.preview_reopen(&filter, deadline).await?
     } else {

@@ -8,7 +8,7 @@ use shared::{
     web::{Problem, json_body, optional_json_body},
 };
 
-use crate::deps::{Call, WRITER, fill_freed_slot};
+use crate::deps::{Call, WRITER, acting_store, fill_freed_slot};
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -41,7 +41,8 @@ async fn give_up(
     how: GiveUp,
     participle: &str,
 ) -> Result<Response<Body>, Problem> {
-    let gave_up = driver::give_up(&call.deps.store, &call.deps.registry, path, how, call.deadline()).await?;
+    let gave_up =
+        driver::give_up(&acting_store(call)?, &call.deps.registry, path, how, call.deadline()).await?;
     tracing::info!(%path, how = how.name(), reason = %how.reason(), gave_up = gave_up.name(), "gave up");
     match gave_up {
         GaveUp::Skipped { row, freed_slot } => {

@@ -7,11 +7,11 @@ use shared::{
     web::{Problem, no_body, start_answer},
 };
 
-use crate::deps::Call;
+use crate::deps::{Call, acting_store};
 
 /// Starts an aborted repository at once.
 pub async fn retry(call: &Call<'_>, path: &RepositoryPath) -> Result<Response<Body>, Problem> {
     no_body(call.request)?;
-    let outcome = driver::retry(&call.deps.store, &call.deps.registry, path, call.deadline()).await?;
+    let outcome = driver::retry(&acting_store(call)?, &call.deps.registry, path, call.deadline()).await?;
     start_answer(outcome, &call.id)
 }

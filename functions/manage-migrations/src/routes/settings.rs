@@ -9,7 +9,7 @@ use shared::{
     web::{Problem, json_body, no_body},
 };
 
-use crate::deps::{Call, WRITER};
+use crate::deps::{Call, WRITER, acting_store};
 
 #[derive(Serialize)]
 struct Changed {
@@ -34,7 +34,7 @@ pub async fn change_settings(call: &Call<'_>) -> Result<Response<Body>, Problem>
     if change.is_empty() {
         return Err(Problem::bad_request("the body changes no setting"));
     }
-    let changed = call.deps.store.change_settings(&change, call.deadline()).await?;
+    let changed = acting_store(call)?.change_settings(&change, call.deadline()).await?;
     let verdict = changed.as_ref().map(SettingsChanged::name);
     tracing::info!(change = as_text(&change), verdict, "changed the settings");
     match changed.ok_or_else(Problem::defect)? {

@@ -165,7 +165,7 @@ impl Caretaker<'_> {
             let asked = ask_registry(self.store, self.registry, row, self.patience, deadline).await?;
             applied.frees_slot = frees_slot(asked.standing);
         } else {
-            applied.frees_slot = !row.migration_state.is_in_progress();
+            applied.frees_slot = !row.holds_slot();
         }
         Ok(applied)
     }

@@ -130,6 +130,7 @@ pub async fn give_up(
         let Some(row) = store.find(path, deadline).await?.map(Box::new) else { return Ok(GaveUp::NotFound) };
         let state = row.migration_state;
         let seen = row.attempt;
+        let held_slot = row.holds_slot();
         if state.is_active() {
             // Before it is asked: the notification may be faster than the answer.
             if store.note_canceling(&row, deadline).await? != Noted::Noted {
@@ -147,7 +148,7 @@ pub async fn give_up(
         let changed = store.operate(path, seen, &plan, None, deadline).await?;
         let Some(changed) = changed else { return Ok(GaveUp::NotFound) };
         if changed.verdict.took_effect() {
-            return Ok(GaveUp::Skipped { row: Box::new(changed.row), freed_slot: state.is_in_progress() });
+            return Ok(GaveUp::Skipped { row: Box::new(changed.row), freed_slot: held_slot });
         }
         tracing::info!(%path, before = %changed.before, "the repository moved on while it was given up");
         moved_on = Some(Box::new(changed.row));

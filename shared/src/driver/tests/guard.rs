@@ -10,7 +10,7 @@ use crate::{
 fn leased(now: &str) -> Value {
     let members = json!({"pre_import_started_at": "2026-11-26T10:00:00Z", "slot": 1});
     json!({
-        "row": row("pre_importing", &members), "now": now, "asked_again_at": null, "asked_again": false,
+        "row": row("pre_importing", &members), "now": now, "is_held": false, "asked_again_at": null, "asked_again": false,
         "earlier_attempt": false,
         "settings": {
             "enabled": true, "max_step_duration_seconds": 60, "pre_import_timeout_seconds": 600,

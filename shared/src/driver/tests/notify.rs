@@ -51,6 +51,14 @@ async fn decides_by_the_row_and_the_verdict_what_is_left_to_do() {
 }
 
 #[tokio::test]
+async fn gives_the_slot_of_what_is_held_on() {
+    let stage = Stage::new([accepted()]).await;
+    let held = json!({"held_since": "2026-01-01T00:00:00Z", "slot": null});
+    let left = notify(&stage, "applied", &row("pre_import_done", &held)).await;
+    assert_eq!(name(&left), "fill_slot");
+}
+
+#[tokio::test]
 async fn gives_a_freed_slot_to_the_next_repository() {
     let stage = Stage::new([accepted()]).await;
     let next = json!({"path": "group/next", "attempt": "{change}"});

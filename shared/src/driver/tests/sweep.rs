@@ -36,7 +36,7 @@ async fn resumes_parked_rows_before_it_claims() {
     stage.database.set("claim_next", claimed("started", &row("pre_importing", &json!({}))));
     stage.database.then("claim_next", claimed("none_due", &Value::Null));
     let swept = run(&stage).await.unwrap();
-    assert_eq!(swept, Sweep { resumed: 1, started: 1, skipped: 0, ended: Why::NoneDue });
+    assert_eq!(swept, Sweep { resumed: 1, held: 0, started: 1, skipped: 0, ended: Why::NoneDue });
     assert_eq!(stage.calls(), ["GET", "PUT final", "PUT pre"]);
     let asked = ["resume_parked", "resume_parked", "skip_many_tags", "claim_next", "claim_next"];
     assert_eq!(stage.database.asked(), asked);
@@ -84,4 +84,17 @@ async fn sends_a_lost_claim_again_with_the_same_attempt() {
     let claims: Vec<_> = sent.iter().filter(|sent| sent.name == "claim_next").collect();
     assert_eq!((claims.len(), claims[0].text("change")), (3, claims[1].text("change")));
     assert_eq!(stage.server.received()[1].headers["x-request-id"], claims[0].text("change").unwrap());
+}
+
+#[tokio::test]
+async fn lets_what_is_held_give_its_slot_back() {
+    let stage = stage(&[]).await;
+    stage.database.set("resume_parked", claimed("to_be_held", &row("pre_import_done", &json!({}))));
+    stage.database.then("resume_parked", claimed("none_due", &Value::Null));
+    let held = json!({"held_since": "2026-01-01T00:00:00Z", "slot": null});
+    stage.database.set("hold_parked", changed("applied", &row("pre_import_done", &held)));
+    let swept = run(&stage).await.unwrap();
+    assert_eq!((swept.held, swept.resumed), (1, 0));
+    let asked = ["resume_parked", "hold_parked", "resume_parked", "skip_many_tags", "claim_next"];
+    assert_eq!(stage.database.asked(), asked);
 }

@@ -15,9 +15,7 @@ pub use stuck::{GuardSettings, Stuck};
 
 use std::time::Duration;
 
-use super::{
-    AFTER_CANCEL, Event, Plan, RegistryStatus, RegistryView, Settled, State, Step, event::Situation,
-};
+use super::{AFTER_CANCEL, Event, Plan, RegistryStatus, RegistryView, Settled, State, Step, plan::give_back};
 
 /// Decides on a row that was leased, by what the registry says of it now: how it stands, and for how long its running
 /// step has finished nothing (`idle`; None: it does not say). The plan of a remedy holds for the state the row was
@@ -80,7 +78,7 @@ fn remedy(stuck: &Stuck, view: RegistryView) -> Remedy {
 
 fn pre_import_complete(stuck: &Stuck) -> Remedy {
     let state = stuck.row.migration_state;
-    let enabled = stuck.settings.enabled;
+    let enabled = stuck.settings.enabled && !stuck.is_held;
     match state {
         State::PreImporting => {
             let plan = Plan::seen_in(state, &[Event::FinishPreImport, Event::StartImport])
@@ -133,8 +131,9 @@ fn ask_again(stuck: &Stuck, step: Step) -> Remedy {
         Step::Final => Event::StartImport,
     };
     let plan = Plan::seen_in(state, &[start]).or_when_disabled(give_back);
+    let may_start = stuck.settings.enabled && !(step == Step::Final && stuck.is_held);
     match stuck.row.attempt {
-        _ if !stuck.settings.enabled => Remedy::Record { finding: Finding::GivenBack, plan },
+        _ if !may_start => Remedy::Record { finding: Finding::GivenBack, plan },
         Some(_) => Remedy::AskAgain,
         None => Remedy::Record { finding: Finding::Restarted, plan },
     }
@@ -159,13 +158,5 @@ fn restart(stuck: &Stuck) -> Remedy {
             let plan = Plan::seen_in(state, &[Event::StartPreImport]).or_when_disabled(give_back);
             Remedy::Record { finding: if enabled { Finding::Restarted } else { Finding::GivenBack }, plan }
         }
-    }
-}
-
-/// What is surely not running is not started while the kill switch is off: back to where it came from.
-fn give_back(situation: Situation) -> Vec<Event> {
-    match situation.origin {
-        Some(_) => vec![Event::StartRefused],
-        None => vec![Event::AbortImport { counted: false }],
     }
 }

@@ -28,6 +28,8 @@ pub struct Stuck {
     pub settings: GuardSettings,
     /// The database's clock at that time.
     pub now: Timestamp,
+    /// Whether a hold holds its final step.
+    pub is_held: bool,
     /// When the registry was last asked again for the row's step with the row's attempt.
     pub asked_again_at: Option<Timestamp>,
     /// Whether the registry is known to have accepted that.

@@ -27,13 +27,13 @@ pub(super) fn stuck(situation: Situation) -> Stuck {
             "import_timeout_seconds": 1200, "pre_import_seconds_per_tag": 0.5,
         },
         "now": jiff::Timestamp::from_second(NOW).unwrap(),
-        "asked_again_at": null, "asked_again": false, "earlier_attempt": false,
+        "is_held": false, "asked_again_at": null, "asked_again": false, "earlier_attempt": false,
     });
     serde_json::from_value(stuck).unwrap()
 }
 
 pub(super) fn situations() -> Vec<Situation> {
-    Situation::all().into_iter().filter(|situation| situation.state.is_in_progress()).collect()
+    Situation::all().into_iter().filter(|situation| situation.has_slot()).collect()
 }
 
 /// What a registry can say.
@@ -61,6 +61,11 @@ fn variants() -> Vec<Variant> {
         ("at the last retry", |stuck| stuck.row.retries_count = 2),
         ("adopted from nobody known", |stuck| stuck.row.attempt = None),
         ("switched off", |stuck| stuck.settings.enabled = false),
+        ("held", |stuck| stuck.is_held = true),
+        ("held, adopted from nobody known", |stuck| {
+            stuck.is_held = true;
+            stuck.row.attempt = None;
+        }),
         ("switched off, after an earlier attempt", |stuck| {
             stuck.settings.enabled = false;
             stuck.earlier_attempt = true;
@@ -70,7 +75,8 @@ fn variants() -> Vec<Variant> {
 
 /// A plan as what it does to this row: its transitions, and what becomes of attempt, slot and retries.
 fn effect(plan: &Plan, stuck: &Stuck) -> String {
-    let limits = Limits { enabled: stuck.settings.enabled, max_retries: 3, past_time: false };
+    let (enabled, is_held) = (stuck.settings.enabled, stuck.is_held);
+    let limits = Limits { enabled, max_retries: 3, past_time: false, is_held, is_old: false };
     let Some(outcome) = plan.outcome(&stuck.row, limits) else { return "REFUSED".to_owned() };
     let mut text = String::new();
     for step in &outcome.steps {

@@ -12,7 +12,7 @@ use crate::migration::{
 };
 
 fn from(state: State, origin: Option<State>) -> Stuck {
-    stuck(Situation { state, origin })
+    stuck(Situation::new(state, origin))
 }
 
 fn apply(stuck: &Stuck, outcome: &RowChange) -> ContainerRepository {
@@ -20,7 +20,8 @@ fn apply(stuck: &Stuck, outcome: &RowChange) -> ContainerRepository {
 }
 
 fn limits(stuck: &Stuck) -> Limits {
-    Limits { enabled: stuck.settings.enabled, max_retries: 3, past_time: false }
+    let (enabled, is_held) = (stuck.settings.enabled, stuck.is_held);
+    Limits { enabled, max_retries: 3, past_time: false, is_held, is_old: false }
 }
 
 /// The row after the remedy, with the finding.
@@ -361,10 +362,7 @@ fn a_remedy_holds_for_the_state_that_was_seen_and_for_no_other() {
                 moved_on.migration_state = other.state;
                 moved_on.resume_state = other.origin.filter(|_| other.state.is_active());
                 moved_on.aborted_in_state = other.origin.filter(|_| other.state == State::ImportAborted);
-                assert_eq!(
-                    plan.outcome(&moved_on, Limits { enabled: true, max_retries: 3, past_time: false }),
-                    None
-                );
+                assert_eq!(plan.outcome(&moved_on, limits(&stuck(situation))), None);
             }
         }
     }

@@ -3,7 +3,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::migration::{Brake, ContainerRepository, Held, RegistryView, Settings, State, Step, state::named};
+use crate::migration::{
+    Brake, ContainerRepository, Held, HoldNow, RegistryView, Settings, State, Step, state::named,
+};
 
 named! {
     /// What a repository waits for.
@@ -20,6 +22,8 @@ named! {
         Slot = "slot",
         /// What holds starts back to end: the registry's stop, its want of room, or the circuit breaker.
         Brake = "brake",
+        /// The hold on its final step to end: its window to open, or an operator to release it.
+        Hold = "hold",
         /// The kill switch.
         Switch = "switch",
         /// Other settings: these leave it out.
@@ -50,6 +54,21 @@ pub struct Surroundings {
     pub slot_at: Option<Timestamp>,
     /// What holds starts back.
     pub held: Option<Held>,
+    /// The hold on its final step.
+    pub hold: Option<HoldNow>,
+    /// The last change of it that an operator with a name has made.
+    pub acted: Option<Acted>,
+}
+
+/// What an operator did.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Acted {
+    /// Who, as they named themselves.
+    pub operator: String,
+    /// The event's name.
+    pub event: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// What happens next to a repository, and when.
@@ -73,11 +92,20 @@ impl Explanation {
 /// nothing for `idle` (None: it does not say).
 #[must_use]
 pub fn explanation(around: &Surroundings, view: RegistryView, idle: Option<Duration>) -> Explanation {
+    let mut explanation = explain(around, view, idle);
+    if let Some(Acted { operator, event, at }) = &around.acted {
+        explanation.text.push_str(&format!("; an operator's last change: {event} by {operator} at {at}"));
+    }
+    explanation
+}
+
+fn explain(around: &Surroundings, view: RegistryView, idle: Option<Duration>) -> Explanation {
     let row = &around.row;
     match row.migration_state {
         State::Default | State::ImportAborted => waiting(around),
         State::PreImporting => running(around, Step::Pre, row.pre_import_started_at, view, idle),
         State::Importing => running(around, Step::Final, row.import_started_at, view, idle),
+        State::PreImportDone if row.is_held() => held(around),
         State::PreImportDone => parked(around),
         State::ImportDone => Explanation::new(Next::Nothing, None, "done"),
         State::ImportSkipped => {
@@ -145,6 +173,10 @@ fn parked(around: &Surroundings) -> Explanation {
         let text = "the pre step is done; goes on with the final step once migrations are switched on";
         return Explanation::new(Next::Switch, row.not_before, text);
     }
+    if let Some(hold) = &around.hold {
+        let text = format!("the pre step is done; the next sweep gives its slot back, since {}", holds(hold));
+        return Explanation::new(Next::Hold, hold.opens_at, text);
+    }
     match (row.not_before.filter(|at| at > now), around.held) {
         (Some(at), _) => {
             let text = format!("the pre step is done; goes on with the final step, not before {at}");
@@ -159,6 +191,46 @@ fn parked(around: &Surroundings) -> Explanation {
             None,
             "the pre step is done; the next sweep goes on with the final step",
         ),
+    }
+}
+
+/// A row that waits for its final step without a slot.
+fn held(around: &Surroundings) -> Explanation {
+    let since = around.row.held_since.unwrap_or(around.now);
+    if let Some(hold) = &around.hold {
+        let text = format!("the pre step is done; waits without a slot since {since}, since {}", holds(hold));
+        return Explanation::new(Next::Hold, hold.opens_at, text);
+    }
+    let again = around.row.held_since.min(around.row.pre_import_done_at).is_some_and(|done| {
+        let limit = u64::try_from(around.settings.repeat_pre_import_after_seconds).unwrap_or(0);
+        limit > 0 && after(done, Duration::from_secs(limit)) <= around.now
+    });
+    let step =
+        if again { "with the pre step once more, since that is long ago" } else { "with the final step" };
+    let mut obstacles = Vec::new();
+    if !around.settings.enabled {
+        obstacles.push(Explanation::new(Next::Switch, None, "migrations are switched off"));
+    }
+    obstacles.extend(no_room(around));
+    let (next, at) = obstacles.first().map_or((Next::Sweep, None), |first| (first.next, first.at));
+    let mut text =
+        format!("the pre step is done and nothing holds it any more; goes on {step} in the next free slot");
+    for obstacle in obstacles {
+        text.push_str("; ");
+        text.push_str(&obstacle.text);
+    }
+    Explanation::new(next, at, text)
+}
+
+/// What a hold says, in words.
+fn holds(hold: &HoldNow) -> String {
+    let whose = match hold.prefix.as_str() {
+        "" => "every final step is held".to_owned(),
+        prefix => format!("final steps of {prefix} are held"),
+    };
+    match hold.opens_at {
+        Some(at) => format!("{whose} until {at}"),
+        None => format!("{whose} until an operator releases them"),
     }
 }
 
@@ -178,16 +250,7 @@ fn waiting(around: &Surroundings) -> Explanation {
     if let Some(at) = row.not_before.filter(|at| at > now) {
         obstacles.push(Explanation::new(Next::Time, Some(at), format!("not before {at}")));
     }
-    if let Some(held) = around.held {
-        let text = format!("waits until {}", ended(held));
-        obstacles.push(Explanation::new(Next::Brake, Some(held.until), text));
-    }
-    if around.empty_slots == 0 {
-        let text = format!("every slot within the capacity of {} is taken", settings.capacity);
-        obstacles.push(Explanation::new(Next::Slot, None, text));
-    } else if let Some(at) = around.slot_at.filter(|at| at > now) {
-        obstacles.push(Explanation::new(Next::Slot, Some(at), format!("free slots stay empty until {at}")));
-    }
+    obstacles.extend(no_room(around));
     let verb = if row.migration_state == State::Default { "started" } else { "retried" };
     let Some(first) = obstacles.first() else {
         let text = format!(
@@ -198,6 +261,22 @@ fn waiting(around: &Surroundings) -> Explanation {
     let (next, at) = (first.next, first.at);
     let texts: Vec<&str> = obstacles.iter().map(|obstacle| obstacle.text.as_str()).collect();
     Explanation::new(next, at, format!("{verb} when nothing stands in its way: {}", texts.join("; ")))
+}
+
+/// What keeps every row from its start now.
+fn no_room(around: &Surroundings) -> Vec<Explanation> {
+    let mut obstacles = Vec::new();
+    if let Some(held) = around.held {
+        let text = format!("waits until {}", ended(held));
+        obstacles.push(Explanation::new(Next::Brake, Some(held.until), text));
+    }
+    if around.empty_slots == 0 {
+        let text = format!("every slot within the capacity of {} is taken", around.settings.capacity);
+        obstacles.push(Explanation::new(Next::Slot, None, text));
+    } else if let Some(at) = around.slot_at.filter(|at| *at > around.now) {
+        obstacles.push(Explanation::new(Next::Slot, Some(at), format!("free slots stay empty until {at}")));
+    }
+    obstacles
 }
 
 /// The end of what holds starts back, in words.
@@ -258,11 +337,11 @@ mod tests {
             "settings": {
                 "version": 1, "enabled": true, "reader_enabled": true, "reader_lag_bound_seconds": 60, "verify_tags": true,
                 "capacity": 2, "waiting_time_seconds": 0, "max_tags_count": 0,
-                "max_retries": 3, "retry_backoff_seconds": 30, "circuit_breaker_failures": 10, "max_step_duration_seconds": 300, "pre_import_timeout_seconds": 1800,
+                "max_retries": 3, "retry_backoff_seconds": 30, "circuit_breaker_failures": 10, "repeat_pre_import_after_seconds": 86400, "max_step_duration_seconds": 300, "pre_import_timeout_seconds": 1800,
                 "import_timeout_seconds": 600, "pre_import_seconds_per_tag": 0.5, "created_before": null,
                 "target_plans": [], "denied_root_namespaces": [],
             },
-            "now": NOW, "next_check_at": null, "empty_slots": 1, "slot_at": null, "held": null,
+            "now": NOW, "next_check_at": null, "empty_slots": 1, "slot_at": null, "held": null, "hold": null, "acted": null,
         });
         change(&mut value);
         serde_json::from_value(value).unwrap()
@@ -365,6 +444,61 @@ mod tests {
             // What runs already is not held back.
             assert_eq!(of("importing", held).next, Next::Guard);
         }
+    }
+
+    #[test]
+    fn tells_by_which_hold_the_final_step_waits() {
+        let held = |change: fn(&mut Value)| {
+            of("pre_import_done", |value| {
+                value["row"]["held_since"] = json!("2026-01-01T11:30:00Z");
+                value["row"]["pre_import_done_at"] = json!("2026-01-01T11:30:00Z");
+                value["row"]["not_before"] = json!("9000-01-01T00:00:00Z");
+                value["hold"] = json!({"prefix": "group", "opens_at": null});
+                change(value);
+            })
+        };
+        let explained = held(|_| {});
+        assert_eq!((explained.next, explained.at), (Next::Hold, None));
+        assert!(
+            explained.text.contains("final steps of group are held until an operator"),
+            "{}",
+            explained.text
+        );
+        let explained = held(|value| {
+            value["hold"] = json!({"prefix": "", "opens_at": "2026-01-01T21:00:00Z"});
+        });
+        assert_eq!(
+            (explained.next, explained.at),
+            (Next::Hold, Some("2026-01-01T21:00:00Z".parse().unwrap()))
+        );
+        assert!(
+            explained.text.contains("every final step is held until 2026-01-01T21"),
+            "{}",
+            explained.text
+        );
+        // Released: by the next claim, with the pre step first where it has been done for long.
+        let explained = held(|value| value["hold"] = json!(null));
+        assert_eq!((explained.next, explained.at), (Next::Sweep, None));
+        assert!(explained.text.contains("goes on with the final step"), "{}", explained.text);
+        let explained = held(|value| {
+            value["hold"] = json!(null);
+            value["settings"]["repeat_pre_import_after_seconds"] = json!(1800);
+            value["empty_slots"] = json!(0);
+        });
+        assert_eq!(explained.next, Next::Slot);
+        assert!(explained.text.contains("with the pre step once more"), "{}", explained.text);
+        let parked =
+            of("pre_import_done", |value| value["hold"] = json!({"prefix": "group", "opens_at": null}));
+        assert_eq!(parked.next, Next::Hold);
+        assert!(parked.text.contains("gives its slot back"), "{}", parked.text);
+    }
+
+    #[test]
+    fn tells_which_operator_changed_it_last() {
+        let explained = of("import_skipped", |value| {
+            value["acted"] = json!({"operator": "jo", "event": "skip_import", "at": "2026-01-01T11:00:00Z"});
+        });
+        assert!(explained.text.ends_with("skip_import by jo at 2026-01-01T11:00:00Z"), "{}", explained.text);
     }
 
     #[test]

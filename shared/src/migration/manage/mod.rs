@@ -3,5 +3,5 @@
 mod explanation;
 mod settings_change;
 
-pub use explanation::{Explanation, Next, Surroundings, explanation};
+pub use explanation::{Acted, Explanation, Next, Surroundings, explanation};
 pub use settings_change::{InvalidSetting, SettingsChange};

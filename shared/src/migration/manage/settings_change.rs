@@ -67,6 +67,9 @@ pub struct SettingsChange {
     /// 0 to 3600.
     #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     pub retry_backoff_seconds: Option<i32>,
+    /// 0: never; at most a week.
+    #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
+    pub repeat_pre_import_after_seconds: Option<i32>,
     /// From 1.
     #[serde(default, deserialize_with = "whole", skip_serializing_if = "Option::is_none")]
     pub max_step_duration_seconds: Option<i32>,
@@ -124,6 +127,7 @@ impl SettingsChange {
         within("max_retries", self.max_retries, 1, MAX_RETRIES)?;
         within("circuit_breaker_failures", self.circuit_breaker_failures, 0, MAX_FAILURES)?;
         within("retry_backoff_seconds", self.retry_backoff_seconds, 0, MAX_RETRY_BACKOFF)?;
+        within("repeat_pre_import_after_seconds", self.repeat_pre_import_after_seconds, 0, MAX_SECONDS)?;
         within("max_step_duration_seconds", self.max_step_duration_seconds, 1, MAX_SECONDS)?;
         within("pre_import_timeout_seconds", self.pre_import_timeout_seconds, 1, MAX_SECONDS)?;
         within("import_timeout_seconds", self.import_timeout_seconds, 1, MAX_SECONDS)?;
@@ -203,13 +207,13 @@ mod tests {
         vec![
             json!({
                 "reader_lag_bound_seconds": 0, "capacity": 0, "waiting_time_seconds": 0, "max_tags_count": 0,
-                "max_retries": 1, "max_step_duration_seconds": 1, "pre_import_timeout_seconds": 1,
+                "max_retries": 1, "repeat_pre_import_after_seconds": 0, "max_step_duration_seconds": 1, "pre_import_timeout_seconds": 1,
                 "import_timeout_seconds": 1, "pre_import_seconds_per_tag": 0.001,
                 "created_before": "1970-01-01T00:00:00Z", "target_plans": [], "denied_root_namespaces": [],
             }),
             json!({
                 "reader_lag_bound_seconds": 3600, "capacity": 1000, "waiting_time_seconds": week,
-                "max_tags_count": i32::MAX, "max_retries": 1000, "max_step_duration_seconds": week,
+                "max_tags_count": i32::MAX, "max_retries": 1000, "repeat_pre_import_after_seconds": week, "max_step_duration_seconds": week,
                 "pre_import_timeout_seconds": week, "import_timeout_seconds": week,
                 "pre_import_seconds_per_tag": 3600, "created_before": "9999-01-01T00:00:00Z",
                 "target_plans": (0..47).map(|n| format!("{n:0>4}{}", "ü".repeat(251))).collect::<Vec<_>>(),
@@ -280,6 +284,8 @@ mod tests {
             ("circuit_breaker_failures", json!(1001)),
             ("retry_backoff_seconds", json!(-1)),
             ("retry_backoff_seconds", json!(3601)),
+            ("repeat_pre_import_after_seconds", json!(-1)),
+            ("repeat_pre_import_after_seconds", json!(604_801)),
             ("max_step_duration_seconds", json!(0)),
             ("pre_import_timeout_seconds", json!(0)),
             ("import_timeout_seconds", json!(604_801)),

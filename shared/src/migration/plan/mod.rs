@@ -21,6 +21,10 @@ pub const AFTER_CANCEL: Duration = Duration::from_secs(5);
 /// whichever attempt it is.
 pub const WHILE_CANCELING: Duration = Duration::from_secs(15);
 
+/// `not_before` of a row that is held. It is past every wait, so the release before, which knows of no hold, leaves it
+/// alone.
+pub const HELD_UNTIL: jiff::Timestamp = jiff::Timestamp::constant(221_845_392_000, 0);
+
 /// The pauses before the first, the second and every further retry of what failed by itself, as multiples of the
 /// setting `retry_backoff_seconds`.
 pub const RETRY_FACTORS: [u32; 3] = [1, 10, 60];
@@ -34,6 +38,10 @@ pub struct Limits {
     pub max_retries: i32,
     /// The guard is having the row's step canceled, because it is past its time.
     pub past_time: bool,
+    /// A hold holds the row's final step.
+    pub is_held: bool,
+    /// The row has been held for so long that it is to be pre-imported again.
+    pub is_old: bool,
 }
 
 /// What something that happened does to a row, for every situation the row can be in. Rendered as JSON into
@@ -47,6 +55,12 @@ pub struct Plan(BTreeMap<String, Entry>);
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct Entry {
     otherwise: RowChange,
+    /// Instead, where a hold holds the final step that would begin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    when_held: Option<RowChange>,
+    /// Instead, where the row has been held for long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    when_old: Option<RowChange>,
     #[serde(skip_serializing_if = "Option::is_none")]
     when_disabled: Option<RowChange>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,6 +78,9 @@ pub struct RowChange {
     pub timestamps: BTreeMap<&'static str, TimestampChange>,
     /// Whether the slot is kept.
     pub holds_slot: bool,
+    /// Whether it waits for its final step without one, from now on.
+    #[serde(skip_serializing_if = "is_false")]
+    pub is_held: bool,
     /// The attempt.
     pub attempt: AttemptChange,
     /// The number of retries.
@@ -125,7 +142,8 @@ impl RowChange {
         let mut outcome = Self {
             steps: vec![],
             timestamps: BTreeMap::new(),
-            holds_slot: situation.state.is_in_progress(),
+            holds_slot: situation.has_slot(),
+            is_held: false,
             attempt: AttemptChange::Keep,
             retries: Retries::Keep,
             skipped_reason: None,
@@ -145,6 +163,7 @@ impl RowChange {
             situation = Situation {
                 state: transition.to,
                 origin: transition.aborted_in_state.or(transition.resume_state),
+                is_held: event == Event::Hold,
             };
         }
         Ok(outcome)
@@ -158,7 +177,8 @@ impl RowChange {
         for timestamp in &transition.now {
             self.timestamps.insert(timestamp.column(), TimestampChange::Now);
         }
-        self.holds_slot = transition.to.is_in_progress();
+        self.is_held = transition.event == Event::Hold;
+        self.holds_slot = transition.to.is_in_progress() && !self.is_held;
         if transition.attempt != AttemptChange::Keep {
             self.attempt = transition.attempt;
         }
@@ -203,6 +223,7 @@ impl RowChange {
             }
         }
         after.slot = if self.holds_slot { row.slot.or(slot) } else { None };
+        after.held_since = self.is_held.then_some(now);
         after.attempt = match self.attempt {
             AttemptChange::Keep => row.attempt,
             AttemptChange::New => Some(change),
@@ -223,7 +244,11 @@ impl RowChange {
         }
         let kept = row.detail.as_deref().filter(|_| !self.forgets_detail);
         after.detail = detail.or(kept).map(str::to_owned);
-        after.not_before = self.waits_ms(row, made).map(|ms| now + Duration::from_millis(ms));
+        after.not_before = if self.is_held {
+            Some(HELD_UNTIL)
+        } else {
+            self.waits_ms(row, made).map(|ms| now + Duration::from_millis(ms))
+        };
         after
     }
 
@@ -245,10 +270,8 @@ impl Plan {
     /// registry has answered to the attempt that it had.
     #[must_use]
     pub fn event(event: Event) -> Self {
-        let wants_slot =
-            |situation| RowChange::of(situation, &[event]).is_ok_and(|outcome| outcome.holds_slot);
         Self::in_situations(
-            |situation| situation.state.is_in_progress() || !wants_slot(situation),
+            |situation| situation.has_slot() || !takes_slot(situation, &[event]),
             |_| vec![event],
         )
     }
@@ -300,10 +323,10 @@ impl Plan {
         }
     }
 
-    /// A claim, by an operator's start or by the driver itself: a row that has not begun starts with the pre
-    /// step, an aborted one with the step it was aborted in.
+    /// A start, by an operator: a row that has not begun starts with the pre step, an aborted one with the step it was
+    /// aborted in, or with the pre step where the final one is held.
     #[must_use]
-    pub fn claim() -> Self {
+    pub fn start() -> Self {
         Self::in_situations(
             |situation| matches!(situation.state, State::Default | State::ImportAborted),
             |situation| match resume_step(situation) {
@@ -314,10 +337,38 @@ impl Plan {
         )
     }
 
-    /// An operator's retry: as [`Plan::claim`], of an aborted row only.
+    /// A claim, by the driver itself: as [`Plan::start`], and a row that was held and is held no more goes on with the
+    /// final step, or, where it was held for long, with the pre step once more.
+    #[must_use]
+    pub fn claim() -> Self {
+        let Self(mut entries) = Self::start();
+        let Self(mut released) =
+            Self::in_situations(|situation| situation.is_held, |_| vec![Event::StartImport]);
+        for situation in Situation::all().into_iter().filter(|situation| situation.is_held) {
+            if let Some(entry) = released.get_mut(&situation.key()) {
+                entry.when_old = RowChange::of(situation, &[Event::RepeatPreImport]).ok();
+            }
+        }
+        entries.append(&mut released);
+        Self(entries)
+    }
+
+    /// A parked row whose final step is held gives its slot back.
+    #[must_use]
+    pub fn hold() -> Self {
+        let mut plan = Self::resume();
+        plan.change_entries(|situation, entry| {
+            if let Ok(nothing) = RowChange::of(situation, &[]) {
+                entry.otherwise = nothing;
+            }
+        });
+        plan
+    }
+
+    /// An operator's retry: as [`Plan::start`], of an aborted row only.
     #[must_use]
     pub fn retry() -> Self {
-        let Self(mut entries) = Self::claim();
+        let Self(mut entries) = Self::start();
         entries.remove(State::Default.name());
         Self(entries)
     }
@@ -325,7 +376,10 @@ impl Plan {
     /// A parked row, done with the pre step and in possession of its slot, goes on with the final step.
     #[must_use]
     pub fn resume() -> Self {
-        Self::in_situations(|situation| situation.state == State::PreImportDone, |_| vec![Event::StartImport])
+        Self::in_situations(
+            |situation| situation.state == State::PreImportDone && !situation.is_held,
+            |_| vec![Event::StartImport],
+        )
     }
 
     /// The plan as the store's statements read it.
@@ -360,9 +414,11 @@ impl Plan {
         let situation = row.situation();
         let entry = self.0.get(&situation.key())?;
         let entry = entry.past_time.as_deref().filter(|_| limits.past_time).unwrap_or(entry);
+        let held = entry.when_held.as_ref().filter(|_| limits.is_held);
+        let old = entry.when_old.as_ref().filter(|_| limits.is_old);
         let disabled = entry.when_disabled.as_ref().filter(|_| !limits.enabled);
         let limit = entry.at_retry_limit.as_ref().filter(|_| row.retries_count + 1 >= limits.max_retries);
-        Some(disabled.or(limit).unwrap_or(&entry.otherwise))
+        Some(held.or(old).or(disabled).or(limit).unwrap_or(&entry.otherwise))
     }
 
     pub(super) fn in_situations(
@@ -375,7 +431,16 @@ impl Plan {
             let at_retry_limit = matches!(events.last(), Some(Event::AbortImport { counted: true }))
                 .then(|| [events.as_slice(), &[Event::SkipImport(SkipReason::TooManyRetries)]].concat())
                 .and_then(|events| RowChange::of(situation, &events).ok());
-            Some((situation.key(), Entry { otherwise, when_disabled: None, at_retry_limit, past_time: None }))
+            let when_held = when_held(situation, &events);
+            let entry = Entry {
+                otherwise,
+                when_held,
+                when_old: None,
+                when_disabled: None,
+                at_retry_limit,
+                past_time: None,
+            };
+            Some((situation.key(), entry))
         };
         Self(Situation::all().into_iter().filter(|&s| applies(s)).filter_map(entry).collect())
     }
@@ -386,6 +451,34 @@ impl Plan {
                 entry.when_disabled = RowChange::of(situation, &[Event::FinishPreImport]).ok();
             }
         }
+    }
+}
+
+/// Whether these events would take a slot that the row does not hold. Only a claim may.
+fn takes_slot(situation: Situation, events: &[Event]) -> bool {
+    !situation.has_slot() && RowChange::of(situation, events).is_ok_and(|outcome| outcome.holds_slot)
+}
+
+/// What is done instead of `events` where they end by beginning the final step and a hold holds that. What is done with
+/// the pre step waits without a slot; what was aborted in the final step begins with the pre step; and what is surely not
+/// running goes back to where it came from. A row that is held goes on by a claim only, which has asked before.
+fn when_held(situation: Situation, events: &[Event]) -> Option<RowChange> {
+    let (&last, before) = events.split_last()?;
+    let instead = match last {
+        Event::StartImport if situation.is_held => return None,
+        Event::StartImport => Event::Hold,
+        Event::RetryImport => Event::RetryPreImport,
+        _ => return None,
+    };
+    let held = RowChange::of(situation, &[before, &[instead]].concat());
+    held.or_else(|_| RowChange::of(situation, &give_back(situation))).ok()
+}
+
+/// What is surely not running goes back to where it came from.
+pub(super) fn give_back(situation: Situation) -> Vec<Event> {
+    match situation.origin {
+        Some(_) => vec![Event::StartRefused],
+        None => vec![Event::AbortImport { counted: false }],
     }
 }
 

@@ -8,7 +8,10 @@ use crate::migration::{Event, SkipReason, State, event::Situation};
 impl Plan {
     /// `events` for a row seen in `state`. A counted abort becomes a skip at the retry limit.
     pub(in crate::migration) fn seen_in(state: State, events: &[Event]) -> Self {
-        Self::in_situations(|situation| situation.state == state, |_| events.to_vec())
+        Self::in_situations(
+            |situation| situation.state == state && !super::takes_slot(situation, events),
+            |_| events.to_vec(),
+        )
     }
 
     /// The same, but `events` while the kill switch is off. Where they are not possible, nothing is done then.
@@ -50,8 +53,14 @@ impl Plan {
             let mut past = entry.clone();
             if past.otherwise.holds_slot && situation.state == State::PreImporting {
                 let Ok(parked) = RowChange::of(situation, &[Event::FinishPreImport]) else { return };
-                past =
-                    Entry { otherwise: parked, when_disabled: None, at_retry_limit: None, past_time: None };
+                past = Entry {
+                    otherwise: parked,
+                    when_held: None,
+                    when_old: None,
+                    when_disabled: None,
+                    at_retry_limit: None,
+                    past_time: None,
+                };
             }
             if !past.otherwise.steps.is_empty() {
                 past.otherwise.not_before_ms = Some(wait_ms);

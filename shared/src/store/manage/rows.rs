@@ -94,7 +94,8 @@ impl Store<Manage> {
             .bind("cause", "operator")
             .bind("event", "operator")
             .bind("attempt", seen)
-            .bind("detail", detail);
+            .bind("detail", detail)
+            .bind("operator", self.operator());
         changed(&self.endpoint, statement, path, plan, AttemptId::new(Uuid::new_v4()), deadline).await
     }
 
@@ -126,7 +127,8 @@ impl Store<Manage> {
             .bind("prefix", filter.prefix.as_str())
             .bind("plan", &plan.to_json())
             .bind("detail", reason)
-            .bind("cause", "operator");
+            .bind("cause", "operator")
+            .bind("operator", self.operator());
         Ok(self.endpoint.fetch(statement, deadline).await?.pop())
     }
 }

@@ -40,8 +40,8 @@ impl Store<Manage> {
         Ok(self.endpoint.fetch(Statement::read("settings", SETTINGS).brief(), deadline).await?.pop())
     }
 
-    /// Changes the settings, if they still are at the version that `change` names, and keeps the change, in one
-    /// statement. It is not sent again when nobody knows whether it ran.
+    /// Changes the settings, if they still are at the version that `change` names, and keeps the change and who made it, in
+    /// one statement. It is not sent again when nobody knows whether it ran.
     pub async fn change_settings(
         &self,
         change: &SettingsChange,
@@ -49,7 +49,8 @@ impl Store<Manage> {
     ) -> Result<Option<SettingsChanged>, EndpointError> {
         let statement = Statement::write_once("change_settings", CHANGE_SETTINGS)
             .bind("version", change.version)
-            .bind("changes", &serde_json::to_value(change).unwrap_or_default());
+            .bind("changes", &serde_json::to_value(change).unwrap_or_default())
+            .bind("operator", self.operator());
         Ok(self.endpoint.fetch(statement, deadline).await?.pop())
     }
 }

@@ -63,4 +63,8 @@ pub const SCRIPTS: &[(&str, &str)] = &[
     ("0015_import_notices", include_str!("0015_import_notices.sql")),
     ("0016_import_notices_index", include_str!("0016_import_notices_index.sql")),
     ("0017_valid_import_constraints", include_str!("0017_valid_import_constraints.sql")),
+    ("0018_holds", include_str!("0018_holds.sql")),
+    ("0019_parked_index", include_str!("0019_parked_index.sql")),
+    ("0020_held_index", include_str!("0020_held_index.sql")),
+    ("0021_valid_hold_constraints", include_str!("0021_valid_hold_constraints.sql")),
 ];

@@ -46,11 +46,11 @@ changed AS (
 ),
 logged AS (
     INSERT INTO migration_transitions
-        (repository_id, version, event, from_state, to_state, cause, attempt, slot, detail)
+        (repository_id, version, event, from_state, to_state, cause, attempt, slot, detail, operator)
     SELECT
         changed.id, changed.version, decided.outcome -> 'steps' -> 0 ->> 'event', decided.migration_state,
         changed.migration_state, :cause, changed.attempt, decided.slot,
-        :detail::text
+        :detail::text, :operator::text
     FROM changed
     JOIN decided ON decided.id = changed.id
 )

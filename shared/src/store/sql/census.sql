@@ -13,15 +13,45 @@ stuck AS MATERIALIZED (
             WHEN 'pre_importing' THEN c.pre_import_started_at
             WHEN 'importing' THEN c.import_started_at
             -- Parked: late from when it may go on.
-            WHEN 'pre_import_done' THEN CASE WHEN settings.enabled THEN greatest(
+            WHEN 'pre_import_done' THEN CASE WHEN settings.enabled AND c.held_since IS NULL THEN greatest(
                 c.pre_import_done_at, c.not_before,
                 (SELECT max(created_at) FROM migration_settings_changes WHERE changes -> 'enabled' = 'true')
             ) END
         END AS since
         FROM container_repositories AS c
-        WHERE c.migration_state IN ('pre_importing', 'pre_import_done', 'importing')
+        -- However many are held, they are not looked at.
+        WHERE c.migration_state IN ('pre_importing', 'importing')
+            OR c.migration_state = 'pre_import_done' AND c.held_since IS NULL
     ) AS late
     WHERE late.since < now() - settings.max_step_duration_seconds * interval '1 second'
+),
+-- Of what is held, as the holds say it now; below one that holds, no other one is asked.
+held AS MATERIALIZED (
+    SELECT waiting.count, waiting.since, coalesce(still.count, 0) AS still, coalesce(still.left_over, 0) AS left_over
+    FROM (
+        SELECT count(*) AS count, min(held_since) AS since FROM container_repositories
+        WHERE migration_state = 'pre_import_done' AND held_since IS NOT NULL
+    ) AS waiting
+    CROSS JOIN LATERAL (
+        SELECT sum(of_hold.count) AS count, sum(of_hold.left_over) AS left_over
+        -- As many as there may be, and the planner knows that.
+        FROM (SELECT * FROM migration_holds LIMIT 400) AS h
+        CROSS JOIN LATERAL migration_held_by(h.prefix) AS topmost (prefix)
+        LEFT JOIN LATERAL migration_window(h.opens, h.closes, h.zone) AS clock ON NOT h.is_until_released
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS count, count(*) FILTER (WHERE c.held_since < clock.closed_at) AS left_over
+            FROM container_repositories AS c
+            WHERE c.migration_state = 'pre_import_done' AND c.held_since IS NOT NULL
+                AND c.path COLLATE "C" >= h.prefix || CASE h.prefix WHEN '' THEN '' ELSE '/' END
+                AND c.path COLLATE "C" < h.prefix || CASE h.prefix WHEN '' THEN '~' ELSE '0' END
+            UNION ALL
+            SELECT count(*), count(*) FILTER (WHERE c.held_since < clock.closed_at)
+            FROM container_repositories AS c
+            WHERE c.migration_state = 'pre_import_done' AND c.held_since IS NOT NULL
+                AND c.path COLLATE "C" = h.prefix
+        ) AS of_hold
+        WHERE topmost.prefix = h.prefix AND waiting.count > 0
+    ) AS still
 ),
 recent AS MATERIALIZED (
     SELECT
@@ -71,6 +101,12 @@ SELECT jsonb_build_object(
         'used', (SELECT count(*) FROM migration_slots WHERE repository_id IS NOT NULL),
         'capacity', settings.capacity
     ),
+    'held', jsonb_build_object(
+        'count', held.count,
+        'oldest_seconds', extract(epoch FROM now() - held.since),
+        'released', held.count - held.still,
+        'left_over', held.left_over
+    ),
     'retries', (
         SELECT jsonb_build_object('repositories', count(*), 'counted', coalesce(sum(retries_count), 0))
         FROM container_repositories WHERE retries_count > 0
@@ -105,5 +141,6 @@ SELECT jsonb_build_object(
 FROM settings
 CROSS JOIN brake
 CROSS JOIN stuck
+CROSS JOIN held
 CROSS JOIN recent
 CROSS JOIN remaining

@@ -15,6 +15,10 @@ planned AS MATERIALIZED (
         before.*,
         settings.retry_backoff_seconds,
         coalesce(
+            -- Asked only where a final step would begin.
+            CASE WHEN entries.entry -> 'when_held' IS NOT NULL AND EXISTS (
+                SELECT FROM migration_held_by(before.path)
+            ) THEN entries.entry -> 'when_held' END,
             CASE WHEN NOT settings.enabled OR held.is_held THEN entries.entry -> 'when_disabled' END,
             CASE WHEN before.retries_count + 1 >= settings.max_retries THEN entries.entry -> 'at_retry_limit' END,
             entries.entry -> 'otherwise'
@@ -24,7 +28,8 @@ planned AS MATERIALIZED (
     CROSS JOIN settings
     CROSS JOIN LATERAL (
         SELECT :plan::jsonb -> concat_ws(
-            '/', before.migration_state, coalesce(before.aborted_in_state, before.resume_state)
+            '/', before.migration_state, coalesce(before.aborted_in_state, before.resume_state),
+            CASE WHEN before.migration_state = 'pre_import_done' AND before.held_since IS NOT NULL THEN 'held' END
         ) AS entry
     ) AS situation
     CROSS JOIN LATERAL (
@@ -122,6 +127,7 @@ changed AS (
             ELSE d.attempt
         END,
         slot = CASE WHEN (d.outcome ->> 'holds_slot')::boolean THEN d.slot END,
+        held_since = CASE d.outcome ->> 'is_held' WHEN 'true' THEN now() END,
         retries_count = CASE d.outcome ->> 'retries'
             WHEN 'count' THEN d.retries_count + 1
             WHEN 'reset' THEN 0
@@ -142,19 +148,21 @@ changed AS (
             WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE d.aborted_at END,
         skipped_at = CASE d.outcome -> 'timestamps' ->> 'skipped_at'
             WHEN 'now' THEN now() WHEN 'clear' THEN NULL ELSE d.skipped_at END,
-        not_before = now() + greatest(
+        -- What is held waits for its hold, however long that is: neither the guard looks at it nor the release before, which
+        -- knows of no hold.
+        not_before = CASE WHEN d.outcome ->> 'is_held' = 'true' THEN '9000-01-01T00:00:00Z' ELSE now() + greatest(
             (d.outcome ->> 'not_before_ms')::bigint,
             -- Seconds by thousandths are milliseconds.
             nullif(d.retry_backoff_seconds, 0)::bigint * :permille::bigint
                 * (d.outcome -> 'retry_factors' ->> least(d.retries_count, 2))::bigint
-        ) * interval '1 millisecond',
+        ) * interval '1 millisecond' END,
         -- A step that is asked for may never be answered: the guard looks soon. What is parked is due when it may go on.
-        next_check_at = now() + CASE
+        next_check_at = CASE WHEN d.outcome ->> 'is_held' = 'true' THEN '9000-01-01T00:00:00Z' ELSE now() + CASE
             WHEN d.outcome -> 'steps' -> -1 ->> 'to' IN ('pre_importing', 'importing') THEN
                 (SELECT least(max_step_duration_seconds, 15) FROM settings) * interval '1 second'
             WHEN (d.outcome ->> 'holds_slot')::boolean THEN
                 coalesce((d.outcome ->> 'not_before_ms')::bigint, 0) * interval '1 millisecond'
-        END,
+        END END,
         lease = NULL,
         leased_until = NULL,
         -- The list that was kept, if any, is compared; without one the row says so.
@@ -192,10 +200,10 @@ freed AS (
 ),
 logged AS (
     INSERT INTO migration_transitions
-        (repository_id, version, event, from_state, to_state, cause, attempt, reported_attempt, slot, detail)
+        (repository_id, version, event, from_state, to_state, cause, attempt, reported_attempt, slot, detail, operator)
     SELECT
         steps.id, steps.version, steps.event, steps.from_state, steps.to_state, :cause, changed.attempt,
-        CASE WHEN :precondition = 'notification' THEN :attempt::uuid END, decided.slot, :detail::text
+        CASE WHEN :precondition = 'notification' THEN :attempt::uuid END, decided.slot, :detail::text, :operator::text
     FROM steps
     JOIN changed ON changed.id = steps.id
     JOIN decided ON decided.id = steps.id

@@ -27,9 +27,54 @@ free_slot AS MATERIALIZED (
     FOR UPDATE OF s SKIP LOCKED
     LIMIT 1
 ),
+-- What is held and no hold holds any more goes first, in the order of its paths: below each prefix that has a priority, and
+-- overall. Rows are looked up one after the other; behind one that is still held all that its hold holds is passed over at
+-- once, so what this costs grows with the prefixes that hold something and not with the rows. No character of a path comes
+-- before the exclamation mark or after the tilde, and the nought follows the slash.
+ranges AS MATERIALIZED (
+    SELECT '' AS low, '~' AS high, NULL::integer AS priority, 50 AS most
+    UNION ALL
+    SELECT of_prefix.low, of_prefix.high, h.priority, 20
+    FROM (
+        -- No more than that are looked at, so a claim's time is bounded.
+        SELECT prefix, priority FROM migration_holds WHERE priority IS NOT NULL AND prefix <> ''
+        ORDER BY priority DESC, prefix LIMIT 10
+    ) AS h
+    CROSS JOIN LATERAL (
+        VALUES (h.prefix, h.prefix || '!'), (h.prefix || '/', h.prefix || '0')
+    ) AS of_prefix (low, high)
+),
+released AS MATERIALIZED (
+    WITH RECURSIVE walk AS (
+        SELECT ranges.low, ranges.high, ranges.priority, ranges.most, NULL::bigint AS id FROM ranges
+        WHERE EXISTS (SELECT FROM free_slot)
+        UNION ALL
+        SELECT
+            CASE
+                WHEN held.prefix IS NULL OR held.prefix = next.path THEN next.path || '!'
+                WHEN held.prefix = '' THEN walk.high
+                ELSE held.prefix || '0'
+            END,
+            walk.high, walk.priority, walk.most - (held.prefix IS NULL)::integer,
+            CASE WHEN held.prefix IS NULL THEN next.id END
+        FROM walk
+        CROSS JOIN LATERAL (
+            SELECT c.id, c.path FROM container_repositories AS c
+            WHERE c.migration_state = 'pre_import_done' AND c.held_since IS NOT NULL
+                AND c.path COLLATE "C" >= walk.low AND c.path COLLATE "C" < walk.high
+            ORDER BY c.path COLLATE "C"
+            LIMIT 1
+        ) AS next
+        LEFT JOIN LATERAL migration_held_by(next.path) AS held (prefix) ON true
+        WHERE walk.most > 0
+    )
+    SELECT walk.id, max(walk.priority) AS priority FROM walk WHERE walk.id IS NOT NULL GROUP BY walk.id
+),
 shortlist AS MATERIALIZED (
+    SELECT released.id, true AS is_released, released.priority FROM released
+    UNION ALL
     (
-        SELECT c.id FROM container_repositories AS c
+        SELECT c.id, false, NULL::integer FROM container_repositories AS c
         WHERE EXISTS (SELECT FROM free_slot)
             AND (SELECT target_plans = '{}' FROM settings)
             AND c.migration_state IN ('default', 'import_aborted') AND c.not_before IS NULL
@@ -42,7 +87,7 @@ shortlist AS MATERIALIZED (
     )
     UNION ALL
     (
-        SELECT of_plan.id FROM unnest((SELECT target_plans FROM settings)) AS target (plan)
+        SELECT of_plan.id, false, NULL::integer FROM unnest((SELECT target_plans FROM settings)) AS target (plan)
         CROSS JOIN LATERAL (
             SELECT c.id, c.migration_state, c.priority, c.created_at FROM container_repositories AS c
             WHERE EXISTS (SELECT FROM free_slot)
@@ -61,8 +106,31 @@ shortlist AS MATERIALIZED (
         LIMIT 200
     )
     UNION ALL
+    -- What a prefix raises, of each state the first by path.
     (
-        SELECT c.id FROM container_repositories AS c
+        SELECT of_range.id, false, ranges.priority
+        FROM ranges
+        CROSS JOIN unnest(ARRAY['default', 'import_aborted']) AS wanted (state)
+        CROSS JOIN LATERAL (
+            SELECT c.id FROM container_repositories AS c
+            WHERE EXISTS (SELECT FROM free_slot)
+                AND c.migration_state = wanted.state
+                AND c.path COLLATE "C" >= ranges.low AND c.path COLLATE "C" < ranges.high
+                AND (c.not_before IS NULL OR c.not_before <= now())
+                AND ((SELECT target_plans = '{}' FROM settings)
+                    OR c.plan IN (SELECT unnest(target_plans) FROM settings))
+                AND c.created_at < (SELECT coalesce(created_before, 'infinity') FROM settings)
+                AND c.root_namespace NOT IN (SELECT unnest(denied_root_namespaces) FROM settings)
+                AND (c.migration_state = 'import_aborted' OR c.tags_count IS NULL
+                    OR c.tags_count <= (SELECT coalesce(nullif(max_tags_count, 0), 2147483647) FROM settings))
+            ORDER BY c.path COLLATE "C"
+            LIMIT 5
+        ) AS of_range
+        WHERE ranges.priority IS NOT NULL
+    )
+    UNION ALL
+    (
+        SELECT c.id, false, NULL::integer FROM container_repositories AS c
         WHERE EXISTS (SELECT FROM free_slot)
             AND c.migration_state IN ('default', 'import_aborted') AND c.not_before <= now()
             AND ((SELECT target_plans = '{}' FROM settings)
@@ -78,19 +146,39 @@ shortlist AS MATERIALIZED (
 candidate AS MATERIALIZED (
     SELECT c.* FROM container_repositories AS c
     JOIN shortlist ON shortlist.id = c.id
-    WHERE c.migration_state IN ('default', 'import_aborted') AND (c.not_before IS NULL OR c.not_before <= now())
-    ORDER BY (c.migration_state = 'import_aborted') DESC, c.priority DESC, c.created_at, c.id
+    WHERE c.id = ANY (ARRAY(SELECT id FROM shortlist))
+        AND CASE WHEN shortlist.is_released THEN c.migration_state = 'pre_import_done' AND c.held_since IS NOT NULL
+            ELSE c.migration_state IN ('default', 'import_aborted') AND (c.not_before IS NULL OR c.not_before <= now()) END
+    ORDER BY shortlist.is_released DESC, (c.migration_state = 'import_aborted') DESC,
+        greatest(c.priority, shortlist.priority) DESC, CASE WHEN shortlist.is_released THEN c.path END COLLATE "C",
+        c.created_at, c.id
     FOR UPDATE OF c SKIP LOCKED
     LIMIT 1
 ),
 chosen AS MATERIALIZED (
     SELECT
         candidate.*, free_slot.slot AS free_slot, brake.by_turns OR room.by_turns AS by_turns,
-        :plan::jsonb -> concat_ws(
-            '/', candidate.migration_state, candidate.aborted_in_state
-        ) -> 'otherwise' AS outcome
+        coalesce(
+            -- It was aborted in its final step, which waits: it begins with the pre step.
+            CASE WHEN entry -> 'when_held' IS NOT NULL AND EXISTS (
+                SELECT FROM migration_held_by(candidate.path)
+            ) THEN entry -> 'when_held' END,
+            -- It was held for long: what users have pushed meanwhile is copied while they still push.
+            CASE WHEN settings.repeat_pre_import_after_seconds > 0
+                AND least(candidate.held_since, candidate.pre_import_done_at)
+                    <= now() - settings.repeat_pre_import_after_seconds * interval '1 second'
+            THEN entry -> 'when_old' END,
+            entry -> 'otherwise'
+        ) AS outcome
     FROM candidate
     CROSS JOIN free_slot
+    CROSS JOIN settings
     CROSS JOIN brake
     CROSS JOIN room
+    CROSS JOIN LATERAL (
+        SELECT :plan::jsonb -> concat_ws(
+            '/', candidate.migration_state, candidate.aborted_in_state,
+            CASE WHEN candidate.migration_state = 'pre_import_done' THEN 'held' END
+        ) AS entry
+    ) AS entries
 ),

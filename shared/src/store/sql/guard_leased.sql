@@ -13,6 +13,8 @@ SELECT jsonb_build_object(
     'row', to_jsonb(leased),
     'settings', to_jsonb(settings),
     'now', now(),
+    -- Its final step is.
+    'is_held', EXISTS (SELECT FROM migration_held_by(leased.path)),
     'asked_again_at', asked.at,
     'asked_again', asked.accepted,
     'earlier_attempt', EXISTS (

@@ -12,6 +12,9 @@ decided AS MATERIALIZED (
             WHEN before.version <> :version OR before.attempt IS DISTINCT FROM :attempt::uuid THEN 'superseded'
             WHEN :note = 'asking' AND (NOT settings.enabled OR brake.is_stopped OR brake.opened_at IS NOT NULL)
                 THEN 'disabled'
+            WHEN :note = 'asking' AND before.migration_state = 'importing' AND EXISTS (
+                SELECT FROM migration_held_by(before.path)
+            ) THEN 'disabled'
             ELSE 'noted'
         END AS verdict
     FROM before
@@ -20,10 +23,10 @@ decided AS MATERIALIZED (
 ),
 noted AS (
     INSERT INTO migration_transitions
-        (repository_id, version, event, from_state, to_state, cause, applied, verdict, attempt, slot)
+        (repository_id, version, event, from_state, to_state, cause, applied, verdict, attempt, slot, operator)
     SELECT
         decided.id, decided.version, :event, decided.migration_state, decided.migration_state, :cause, false,
-        :note, decided.attempt, decided.slot
+        :note, decided.attempt, decided.slot, :operator::text
     FROM decided
     WHERE decided.verdict = 'noted'
 )

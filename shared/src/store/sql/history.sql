@@ -12,7 +12,7 @@ WITH page AS MATERIALIZED (
     LEFT JOIN LATERAL (
         SELECT
             t.id, t.version, t.event, t.from_state, t.to_state, t.cause, t.applied, t.verdict, t.attempt,
-            t.reported_attempt, t.slot, t.detail, t.created_at
+            t.reported_attempt, t.slot, t.detail, t.operator, t.created_at
         FROM migration_transitions AS t
         WHERE t.repository_id = c.id AND t.id > :after
         ORDER BY t.id

@@ -6,7 +6,15 @@ repeated AS MATERIALIZED (
     SELECT * FROM named WHERE change = :change::uuid
 ),
 candidate AS MATERIALIZED (
-    SELECT named.*, entry -> 'otherwise' AS outcome
+    SELECT
+        named.*,
+        coalesce(
+            -- Its final step waits: it begins with the pre step.
+            CASE WHEN entry -> 'when_held' IS NOT NULL AND EXISTS (
+                SELECT FROM migration_held_by(named.path)
+            ) THEN entry -> 'when_held' END,
+            entry -> 'otherwise'
+        ) AS outcome
     FROM named
     CROSS JOIN LATERAL (
         SELECT :plan::jsonb -> concat_ws('/', named.migration_state, named.aborted_in_state) AS entry

@@ -9,6 +9,7 @@ started AS (
         change = :change::uuid,
         attempt = :change::uuid,
         slot = d.free_slot,
+        held_since = NULL,
         skipped_reason = NULL,
         aborted_in_state = NULL,
         resume_state = d.outcome ->> 'resume_state',
@@ -41,10 +42,10 @@ taken AS (
 ),
 logged AS (
     INSERT INTO migration_transitions
-        (repository_id, version, event, from_state, to_state, cause, attempt, slot)
+        (repository_id, version, event, from_state, to_state, cause, attempt, slot, operator)
     SELECT
         started.id, started.version, decided.outcome -> 'steps' -> -1 ->> 'event', decided.migration_state,
-        started.migration_state, :cause, started.attempt, started.slot
+        started.migration_state, :cause, started.attempt, started.slot, :operator::text
     FROM started
     JOIN decided ON decided.id = started.id
 )

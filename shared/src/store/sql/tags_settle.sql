@@ -32,10 +32,10 @@ dropped AS (
 ),
 logged AS (
     INSERT INTO migration_transitions
-        (repository_id, version, event, from_state, to_state, cause, attempt, detail)
+        (repository_id, version, event, from_state, to_state, cause, attempt, detail, operator)
     SELECT
         changed.id, changed.version, :check, changed.migration_state, changed.migration_state, :cause,
-        changed.attempt, :detail::text
+        changed.attempt, :detail::text, :operator::text
     FROM changed
     WHERE :logged
 )

@@ -39,6 +39,9 @@ changed AS (
         circuit_breaker_failures
             = coalesce((d.changes ->> 'circuit_breaker_failures')::integer, s.circuit_breaker_failures),
         retry_backoff_seconds = coalesce((d.changes ->> 'retry_backoff_seconds')::integer, s.retry_backoff_seconds),
+        repeat_pre_import_after_seconds = coalesce(
+            (d.changes ->> 'repeat_pre_import_after_seconds')::integer, s.repeat_pre_import_after_seconds
+        ),
         max_step_duration_seconds
             = coalesce((d.changes ->> 'max_step_duration_seconds')::integer, s.max_step_duration_seconds),
         pre_import_timeout_seconds
@@ -64,8 +67,8 @@ changed AS (
     RETURNING s.*
 ),
 kept AS (
-    INSERT INTO migration_settings_changes (version, changes)
-    SELECT changed.version, decided.changes FROM changed CROSS JOIN decided
+    INSERT INTO migration_settings_changes (version, changes, operator)
+    SELECT changed.version, decided.changes, :operator::text FROM changed CROSS JOIN decided
 )
 SELECT jsonb_build_object(
     'verdict', decided.verdict,

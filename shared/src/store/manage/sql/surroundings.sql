@@ -17,7 +17,21 @@ SELECT jsonb_build_object(
     'empty_slots', slots.empty,
     'slot_at', slots.first_at,
     'held', CASE WHEN brake.held_by IS NOT NULL THEN
-        jsonb_build_object('by', brake.held_by, 'until', brake.held_until) END
+        jsonb_build_object('by', brake.held_by, 'until', brake.held_until) END,
+    'hold', (
+        SELECT jsonb_build_object('prefix', h.prefix, 'opens_at', (
+            SELECT clock.changes_at FROM migration_window(h.opens, h.closes, h.zone) AS clock
+            WHERE NOT h.is_until_released
+        ))
+        FROM migration_held_by(c.path) AS held (prefix)
+        JOIN migration_holds AS h ON h.prefix = held.prefix
+    ),
+    'acted', (
+        SELECT jsonb_build_object('operator', t.operator, 'event', t.event, 'at', t.created_at)
+        FROM migration_transitions AS t
+        WHERE t.repository_id = c.id AND t.operator IS NOT NULL
+        ORDER BY t.id DESC LIMIT 1
+    )
 )::text
 FROM container_repositories AS c
 CROSS JOIN settings

@@ -16,7 +16,7 @@ BEGIN
     -- What every schema begins with comes from the writer too.
     TRUNCATE
         container_repositories, migration_slots, migration_transitions, migration_settings, migration_settings_changes,
-        replica_mark, migration_brake;
+        replica_mark, migration_brake, migration_holds;
     -- The slot is there: making it as well would not go in a transaction.
     EXECUTE format(
         'CREATE SUBSCRIPTION registry_migrations CONNECTION %L PUBLICATION registry_migrations WITH (create_slot = false)',

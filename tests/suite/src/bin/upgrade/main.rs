@@ -49,6 +49,9 @@ const PUT: [(&str, usize); 6] = [
 const TO_BEGIN: usize = 20;
 const STEP: Duration = Duration::from_millis(1500);
 
+/// The rows that are held.
+const HELD: &str = "migration_state = 'pre_import_done' AND held_since IS NOT NULL AND slot IS NULL";
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
@@ -164,6 +167,7 @@ impl Upgrade {
         let present = self.work(false).await?;
         drop(earlier);
         self.go_on().await?;
+        let held = self.hold().await?;
         self.phase("the present functions").await?;
 
         // As a stack that goes back: functions and schema of the earlier version, after those of the later one.
@@ -180,7 +184,18 @@ impl Upgrade {
         })
         .await?;
         self.phase("the earlier functions again").await?;
+
+        let still = format!("SELECT count(*) FROM container_repositories WHERE {HELD}");
+        ensure!(number(&self.stack, &still).await? == held.len() as i64, "what was held has gone on");
+        sql(&self.stack, "DELETE FROM migration_holds").await?;
+        let present = self.work(false).await?;
         drop(earlier);
+        self.paths.extend(held);
+        let all = self.paths.len();
+        until("what was held is migrated too", async || Ok(self.in_state("import_done").await? == all))
+            .await?;
+        self.phase("the present functions again, and what was held").await?;
+        drop(present);
 
         let (old, new) = (self.stack.old_storage()?, self.stack.registry()?.new_storage());
         for path in self.paths.iter().filter(|path| !path.starts_with("put/import-done")) {
@@ -190,6 +205,20 @@ impl Upgrade {
         ensure!(number(&self.stack, occupied).await? == 0, "a slot is occupied by what is done");
         say(format_args!("{} repositories are done, none was lost", self.paths.len()))?;
         self.stack.stop().await
+    }
+
+    /// Registers repositories whose final steps are held, and waits until they are. The earlier functions leave them so.
+    async fn hold(&self) -> anyhow::Result<Vec<String>> {
+        sql(&self.stack, "INSERT INTO migration_holds (prefix, is_until_released) VALUES ('held', true)")
+            .await?;
+        let paths: Vec<String> = (0..3).map(|number| format!("held/image{number}")).collect();
+        for path in &paths {
+            push_image(&self.stack.old_storage()?, path)?;
+        }
+        self.stack.register(&paths).await?;
+        let held = format!("SELECT count(*) FROM container_repositories WHERE {HELD}");
+        until("some are held", async || Ok(number(&self.stack, &held).await? == paths.len() as i64)).await?;
+        Ok(paths)
     }
 
     /// All functions of a version, with their schedules; the entrance leads to them.

@@ -10,7 +10,7 @@ use shared::{
     migration::{
         AttemptId, Brake, ContainerRepository, Event, Held, NotificationStatus, Plan, RepositoryPath, Signal,
     },
-    store::{AskingAgain, Changed, Claimed, Noted, Started, Store, Verdict},
+    store::{AskingAgain, Changed, Claimed, Noted, Resumed, Started, Store, Verdict},
 };
 use suite::{PATIENCE, options, primary, sql, state, writer};
 use tokio::time::Instant;
@@ -229,7 +229,7 @@ async fn lets_one_start_through_an_open_breaker_until_one_succeeds() {
     // What was begun before goes on to the end of its step and no further, and does not close it.
     let promoted = desk.notify(&parked, NotificationStatus::PreImportComplete, None).await;
     assert_eq!(promoted.row.migration_state.name(), "pre_import_done");
-    assert!(matches!(desk.claims.resume_parked(id(), soon()).await.unwrap(), Claimed::Held(_)));
+    assert!(matches!(desk.claims.resume_parked(id(), soon()).await.unwrap(), Resumed::Held(_)));
     let asking = desk.guard.note_asking_again(&before, AskingAgain::Asking, soon());
     assert_eq!(asking.await.unwrap(), Noted::Disabled);
     assert_eq!(desk.history().await, lines + 1);
@@ -314,7 +314,7 @@ async fn starts_nothing_for_20_s_from_the_first_sign_of_a_stop() {
     assert_eq!(desk.held().await, Some(first), "later ones do not prolong it");
     let outcome = desk.notify(&at_work, NotificationStatus::PreImportComplete, None).await;
     assert_eq!(outcome.row.migration_state.name(), "pre_import_done");
-    assert!(matches!(desk.claims.resume_parked(id(), soon()).await.unwrap(), Claimed::Held(_)));
+    assert!(matches!(desk.claims.resume_parked(id(), soon()).await.unwrap(), Resumed::Held(_)));
     desk.later(20).await;
     assert_eq!(desk.let_through_of_eight().await, 8);
 

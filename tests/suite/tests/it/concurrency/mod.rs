@@ -3,5 +3,6 @@
 mod brake;
 mod claims;
 mod fleet;
+mod hold;
 mod model;
 mod switch;

@@ -140,7 +140,10 @@ async fn sweeps_with_one_call_per_start_and_three_at_the_end() {
     stack.registry().unwrap().rules().add(Rule::new(Effect::LoseNotification));
     let before = data_api_calls(&stack);
     let summary = stack.functions().tick().await.unwrap();
-    assert_eq!(summary, serde_json::json!({"resumed": 0, "started": 3, "skipped": 0, "ended": "none_due"}));
+    assert_eq!(
+        summary,
+        serde_json::json!({"resumed": 0, "held": 0, "started": 3, "skipped": 0, "ended": "none_due"})
+    );
     assert_eq!(statements(&stack, before), ["resume", "skip", "claim", "claim", "claim", "claim"]);
     stack.stop().await.unwrap();
 }
@@ -154,7 +157,7 @@ async fn stops_the_sweep_when_the_registry_is_full() {
     let summary = stack.functions().tick().await.unwrap();
     assert_eq!(
         summary,
-        serde_json::json!({"resumed": 0, "started": 1, "skipped": 0, "ended": "registry_unavailable"})
+        serde_json::json!({"resumed": 0, "held": 0, "started": 1, "skipped": 0, "ended": "registry_unavailable"})
     );
     // Once it has taken one it is asked for two at once.
     assert_eq!(history(&stack, "group/d").await.unwrap(), Vec::<String>::new());
@@ -171,7 +174,10 @@ async fn a_sweep_resumes_what_is_parked_before_it_starts_anything() {
     let rule = Effect::Answer { status: 202, code: None, detail: None, body: None, when: When::Before };
     stack.registry().unwrap().rules().add(Rule::new(rule).operation(Operation::Start));
     let summary = stack.functions().tick().await.unwrap();
-    assert_eq!(summary, serde_json::json!({"resumed": 1, "started": 0, "skipped": 0, "ended": "none_due"}));
+    assert_eq!(
+        summary,
+        serde_json::json!({"resumed": 1, "held": 0, "started": 0, "skipped": 0, "ended": "none_due"})
+    );
     until_state(&stack, "group/parked", "importing").await.unwrap();
     stack.stop().await.unwrap();
 }

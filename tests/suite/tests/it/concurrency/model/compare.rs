@@ -2,8 +2,10 @@
 
 use anyhow::{Context, ensure};
 use shared::{
-    migration::{AttemptId, ContainerRepository, GuardSettings, Plan, Remedy, RepositoryPath, Stuck},
-    store::{AskingAgain, Changed, Claimed, Noted, Registration, Started},
+    migration::{
+        AttemptId, ContainerRepository, GuardSettings, HoldChange, Plan, Remedy, RepositoryPath, State, Stuck,
+    },
+    store::{AskingAgain, Changed, Claimed, HoldSet, Noted, Registration, Resumed, Started},
 };
 use suite::PATIENCE;
 use tokio::time::Instant;
@@ -107,7 +109,7 @@ impl Play {
         change: AttemptId,
     ) -> anyhow::Result<Vec<Due>> {
         let row = &world.rows[one];
-        let possible = plan.outcome(&row.repository, world.limits()).is_some();
+        let possible = plan.outcome(&row.repository, world.limits(one)).is_some();
         let slot = world.free_slot().filter(|_| world.enabled);
         let fits = match (&report, slot) {
             (Started::Started(_), _) if row.change == Some(change) => return Ok(vec![]),
@@ -155,14 +157,90 @@ impl Play {
         Ok(vec![world.started(one, plan, slot, change, "claim")])
     }
 
+    /// As [`Play::claimed`], of what is parked; what is held gives its slot back.
+    pub async fn resumed(
+        &self,
+        world: &mut World,
+        report: Resumed,
+        change: AttemptId,
+    ) -> anyhow::Result<Vec<Due>> {
+        let next = world.next_parked();
+        let known = world.rows.iter().any(|row| row.change == Some(change));
+        let held = next.filter(|next| world.enabled && !known && world.is_held(*next));
+        let report = match report {
+            Resumed::ToHold(row) => {
+                let one = held.with_context(|| format!("{row:?} is to be held"))?;
+                ensure!(*row == world.rows[one].repository, "{row:?} is to be held");
+                let (change, until) = (made_up(), Instant::now() + PATIENCE);
+                let report = self.claim.hold_parked(&row, change, until).await?;
+                let guard = Guard::Attempt(row.attempt, "sweep");
+                return changed(world, one, &Plan::hold(), guard, Some(change), None, report);
+            }
+            Resumed::Started(row) => Claimed::Started(row),
+            Resumed::Disabled => Claimed::Disabled,
+            Resumed::PassedOver => Claimed::PassedOver,
+            Resumed::Held(held) => Claimed::Held(held),
+            Resumed::NoneDue => Claimed::NoneDue,
+        };
+        ensure!(held.is_none(), "{report:?} instead of a hold");
+        self.claimed(world, &Plan::resume(), next, Claimed::NoneDue, report, change)
+    }
+
+    /// Holds the final steps below a prefix, or lets them go on.
+    pub async fn hold(&self, world: &mut World, prefix: &str, holds: bool) -> anyhow::Result<Vec<Due>> {
+        let until = Instant::now() + PATIENCE;
+        let parsed = prefix.parse()?;
+        if holds {
+            let change = HoldChange {
+                prefix: parsed,
+                until_released: true,
+                window: None,
+                priority: None,
+                reason: None,
+            };
+            ensure!(self.manage.set_hold(&change, Uuid::new_v4(), until).await? == HoldSet::Set);
+            world.holds.insert(prefix.to_owned());
+        } else {
+            let released = self.manage.release_hold(&parsed, Uuid::new_v4(), until).await?;
+            ensure!(released == world.holds.remove(prefix), "{prefix} is released: {released}");
+        }
+        Ok(vec![])
+    }
+
+    /// Lets all final steps go on.
+    pub async fn release_all(&self, world: &mut World) -> anyhow::Result<Vec<Due>> {
+        for prefix in world.holds.clone() {
+            self.hold(world, &prefix, false).await?;
+        }
+        Ok(vec![])
+    }
+
+    /// Sets back since when a row is held, if it is, in both.
+    pub async fn age(&self, world: &mut World, one: usize) -> anyhow::Result<()> {
+        let set = format!(
+            "UPDATE container_repositories SET held_since = held_since - interval '2 days',
+                pre_import_done_at = pre_import_done_at - interval '2 days'
+             WHERE held_since IS NOT NULL AND path = '{}'",
+            self.path(world, one)
+        );
+        self.around.batch_execute(&set).await?;
+        world.rows[one].is_old |= world.rows[one].repository.is_held();
+        let found = self.rows().await?.swap_remove(one);
+        let row = &mut world.rows[one].repository;
+        (row.held_since, row.pre_import_done_at) = (found.held_since, found.pre_import_done_at);
+        Ok(())
+    }
+
     /// A row as the guard leases it.
-    pub fn stuck(&self, world: &World, row: ContainerRepository, doubts: Doubts) -> Stuck {
+    pub fn stuck(&self, world: &World, one: usize, doubts: Doubts) -> Stuck {
+        let (row, is_held) = (world.rows[one].repository.clone(), world.is_held(one));
         let settings = GuardSettings { enabled: world.enabled, steps: self.settings.steps };
         let begun = row.import_started_at.max(row.pre_import_started_at).unwrap_or_default();
         let passed = if doubts.past_its_time { 3600 } else { 60 };
         Stuck {
             row,
             settings,
+            is_held,
             now: begun + std::time::Duration::from_secs(passed),
             asked_again_at: None,
             asked_again: doubts.asked_again,
@@ -189,7 +267,8 @@ impl Play {
             }
             Remedy::AskAgain => {
                 let noted = self.guard.note_asking_again(row, AskingAgain::Asking, until).await?;
-                let expected = if world.enabled { Noted::Noted } else { Noted::Disabled };
+                let held = world.is_held(one) && row.migration_state == State::Importing;
+                let expected = if world.enabled && !held { Noted::Noted } else { Noted::Disabled };
                 ensure!(noted == expected, "{noted:?}");
                 if noted == Noted::Noted {
                     world.note(one, "ask_again", "asking", ("guard", None));
@@ -219,7 +298,7 @@ impl Play {
             // Above all that the former row had, so that no caller takes the one for the other.
             ensure!(repository.version > after.version, "{repository:?} after {after:?}");
             world.rows.remove(one);
-            world.rows.push(Row { repository, change: None, waits: false });
+            world.rows.push(Row { repository, change: None, waits: false, is_old: false });
             world.lines.retain(|line| line.path != path.as_str());
         }
         Ok(vec![])

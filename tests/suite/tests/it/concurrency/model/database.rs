@@ -27,6 +27,7 @@ use super::{
 const BEGINNING: &str = "
     UPDATE migration_slots SET repository_id = NULL;
     DELETE FROM migration_brake;
+    DELETE FROM migration_holds;
     DELETE FROM container_repositories;
     UPDATE migration_settings SET enabled = true, capacity = 2, max_tags_count = 0, max_retries = 3,
         verify_tags = false, retry_backoff_seconds = 0;
@@ -38,7 +39,7 @@ const BEGINNING: &str = "
 /// The store for each purpose, and a way around it.
 pub struct Play {
     start: Store<Start>,
-    claim: Store<Claim>,
+    pub(super) claim: Store<Claim>,
     notification: Store<Notification>,
     pub(super) guard: Store<endpoint::Guard>,
     pub(super) manage: Store<Manage>,
@@ -67,12 +68,15 @@ impl Play {
         self.around.batch_execute(BEGINNING).await?;
         let rows = self.rows().await?.into_iter();
         let mut world = World {
-            rows: rows.map(|repository| Row { repository, change: None, waits: false }).collect(),
+            rows: rows
+                .map(|repository| Row { repository, change: None, waits: false, is_old: false })
+                .collect(),
             enabled: true,
             capacity: 2,
             max_tags: 0,
             max_retries: 3,
             retry_backoff: 0,
+            holds: BTreeSet::new(),
             lines: vec![],
         };
         ensure!(world.rows.len() == REPOSITORIES);
@@ -144,22 +148,16 @@ impl Play {
         match happening {
             Happening::Start(one) => {
                 let report = self.start.start(&row(*one).0, change, until).await?;
-                self.started(world, *one, &Plan::claim(), report, change)
+                self.started(world, *one, &Plan::start(), report, change)
             }
             Happening::Retry(one) => {
                 let report = self.manage.retry(&row(*one).0, change, until).await?;
                 self.started(world, *one, &Plan::retry(), report, change)
             }
-            Happening::Claim => {
-                let report = self.claim.claim_next(change, until).await?;
-                let (slot, next) = (world.free_slot(), world.next_due());
-                let nothing = if slot.is_none() { Claimed::NoSlot } else { Claimed::NoneDue };
-                self.claimed(world, &Plan::claim(), next.filter(|_| slot.is_some()), nothing, report, change)
-            }
+            Happening::Claim => self.claim_next(world, change).await,
             Happening::Resume => {
                 let report = self.claim.resume_parked(change, until).await?;
-                let next = world.next_parked();
-                self.claimed(world, &Plan::resume(), next, Claimed::NoneDue, report, change)
+                self.resumed(world, report, change).await
             }
             Happening::Notify(one, status, id) => {
                 let (path, _) = row(*one);
@@ -190,10 +188,10 @@ impl Play {
             }
             Happening::Guard(one, view, cancelation, doubts) => {
                 let (_, before) = row(*one);
-                if !before.migration_state.is_in_progress() {
+                if !before.holds_slot() {
                     return Ok(vec![]);
                 }
-                let stuck = self.stuck(world, before, *doubts);
+                let stuck = self.stuck(world, *one, *doubts);
                 let remedy = match guard_decision(&stuck, *view, None) {
                     GuardDecision::Apply(remedy) => remedy,
                     GuardDecision::Cancel => {
@@ -235,6 +233,13 @@ impl Play {
             }
             Happening::Anew(one) => self.anew(world, *one).await,
             Happening::Again => Ok(vec![]),
+            Happening::Hold(prefix, holds) => self.hold(world, prefix, *holds).await,
+            Happening::ReleaseAll => self.release_all(world).await,
+            Happening::HeldForDays(one) => {
+                self.age(world, *one).await?;
+                self.release_all(world).await?;
+                self.claim_next(world, change).await
+            }
             Happening::WaitIsOver(one) => {
                 self.set_wait(world, *one, "now() - interval '1 second'").await?;
                 world.rows[*one].waits = false;
@@ -257,6 +262,16 @@ impl Play {
                 self.set("max_tags_count", &tags.to_string()).await
             }
         }
+    }
+}
+
+impl Play {
+    /// A free slot is given to whatever is due.
+    async fn claim_next(&self, world: &mut World, change: AttemptId) -> anyhow::Result<Vec<Due>> {
+        let report = self.claim.claim_next(change, Instant::now() + PATIENCE).await?;
+        let (slot, next) = (world.free_slot(), world.next_due());
+        let nothing = if slot.is_none() { Claimed::NoSlot } else { Claimed::NoneDue };
+        self.claimed(world, &Plan::claim(), next.filter(|_| slot.is_some()), nothing, report, change)
     }
 }
 

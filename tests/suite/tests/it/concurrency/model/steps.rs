@@ -11,6 +11,9 @@ use shared::migration::{
 /// How many repositories a sequence has.
 pub const REPOSITORIES: usize = 3;
 
+/// What may be held: all, a namespace, one repository, and what is the beginning of a name only.
+const PREFIXES: [&str; 4] = ["", "group", "group/plain", "group/ma"];
+
 /// One thing that happens. Repositories are named by their number.
 #[derive(Clone, Debug)]
 pub enum Happening {
@@ -42,6 +45,12 @@ pub enum Happening {
     Again,
     /// It is removed and registered anew.
     Anew(usize),
+    /// The final steps below this prefix are held, or no more.
+    Hold(&'static str, bool),
+    /// Nothing is held any more.
+    ReleaseAll,
+    /// It has been held for days; nothing is held any more, and a free slot is given to whatever is due.
+    HeldForDays(usize),
     /// Its wait is over.
     WaitIsOver(usize),
     /// The kill switch.
@@ -165,6 +174,10 @@ pub fn sequence() -> impl Strategy<Value = Vec<Happening>> {
         1 => Just(Happening::SkipManyTags),
         6 => Just(Happening::Again),
         5 => one().prop_map(Happening::Anew),
+        10 => (select(PREFIXES.to_vec()), select(vec![true, true, false]))
+            .prop_map(|(prefix, holds)| Happening::Hold(prefix, holds)),
+        4 => Just(Happening::ReleaseAll),
+        8 => one().prop_map(Happening::HeldForDays),
         4 => one().prop_map(Happening::WaitIsOver),
         4 => prop_oneof![2 => Just(true), 1 => Just(false)].prop_map(Happening::Enabled),
         1 => (0..4).prop_map(Happening::Capacity),

@@ -1,6 +1,6 @@
 //! What the database must hold by the pure core alone.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use protocol_model::statements::{self, Candidate, Judged, Outcome, Precondition, Request};
 use shared::{
@@ -31,6 +31,8 @@ pub struct Row {
     pub repository: ContainerRepository,
     pub change: Option<AttemptId>,
     pub waits: bool,
+    /// It was held for days, if it is held.
+    pub is_old: bool,
 }
 
 /// What a statement is to do to a row. The time is the database's, so it is applied once that is known.
@@ -73,12 +75,29 @@ pub struct World {
     pub max_retries: i32,
     /// In seconds.
     pub retry_backoff: u64,
+    /// The prefixes whose final steps are held.
+    pub holds: BTreeSet<String>,
     pub lines: Vec<Line>,
 }
 
 impl World {
-    pub fn limits(&self) -> Limits {
-        Limits { enabled: self.enabled, max_retries: self.max_retries, past_time: false }
+    pub fn limits(&self, row: usize) -> Limits {
+        Limits {
+            enabled: self.enabled,
+            max_retries: self.max_retries,
+            past_time: false,
+            is_held: self.is_held(row),
+            is_old: self.rows[row].is_old,
+        }
+    }
+
+    /// Whether a hold holds the row's final step: one of its path, or of what stands above it.
+    pub fn is_held(&self, row: usize) -> bool {
+        let path = self.rows[row].repository.path.as_str();
+        self.holds.iter().any(|prefix| {
+            let rest = path.strip_prefix(prefix.as_str());
+            rest.is_some_and(|rest| prefix.is_empty() || rest.is_empty() || rest.starts_with('/'))
+        })
     }
 
     /// Whether that is the guard's last note about the row as it is.
@@ -97,8 +116,17 @@ impl World {
         statements::free_slot(self.capacity, &taken)
     }
 
-    /// The row that a claim takes: retries first, then priority and age.
+    /// The row that a claim takes: what was held and is held no more first, by priority and path; then retries, priority
+    /// and age.
     pub fn next_due(&self) -> Option<usize> {
+        let released = |row: &usize| self.rows[*row].repository.is_held() && !self.is_held(*row);
+        let rank = |row: &usize| {
+            let repository = &self.rows[*row].repository;
+            (std::cmp::Reverse(repository.priority), repository.path.clone())
+        };
+        if let Some(row) = (0..self.rows.len()).filter(released).min_by_key(rank) {
+            return Some(row);
+        }
         statements::next_due(self.rows.iter().map(|row| Candidate {
             state: row.repository.migration_state,
             waits: row.waits,
@@ -110,7 +138,11 @@ impl World {
 
     /// The parked row that goes on: those that never had to wait first, then by the end of their wait.
     pub fn next_parked(&self) -> Option<usize> {
-        let parked = |row: &Row| row.repository.migration_state == State::PreImportDone && !row.waits;
+        let parked = |row: &Row| {
+            row.repository.migration_state == State::PreImportDone
+                && row.repository.holds_slot()
+                && !row.waits
+        };
         let rows = self.rows.iter().enumerate().filter(|(_, row)| parked(row));
         rows.min_by_key(|(number, row)| (row.repository.not_before, *number)).map(|(number, _)| number)
     }
@@ -125,7 +157,7 @@ impl World {
         cause: &str,
     ) -> Due {
         let outcome =
-            plan.outcome(&self.rows[row].repository, self.limits()).expect("it can be started").clone();
+            plan.outcome(&self.rows[row].repository, self.limits(row)).expect("it can be started").clone();
         let slot = self.rows[row].repository.slot.or(slot);
         self.note_steps(row, &outcome, Some(change), slot, (cause, None));
         Due { row, outcome, change, known_as: Some(change), adopted: None, slot, detail: None }
@@ -141,7 +173,7 @@ impl World {
         detail: Option<&str>,
     ) -> (Verdict, Option<Due>) {
         let before = self.rows[row].repository.clone();
-        let limits = Limits { past_time: self.is_being_canceled(&before), ..self.limits() };
+        let limits = Limits { past_time: self.is_being_canceled(&before), ..self.limits(row) };
         let outcome = plan.outcome(&before, limits).cloned();
         let verdict = self.verdict(row, outcome.as_ref(), guard, change);
         if let (
@@ -306,6 +338,7 @@ impl World {
         let after =
             outcome.apply(&row.repository, &Made { now, change, adopted, slot, detail, retry_backoff });
         row.waits = after.not_before.is_some();
+        row.is_old = false;
         row.change = known_as;
         row.repository = after;
     }
@@ -316,6 +349,9 @@ fn now_of(outcome: &RowChange, before: State, found: &ContainerRepository) -> ji
     use shared::migration::{TimestampChange, TimestampColumn};
     if outcome.to().is_some_and(|to| to != before) {
         return found.state_since;
+    }
+    if outcome.is_held {
+        return found.held_since.unwrap_or_default();
     }
     let mut found = found.clone();
     let now = |timestamp: &TimestampColumn| {

@@ -152,9 +152,12 @@ fn tells_notifications_that_are_lost_from_strangers() {
     let pattern = |id: &str| text(&filters[id]["FilterPattern"]);
     assert_eq!(
         pattern("NotificationsRefused"),
-        r#"{ $.route = "PUT *" && $.status >= 400 && $.status != 401 }"#
+        r#"{ ($.route = "PUT /api/*" || $.route = "PUT /internal/*") && $.status >= 400 && $.status != 401 }"#
     );
-    assert_eq!(pattern("NotificationsUnauthorized"), r#"{ $.route = "PUT *" && $.status = 401 }"#);
+    assert_eq!(
+        pattern("NotificationsUnauthorized"),
+        r#"{ ($.route = "PUT /api/*" || $.route = "PUT /internal/*") && $.status = 401 }"#
+    );
     let alarm = template.resources("AWS::CloudWatch::Alarm")["NotificationsUnauthorizedAlarm"];
     assert!(alarm["DatapointsToAlarm"].as_u64() > Some(1), "one stranger's request raises it");
 }

@@ -15,8 +15,8 @@ use shared::{
         SkipReason, State, Step, TagsCheck,
     },
     store::{
-        AskingAgain, Claimed, Compared, HEALTH_PROBE, HistoryPage, KeptTags, Lease, ListFilter, NextLook,
-        Noted, Registration, ReopenFilter, SettingsChanged, Started, Store, Verdict,
+        AskingAgain, Claimed, Compared, HEALTH_PROBE, HistoryPage, HoldSet, KeptTags, Lease, ListFilter,
+        NextLook, Noted, Registration, ReopenFilter, Resumed, SettingsChanged, Started, Store, Verdict,
         importer::{
             BlobClaim, Claimant, ImportCanceled, ImportStart, ImportStatus, ImportStep, KeptUpload, Progress,
             TagRecord, TagState,
@@ -262,7 +262,8 @@ async fn fill(stack: &Stack, twin: &Twin, manage: &Store<Manage>) {
     assert_eq!(store.skip_many_tags(soon()).await.unwrap(), 1);
     let claimed = store.claim_next(id(), soon()).await.unwrap();
     assert!(matches!(claimed, Claimed::Started(_)), "{claimed:?}");
-    assert_eq!(store.resume_parked(id(), soon()).await.unwrap(), Claimed::NoneDue);
+    assert_eq!(store.resume_parked(id(), soon()).await.unwrap(), Resumed::NoneDue);
+
     in_both(
         stack,
         "WITH freed AS (UPDATE migration_slots SET repository_id = NULL)
@@ -277,9 +278,20 @@ async fn fill(stack: &Stack, twin: &Twin, manage: &Store<Manage>) {
     };
     let retried = manage.retry(&row.path, id(), soon()).await.unwrap();
     assert!(matches!(retried, Started::Started(_)), "{retried:?}");
+    let superseded = store.hold_parked(&row, id(), soon()).await.unwrap().unwrap();
+    assert_eq!(superseded.verdict, Verdict::Superseded);
 }
 
 async fn operate(manage: &Store<Manage>) {
+    let window = json!({"from": "22:00", "until": "04:00", "zone": "Europe/Berlin"});
+    let hold = json!({"prefix": "b", "window": window, "priority": 3, "reason": "ü ' :x"});
+    let manage = &manage.by("jo".parse().ok());
+    let hold = serde_json::from_value(hold).unwrap();
+    for expected in [HoldSet::Set, HoldSet::Set] {
+        assert_eq!(manage.set_hold(&hold, Uuid::from_u128(7), soon()).await.unwrap(), expected);
+    }
+    assert_eq!(manage.holds(soon()).await.unwrap().len(), 1);
+    assert!(manage.release_hold(&hold.prefix, Uuid::new_v4(), soon()).await.unwrap());
     let plan = Plan::skip_seen_in(State::Default, SkipReason::NotInPlan);
     let unstarted = manage.find(&path("a/two"), soon()).await.unwrap().unwrap();
     let skipped =

@@ -4,6 +4,7 @@ mod catalogue;
 mod enqueue;
 mod explain;
 mod giving_up;
+mod holds;
 mod leaving;
 mod registering;
 mod registering_again;

@@ -128,7 +128,7 @@ async fn what_stands_at_every_limit_can_be_set_shown_and_explained() {
     let week = 604_800;
     let most = json!({
         "enabled": true, "reader_enabled": true, "reader_lag_bound_seconds": 3600, "capacity": 1000,
-        "waiting_time_seconds": week, "max_tags_count": i32::MAX, "max_retries": 1000,
+        "waiting_time_seconds": week, "max_tags_count": i32::MAX, "max_retries": 1000, "repeat_pre_import_after_seconds": week,
         "max_step_duration_seconds": week, "pre_import_timeout_seconds": week, "import_timeout_seconds": week,
         "pre_import_seconds_per_tag": 3600.0, "created_before": "9999-01-01T00:00:00Z",
         "target_plans": (0..47).map(|n| format!("{n:0>4}{}", "ü".repeat(251))).collect::<Vec<_>>(),
@@ -136,7 +136,7 @@ async fn what_stands_at_every_limit_can_be_set_shown_and_explained() {
     });
     let least = json!({
         "enabled": false, "reader_enabled": false, "reader_lag_bound_seconds": 0, "capacity": 0,
-        "waiting_time_seconds": 0, "max_tags_count": 0, "max_retries": 1, "max_step_duration_seconds": 1,
+        "waiting_time_seconds": 0, "max_tags_count": 0, "max_retries": 1, "repeat_pre_import_after_seconds": 0, "max_step_duration_seconds": 1,
         "pre_import_timeout_seconds": 1, "import_timeout_seconds": 1, "pre_import_seconds_per_tag": 0.001,
         "created_before": "1970-01-01T00:00:00Z", "target_plans": [], "denied_root_namespaces": [],
     });

@@ -9,7 +9,7 @@ use shared::{
         AttemptId, Due, Event, FIRST_LOOK, LeaseState, LookTime, Looker, NotificationStatus, Plan,
         RepositoryPath, State, Step, StepTimes, first_check, who_looks,
     },
-    store::{Claimed, Lease, Store},
+    store::{Claimed, Lease, Resumed, Store},
 };
 use suite::{given, options, primary, reads, sql, writer};
 use tokio::time::Instant;
@@ -101,7 +101,7 @@ async fn swept(stack: &Stack) -> BTreeSet<String> {
     let store: Store<Claim> = Store::new(writer(stack));
     let mut swept = BTreeSet::new();
     let id = || AttemptId::new(Uuid::new_v4());
-    while let Claimed::Started(row) = store.resume_parked(id(), soon()).await.unwrap() {
+    while let Resumed::Started(row) = store.resume_parked(id(), soon()).await.unwrap() {
         swept.insert(row.path.to_string());
     }
     while let Claimed::Started(row) = store.claim_next(id(), soon()).await.unwrap() {

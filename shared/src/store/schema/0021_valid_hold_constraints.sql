@@ -1,0 +1,3 @@
+ALTER TABLE container_repositories VALIDATE CONSTRAINT slot_exactly_while_in_progress_and_not_held;
+
+ALTER TABLE migration_settings VALIDATE CONSTRAINT repeat_pre_import_is_within_a_week;
