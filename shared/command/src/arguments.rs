@@ -8,8 +8,9 @@ use url::{Host, Url};
 
 use crate::limits::LimitArguments;
 use crate::names::{Pattern, Rename};
+use crate::operate::arguments::Operate;
 
-/// Migrates container repositories from one registry to another.
+/// Moves container repositories from one registry to another: by itself (run), or by a deployed driver (all other commands).
 #[derive(Debug, Parser)]
 #[command(name = "registry-migration", version, propagate_version = true, max_term_width = 110)]
 pub struct Arguments {
@@ -29,6 +30,9 @@ pub enum Command {
     Drift(Box<DriftArguments>),
     /// Answers the driver's import protocol, and copies what it is asked for
     Serve(Box<ServeArguments>),
+    /// What operators ask of a deployed driver.
+    #[command(flatten)]
+    Operate(Operate),
 }
 
 const EXAMPLES: &str = "\
@@ -323,7 +327,7 @@ fn has_credentials(url: &Url) -> bool {
 }
 
 /// Whether the host is this machine.
-fn is_here(url: &Url) -> bool {
+pub(crate) fn is_here(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(ip)) => ip.is_loopback(),

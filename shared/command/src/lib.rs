@@ -9,6 +9,7 @@ pub mod forecast;
 pub mod limits;
 pub mod log;
 pub mod names;
+pub mod operate;
 pub mod plan;
 pub mod proof;
 pub mod run;

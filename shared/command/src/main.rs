@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use command::arguments::{Arguments, Command};
 use command::exit::Exit;
+use command::operate::operate;
 use command::run;
 use command::screen::note;
 use command::signals::Signals;
@@ -44,6 +45,14 @@ fn main() -> ExitCode {
                 run::serve(*arguments, &mut signals).await
             }
             Command::Limit(limit) => run::limit(&limit.state, &limit.limits),
+            Command::Operate(command) => {
+                let mut signals =
+                    Signals::take().map_err(|error| run::RunError::Unusable(error.to_string()))?;
+                Ok(operate(command, &mut signals).await.unwrap_or_else(|error| {
+                    note(&format!("error: {error}"));
+                    error.exit()
+                }))
+            }
         }
     });
     // What still waits for a registry is not awaited.

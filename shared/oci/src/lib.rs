@@ -44,5 +44,5 @@ pub use manifest::{
 pub use manifests::{Head, Written};
 pub use name::{InvalidName, InvalidTag, Name, Reference, Tag};
 pub use reach::{Resolver, SystemResolver};
-pub use tls::TlsError;
+pub use tls::{TlsError, trust};
 pub use uploads::{Mount, Put, Standing, Upload};

@@ -206,6 +206,11 @@ impl Stack {
         })
     }
 
+    /// The operators' token, as a program outside of the stack presents it.
+    pub fn operator_token(&self) -> &str {
+        self.access.operator_token.expose_secret()
+    }
+
     /// The database servers.
     pub fn pair(&self) -> &Pair {
         &self.pair

@@ -8,6 +8,7 @@ mod deployment;
 mod failures;
 mod importer;
 mod migrating;
+mod operating;
 mod project;
 mod reads;
 mod routes;

@@ -1,4 +1,4 @@
 //! What is deployed: the template, and the schema that it applies.
 
 mod apply_schema;
-mod template;
+pub mod template;

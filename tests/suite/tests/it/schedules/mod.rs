@@ -1,4 +1,4 @@
 //! What runs on a schedule: the guard and the metrics.
 
 mod guard;
-mod observation;
+pub mod observation;

@@ -6,7 +6,7 @@ mod conditions;
 mod costs;
 mod dashboard;
 mod database;
-mod document;
+pub mod document;
 mod environment;
 mod names;
 mod network;

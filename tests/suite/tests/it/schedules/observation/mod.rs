@@ -1,6 +1,6 @@
 //! How everything stands: counted, and the replica's lag measured.
 
-mod emf;
+pub mod emf;
 mod lines;
 mod summary;
 
