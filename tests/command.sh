@@ -83,6 +83,15 @@ run 0 '1 reopened, 0 left' reopen --all --state import_skipped --yes
 say "What waits for what?"
 run 0 'next: settings' explain "$second"
 
+say "Final steps are held by prefix, for everybody to see, and released."
+run 0 'there is none' hold
+run 0 'held until released' hold "${second%%/*}/" --reason 'their release is on Friday'
+run 0 'their release is on Friday' hold
+run 0 'only from 22:00 to 04:00 in Europe/Berlin' hold --all --window 22:00-04:00 --zone Europe/Berlin
+run 2 'functions/README.md#no-hold' release no/such/prefix
+run 0 'removed: every repository' release --all
+run 0 'removed' release "${second%%/*}/"
+
 say "Everything may go now. The table is shown until nothing is left."
 run 0 'created_before: -' settings created_before=null
 run 0 '0 left' status --watch --wait --interval 1

@@ -369,6 +369,27 @@ def fits(tab, name, width=1280, height=900, colours="light"):
     tab.picture(name)
 
 
+def holds(tab):
+    """A prefix is held and released, and its final steps wait meanwhile."""
+    page, stand = tab.page, tab.stand
+    page.locator("#holds-add").click()
+    tab.answer("Hold", prefix="no such prefix", until=True)
+    expect(page.locator("#question-error")).not_to_be_empty()
+    tab.answer("Hold", prefix="team-11/", until=True, reason="they are in a release")
+    row = page.locator("#holds li", has_text="team-11/")
+    expect(row).to_contain_text("held until somebody releases it")
+    expect(row).to_contain_text("they are in a release")
+    request = tab.asked("PUT", "/holds")[-1]
+    assert request.post_data_json["prefix"] == "team-11/" and request.post_data_json["until_released"] is True
+    [hold] = stand.ask("GET", "/holds")["holds"]
+    assert (hold["prefix"], hold["operator"], hold["holding"]) == ("team-11", "Ada", True), hold
+    tab.accessible("a hold")
+    row.get_by_role("button", name="Release team-11/").click()
+    tab.answer("Release")
+    expect(row).to_have_count(0)
+    assert stand.ask("GET", "/holds")["holds"] == []
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--bin", required=True)
@@ -391,6 +412,7 @@ def main():
             ("opens a history", lambda: opens_a_history(tab)),
             ("groups failures by cause, and retries", lambda: retries(tab)),
             ("hides no change behind the reader's lag", lambda: hides_no_change_behind_the_lag(tab)),
+            ("holds a prefix and releases it", lambda: holds(tab)),
             ("is accessible in dark colours", lambda: fits(tab, "dark", colours="dark")),
             ("fits 360 pixels", lambda: fits(tab, "narrow", 360, 780)),
             ("is accessible in light colours", lambda: fits(tab, "light")),

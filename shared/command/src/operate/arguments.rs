@@ -71,6 +71,16 @@ pub enum Operate {
   registry-migration reopen --all --state import_skipped --skipped not_in_plan     # how many that would be
   registry-migration reopen --all --state import_skipped --skipped not_in_plan --yes"))]
     Reopen(Reopen),
+    /// Holds final steps by prefix: until released, or outside a window. Without a prefix it shows the holds
+    #[command(after_long_help = help!("  registry-migration hold                                     # the holds that there are
+  registry-migration hold team/ --reason 'their release is on Friday'
+  registry-migration hold --all --window 22:00-04:00 --zone Europe/Berlin
+  registry-migration hold team/urgent/ --priority 10          # held not at all, but first"))]
+    Hold(Hold),
+    /// Removes a hold: its repositories go on as slots are free
+    #[command(after_long_help = help!("  registry-migration release team/
+  registry-migration release --all      # the hold of every repository; those of prefixes stay"))]
+    Release(Release),
     /// Shows or changes the settings
     #[command(after_long_help = help!("  registry-migration settings
   registry-migration settings enabled=true capacity=8
@@ -256,6 +266,55 @@ pub struct Reopen {
     /// With --all: do it
     #[arg(long, requires = "all")]
     pub yes: bool,
+    /// The driver.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// Of `hold`.
+#[derive(Args, Debug)]
+pub struct Hold {
+    /// Whose final steps: the first parts of their paths. Without it, the holds are shown
+    pub prefix: Option<String>,
+    /// Those of every repository
+    #[arg(long, conflicts_with = "prefix")]
+    pub all: bool,
+    /// Held whatever the time is; so it is where neither a window nor a priority is given
+    #[arg(long)]
+    pub until_released: bool,
+    /// Final steps start only within these times of the day
+    #[arg(long, value_name = "HH:MM-HH:MM", requires = "zone", value_parser = window)]
+    pub window: Option<(String, String)>,
+    /// The window's time zone, as Europe/Berlin
+    #[arg(long, value_name = "ZONE", requires = "window")]
+    pub zone: Option<String>,
+    /// Go before what has a lower one, 1 to 1000
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub priority: Option<u16>,
+    /// Why, in a line, for whoever looks at the holds
+    #[arg(long, value_name = "WORDS")]
+    pub reason: Option<String>,
+    /// The driver.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// The two times of a window. The driver says whether they are times.
+fn window(text: &str) -> Result<(String, String), String> {
+    text.split_once('-')
+        .map(|(from, until)| (from.to_owned(), until.to_owned()))
+        .ok_or_else(|| "a window is two times, as 22:00-04:00".to_owned())
+}
+
+/// Of `release`.
+#[derive(Args, Debug)]
+pub struct Release {
+    /// The prefix of the hold, exactly
+    #[arg(required_unless_present = "all")]
+    pub prefix: Option<String>,
+    /// The hold of every repository
+    #[arg(long, conflicts_with = "prefix")]
+    pub all: bool,
     /// The driver.
     #[command(flatten)]
     pub connection: Connection,

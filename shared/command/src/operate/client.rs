@@ -77,6 +77,14 @@ impl Driver {
         self.ask(method, path, &[], body).await
     }
 
+    /// Removes what the query names.
+    ///
+    /// # Errors
+    /// [`OperateError`].
+    pub async fn remove(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, OperateError> {
+        self.ask(Method::DELETE, path, query, None).await
+    }
+
     async fn ask(
         &self,
         method: Method,

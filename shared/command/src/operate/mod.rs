@@ -5,6 +5,7 @@ pub mod arguments;
 mod client;
 mod config;
 mod doctor;
+mod holds;
 mod look;
 mod report;
 mod settings;
@@ -84,6 +85,8 @@ pub async fn operate(command: Operate, signals: &mut Signals) -> Result<Exit, Op
             Operate::Skip(arguments) => act::skip(&arguments, &driver(&arguments.connection)?).await,
             Operate::Accept(arguments) => act::accept(&arguments, &driver(&arguments.connection)?).await,
             Operate::Reopen(arguments) => act::reopen(&arguments, &driver(&arguments.connection)?).await,
+            Operate::Hold(arguments) => holds::hold(&arguments, &driver(&arguments.connection)?).await,
+            Operate::Release(arguments) => holds::release(&arguments, &driver(&arguments.connection)?).await,
             Operate::Settings(arguments) => {
                 settings::settings(&arguments, &driver(&arguments.connection)?).await
             }

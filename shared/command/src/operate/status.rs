@@ -87,12 +87,15 @@ fn lines(summary: &Value) -> Vec<String> {
         .collect();
     lines.extend(table(&["state", "repositories", "longest in it"], &rows));
     lines.push(String::new());
-    lines.push(format!(
-        "{} left, {} ended in the last hour, time left: {}",
-        cell(&summary["left"]),
-        cell(&summary["ended_in_the_last_hour"]),
-        age(&summary["seconds_left"])
-    ));
+    let ended = cell(&summary["ended_in_the_last_hour"]);
+    lines.push(match summary["left"].as_u64() {
+        Some(0) => format!("0 left, {ended} ended in the last hour"),
+        _ => format!(
+            "{} left, {ended} ended in the last hour, time left: {}",
+            cell(&summary["left"]),
+            age(&summary["seconds_left"])
+        ),
+    });
     lines.extend(troubles(summary));
     lines
 }
@@ -127,7 +130,7 @@ fn troubles(summary: &Value) -> Vec<String> {
     let held = &summary["held"];
     if number(&held["count"]) > 0 || number(&held["left_over"]) > 0 {
         lines.push(format!(
-            "{} wait for their hold to end, {} of the last window were not reached",
+            "{} wait for their hold to end, {} of the last window were not reached: registry-migration hold",
             cell(&held["count"]),
             cell(&held["left_over"])
         ));
@@ -162,9 +165,10 @@ mod tests {
         ] {
             assert!(text.contains(says), "{says:?} is not in:\n{text}");
         }
-        let quiet = json!({"enabled": false});
+        let quiet = json!({"enabled": false, "left": 0, "seconds_left": 1.0});
         let text = lines(&quiet).join("\n");
         assert!(text.contains("migrations are OFF") && !text.contains("stuck"), "{text}");
+        assert!(!text.contains("time left"), "{text}");
         assert!(in_one_line(&summary).contains("3 left"));
     }
 }
