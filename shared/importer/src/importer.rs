@@ -350,8 +350,8 @@ mod tests {
         };
         assert_eq!(of(None, None), Duration::ZERO);
         assert_eq!(of(Some(8.0), None), Duration::from_secs(10));
-        assert_eq!(of(None, Some(1 << 20)), Duration::from_secs(32));
-        assert_eq!(of(Some(8.0), Some(1 << 20)), Duration::from_secs(42));
+        assert_eq!(of(None, Some(1 << 20)), Duration::from_secs(30));
+        assert_eq!(of(Some(8.0), Some(1 << 20)), Duration::from_secs(40));
         assert_eq!(of(Some(0.0), None), LONGEST);
     }
 }
