@@ -137,7 +137,7 @@ async fn one_failing_repository_blocks_no_other() {
     let summary = stack.functions().tick().await.unwrap();
     assert_eq!(
         summary,
-        json!({"resumed": 0, "started": SLOTS, "skipped": 0, "ended": "no_slot"}),
+        json!({"resumed": 0, "held": 0, "started": SLOTS, "skipped": 0, "ended": "no_slot"}),
         "the sweep went on behind the poisoned one"
     );
     assert!(rules.remove(hold));

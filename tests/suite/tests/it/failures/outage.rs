@@ -50,7 +50,8 @@ async fn adds_no_history_while_no_registry_answers() {
         let rule = rules.add(Rule::new(outage.clone()));
         for _ in 0..3 {
             let summary = stack.functions().tick().await.unwrap();
-            let nothing = json!({"resumed": 0, "started": 0, "skipped": 0, "ended": "registry_unavailable"});
+            let nothing =
+                json!({"resumed": 0, "held": 0, "started": 0, "skipped": 0, "ended": "registry_unavailable"});
             assert_eq!(summary, nothing, "{outage:?}");
         }
         rules.remove(rule);

@@ -137,7 +137,10 @@ async fn a_claim_whose_outcome_is_unknown_starts_one_repository() {
     let effect = local_data_api::Effect::Cut { when: When::After };
     stack.data_api().inject(Fault::new(effect).sql_contains("FOR UPDATE OF s SKIP LOCKED").times(1));
     let summary = stack.functions().tick().await.unwrap();
-    assert_eq!(summary, serde_json::json!({"resumed": 0, "started": 1, "skipped": 0, "ended": "no_slot"}));
+    assert_eq!(
+        summary,
+        serde_json::json!({"resumed": 0, "held": 0, "started": 1, "skipped": 0, "ended": "no_slot"})
+    );
     let starts = stack.registry().unwrap().journal().requests();
     assert_eq!(starts.iter().filter(|request| request.operation == Operation::Start).count(), 1);
     stack.stop().await.unwrap();

@@ -160,7 +160,10 @@ async fn keeps_a_slot_empty_for_the_waiting_time() {
     until_state(&stack, "group/first", "import_done").await.unwrap();
     until_freed_slots_are_dealt_with(&stack, Function::RegistryNotification, 1).await.unwrap();
 
-    assert_eq!(sweep(&stack).await, json!({"resumed": 0, "started": 0, "skipped": 0, "ended": "slot_waits"}));
+    assert_eq!(
+        sweep(&stack).await,
+        json!({"resumed": 0, "held": 0, "started": 0, "skipped": 0, "ended": "slot_waits"})
+    );
     assert_eq!(state(&stack, "group/second").await.unwrap(), "default", "the chain waits as well");
 
     sql(&stack, "UPDATE migration_slots SET freed_at = freed_at - interval '1 hour'").await.unwrap();
