@@ -28,7 +28,7 @@ fn says(stack: &Stack, path: &str, status: &str) {
 async fn started(stack: &Stack, path: &str) -> String {
     repositories(stack, &[path]).await.unwrap();
     let started: Value = stack.client().start(path).await.unwrap().json().await.unwrap();
-    started["attempt"].as_str().unwrap().to_owned()
+    started["attempt"].as_str().unwrap_or_else(|| panic!("{path} did not start: {started}")).to_owned()
 }
 
 /// Lets a repository be gone and registered anew, and starts it again; the attempt of the former row.

@@ -146,8 +146,9 @@ async fn heals_what_an_alarm_tells_by_its_command() {
 
     let run = async |arguments: &[&str]| command(&stack, arguments).await.ended(0, "");
     run(&["accept", "lost/tags", "--reason", "its owner deleted it"]).await;
-    run(&["cancel", "stuck/image", "--force"]).await;
+    // Before the cancel: the slot that it frees is filled at once, and by the same repository.
     run(&["start", "good/image"]).await;
+    run(&["cancel", "stuck/image", "--force"]).await;
     until_state(&stack, "good/image", "import_done").await.unwrap();
     stack.pair().wait_until_replayed().await.unwrap();
     let healed = observe(&stack).await;

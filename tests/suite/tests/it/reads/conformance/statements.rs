@@ -15,8 +15,9 @@ use shared::{
         SkipReason, State, Step, TagsCheck,
     },
     store::{
-        AskingAgain, Claimed, Compared, HEALTH_PROBE, HistoryPage, HoldSet, KeptTags, Lease, ListFilter,
-        NextLook, Noted, Registration, ReopenFilter, Resumed, SettingsChanged, Started, Store, Verdict,
+        AskingAgain, AttentionFilter, Claimed, Compared, HEALTH_PROBE, HistoryPage, HoldSet, KeptTags, Lease,
+        ListFilter, NextLook, Noted, PrefixFilter, Registration, ReopenFilter, Resumed, SettingsChanged,
+        Started, Store, Verdict,
         importer::{
             BlobClaim, Claimant, ImportCanceled, ImportStart, ImportStatus, ImportStep, KeptUpload, Progress,
             TagRecord, TagState,
@@ -326,9 +327,16 @@ async fn read(twin: &Twin) {
     assert_eq!(history.transitions.len(), 3);
     let summaries: Store<Summary> = Store::new(twin.reads());
     assert!(summaries.census(soon()).await.unwrap().found.is_some());
+    assert!(summaries.progress(1, soon()).await.unwrap().found.is_some());
+    assert!(summaries.checkup(soon()).await.unwrap().found.is_some());
+    assert!(histories.shown_proof(&path("a/one"), soon()).await.unwrap().found.is_some());
     let lists: Store<List> = Store::new(twin.reads());
     for (state, after) in [(None, None), (Some(State::ImportDone), Some(path("a/many")))] {
         let filter = ListFilter { state, after, limit: 10, ..ListFilter::default() };
         assert!(!lists.list(&filter, soon()).await.unwrap().found.rows.is_empty());
     }
+    let filter = PrefixFilter { rows: 10, ..PrefixFilter::default() };
+    assert!(!lists.prefixes(&filter, soon()).await.unwrap().found.rows.is_empty());
+    let filter = AttentionFilter { limit: 10, ..AttentionFilter::default() };
+    assert!(!lists.attention(&filter, soon()).await.unwrap().found.rows.is_empty());
 }
