@@ -62,7 +62,12 @@ pub async fn run_all(stack: &Stack, twin: &Twin) {
     observe(stack, twin).await;
     import(stack, twin).await;
     // The database itself makes the ids of changes in bulk.
-    in_both(stack, "UPDATE container_repositories SET change = NULL WHERE path = 'a/many'").await;
+    in_both(
+        stack,
+        "UPDATE container_repositories SET change = NULL WHERE path = 'a/many';
+         UPDATE container_repositories SET tags_check = 'tags_unverified' WHERE path = 'a/one'",
+    )
+    .await;
     stack.pair().wait_until_replayed().await.unwrap();
     read(twin).await;
 }
