@@ -17,8 +17,8 @@ folder=$(mktemp -d)
 up=
 trap '[ -z "$up" ] || { kill -TERM $up; wait $up; } 2>/dev/null; rm -rf "$folder"' EXIT
 trap 'exit 130' INT TERM
-# Empty at first: what the stack finds in its storage it registers and migrates at once.
-mkdir "$folder/images"
+# One at first: what the stack finds in its storage it registers and migrates at once.
+"$FUNCTIONS_DIR/local-registry" make-storage "$folder/images" --repositories 1 >&2
 LOCAL_FOLDER=$folder/stack "$FUNCTIONS_DIR/local" up --storage "$folder/images" >"$folder/ready" &
 up=$!
 until [ -s "$folder/ready" ]; do
@@ -26,7 +26,7 @@ until [ -s "$folder/ready" ]; do
     sleep 0.1
 done
 stack=$folder/stack/stack.json
-"$FUNCTIONS_DIR/local-registry" make-storage "$folder/images" --repositories 6 >&2
+"$FUNCTIONS_DIR/local-registry" make-storage "$folder/images" --repositories 7 >&2
 
 REGISTRY_MIGRATION_API=$(jq -r .base_url "$stack")
 jq -r .operator_token "$stack" >"$folder/token"
@@ -66,9 +66,9 @@ run 0 'created_before: 2000-01-01T00:00:00Z' settings created_before=2000-01-01T
     curl -fsS -o "$folder/registered" -X POST -H "Authorization: Bearer $(cat "$folder/token")" -H 'Content-Type: application/x-ndjson' \
         --data-binary @- "$REGISTRY_MIGRATION_API/repositories"
 jq -e '.registered == 6' "$folder/registered" >/dev/null
-run 0 '6 repositories' list
-first=$("$FUNCTIONS_DIR/registry-migration" list --json | jq -rs '.[0].path')
-second=$("$FUNCTIONS_DIR/registry-migration" list --json | jq -rs '.[1].path')
+run 0 '7 repositories' list
+first=$("$FUNCTIONS_DIR/registry-migration" list --state default --json | jq -rs '.[0].path')
+second=$("$FUNCTIONS_DIR/registry-migration" list --state default --json | jq -rs '.[1].path')
 
 say "Does everything work? The doctor looks at each part, and migrates one repository to see a notification come."
 run 0 'may import' doctor
@@ -96,7 +96,7 @@ say "Everything may go now. The table is shown until nothing is left."
 run 0 'created_before: -' settings created_before=null
 run 0 '0 left' status --watch --wait --interval 1
 run 0 'migrations are on' status
-run 0 '6 repositories' list --state import_done
+run 0 '7 repositories' list --state import_done
 run 0 'finish_import' history "$second"
 
 say "What cannot be is refused, and the exit status says by whom."
