@@ -32,7 +32,7 @@ pub enum Command {
     Serve(Box<ServeArguments>),
     /// What operators ask of a deployed driver.
     #[command(flatten)]
-    Operate(Operate),
+    Operate(Box<Operate>),
 }
 
 const EXAMPLES: &str = "\

@@ -48,7 +48,7 @@ fn main() -> ExitCode {
             Command::Operate(command) => {
                 let mut signals =
                     Signals::take().map_err(|error| run::RunError::Unusable(error.to_string()))?;
-                Ok(operate(command, &mut signals).await.unwrap_or_else(|error| {
+                Ok(operate(*command, &mut signals).await.unwrap_or_else(|error| {
                     note(&format!("error: {error}"));
                     error.exit()
                 }))

@@ -21,7 +21,7 @@ pub fn line(text: &str) -> Result<(), OperateError> {
 /// Writes a value as one line of JSON.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub fn json(value: &Value) -> Result<(), OperateError> {
     line(&value.to_string())
 }
