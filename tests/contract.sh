@@ -25,7 +25,7 @@ export CONTRACT_PSQL
 folder=$(mktemp -d)
 up=
 gateway=
-trap 'for pid in $gateway $up; do { kill -TERM $pid; wait $pid; } 2>/dev/null; done; rm -rf "$folder"' EXIT
+trap 'for pid in $gateway $up; do { kill -TERM $pid; wait $pid; } 2>/dev/null || :; done; rm -rf "$folder"' EXIT
 trap 'exit 130' INT TERM
 if [ -z "${FUNCTIONS_DIR:-}" ]; then
     echo "Building (a minute or two the first time)" >&2

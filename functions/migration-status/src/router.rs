@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use lambda_http::{Body, Request, Response, http::Method};
+use lambda_http::{
+    Body, Request, Response,
+    http::{Method, StatusCode},
+};
 use shared::{
     migration::RepositoryPath,
     runtime::Budget,
@@ -25,13 +28,11 @@ pub async fn handle(deps: Arc<Deps>, request: Request, budget: Budget) -> Respon
 }
 
 async fn answer(call: &Call<'_>) -> Result<Response<Body>, Problem> {
-    let route = Route::of(call.request);
-    // Anybody may have the page and the API's description, which have no data. Nobody else without the token learns which
-    // other addresses there are.
-    if !matches!(route, Ok(Route::Dashboard | Route::Describe)) {
+    // Nobody without the token learns which other addresses there are.
+    if !Route::is_public(call.request) {
         auth::operator(call.request.headers(), &call.deps.token).await?;
     }
-    let route = route?;
+    let route = Route::of(call.request)?;
     no_body(call.request)?;
     match route {
         Route::Dashboard => dashboard(call),
@@ -80,18 +81,32 @@ impl Route {
         find_route(request, Self::fixed(), Self::named())
     }
 
-    fn fixed() -> Vec<(Method, &'static str, Self)> {
+    /// Whether anybody may call this address, and so may also be told that its method is another.
+    fn is_public(request: &Request) -> bool {
+        let found = find_route(request, Self::public(), []);
+        !found.is_err_and(|problem| problem.status() == StatusCode::NOT_FOUND)
+    }
+
+    /// The page and the API's description, which have no data.
+    fn public() -> Vec<(Method, &'static str, Self)> {
         vec![
             // The address `/`, without the slash at its end.
             (Method::GET, "", Self::Dashboard),
             (Method::GET, "/openapi.json", Self::Describe),
+        ]
+    }
+
+    fn fixed() -> Vec<(Method, &'static str, Self)> {
+        let mut fixed = Self::public();
+        fixed.extend([
             (Method::GET, "/doctor", Self::Checkup),
             (Method::GET, "/migrations", Self::List),
             (Method::GET, "/migrations/summary", Self::Summary),
             (Method::GET, "/migrations/prefixes", Self::Prefixes),
             (Method::GET, "/migrations/attention", Self::Attention),
             (Method::GET, "/migrations/progress", Self::Progress),
-        ]
+        ]);
+        fixed
     }
 
     fn named() -> Vec<NamedRoute<Self>> {
@@ -116,10 +131,14 @@ mod tests {
 
     use super::Route;
 
-    fn route(method: Method, path: &str) -> Result<Route, u16> {
+    fn call(method: Method, path: &str) -> Request {
         let mut request = Request::default().with_raw_http_path(path);
         *request.method_mut() = method;
-        Route::of(&request).map_err(|problem| problem.status().as_u16())
+        request
+    }
+
+    fn route(method: Method, path: &str) -> Result<Route, u16> {
+        Route::of(&call(method, path)).map_err(|problem| problem.status().as_u16())
     }
 
     #[test]
@@ -149,5 +168,22 @@ mod tests {
         assert_eq!(route(Method::POST, "/migrations"), Err(405));
         assert_eq!(route(Method::POST, "/"), Err(405));
         assert_eq!(route(Method::PUT, "/migrations/status/group/image"), Err(405));
+    }
+
+    #[test]
+    fn tells_anybody_the_method_of_a_public_address() {
+        for method in [Method::GET, Method::POST, Method::TRACE] {
+            for (address, expected) in [
+                ("/", true),
+                ("/openapi.json", true),
+                ("/openapi.json/", true),
+                ("/doctor", false),
+                ("/migrations", false),
+                ("/migrations/status/group/image", false),
+                ("/index.html", false),
+            ] {
+                assert_eq!(Route::is_public(&call(method.clone(), address)), expected, "{method} {address}");
+            }
+        }
     }
 }
