@@ -400,7 +400,7 @@ def main():
     PICTURES.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with Stand(options.bin, options.repositories, 250, options.stack) as stand, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-dev-shm-usage"])
         print(f"{browser.browser_type.name} {browser.version}, {options.repositories} repositories")
         tab = Tab(browser, stand, viewport={"width": 1280, "height": 900}, color_scheme="light")
         steps = [
