@@ -195,15 +195,17 @@ async fn trusts_a_registry_of_an_own_authority_only_where_told() {
     );
 }
 
-/// The kernel's own view of this process's connections to a port: the timer that runs, and when it ends.
+/// The kernel's own view of the open connections to a port: the timer that runs, and when it ends.
 #[cfg(target_os = "linux")]
 fn timers(port: u16) -> Vec<(u8, u64)> {
+    const ESTABLISHED: &str = "01";
     let of = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let to = u16::from_str_radix(words.get(2)?.rsplit_once(':')?.1, 16).ok()?;
         let (timer, when) = words.get(5)?.split_once(':')?;
         let timer = (u8::from_str_radix(timer, 16).ok()?, u64::from_str_radix(when, 16).ok()?);
-        (to == port).then_some(timer)
+        // One that was closed waits for another minute, perhaps of an earlier server that had the same port.
+        (to == port && words.get(3) == Some(&ESTABLISHED)).then_some(timer)
     };
     std::fs::read_to_string("/proc/self/net/tcp").unwrap().lines().filter_map(of).collect()
 }
