@@ -206,7 +206,7 @@ def opens_a_history(tab):
     tab.picture("repository")
     tab.page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
-    assert "#" not in tab.page.url
+    expect(tab.page).not_to_have_url(re.compile("#"))
     return path
 
 

@@ -276,8 +276,8 @@ impl Client {
         }
     }
 
-    /// Finds out by trying how a registry treats uploads, by one in `name` that is dropped again. What a cut or a 5xx leaves
-    /// unknown is tried again.
+    /// Finds out by trying how a registry treats uploads, by one in `name` that is dropped again. What a cut, a 5xx or a
+    /// forgotten upload leaves unknown is tried again.
     ///
     /// # Errors
     /// As [`Client::begin_upload`].
@@ -285,11 +285,13 @@ impl Client {
         let mut pauses = self.pauses().build();
         loop {
             let error = match self.recognise_once(name, deadline).await {
-                Err(error) if error.cause.is_transient() => error,
+                Err(error) if error.cause.is_transient() || error.cause == Cause::UploadLost => error,
                 found => return found,
             };
             match pauses.next().filter(|pause| Instant::now() + *pause < deadline) {
                 Some(pause) => sleep(pause).await,
+                // One that forgets every upload is none that is known.
+                None if error.cause == Cause::UploadLost => return Ok(Profile::Other),
                 None => return Err(error),
             }
         }
@@ -312,7 +314,13 @@ impl Client {
                     _ => Profile::Other,
                 }
             }
-            Err(error) if error.status.is_some() && !error.cause.is_transient() => Profile::Other,
+            Err(error)
+                if error.status.is_some()
+                    && !error.cause.is_transient()
+                    && error.cause != Cause::UploadLost =>
+            {
+                Profile::Other
+            }
             Err(error) => {
                 let failed = Err(error);
                 let _ = self.cancel_upload(upload, deadline).await;

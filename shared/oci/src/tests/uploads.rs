@@ -262,7 +262,7 @@ async fn drops_the_upload_that_it_recognises_a_registry_by() {
 
 #[tokio::test]
 async fn tries_again_to_recognise_a_registry() {
-    for lost in [Reply::Cut, refusal(503, "UNAVAILABLE")] {
+    for lost in [Reply::Cut, refusal(503, "UNAVAILABLE"), refusal(404, "BLOB_UPLOAD_UNKNOWN")] {
         let gap = answer(416).header("docker-distribution-api-version", "registry/2.0");
         let replies = [begun(), lost, answer(204), answer(204), begun(), gap, answer(204), answer(204)];
         let server = Server::with(replies).await;
