@@ -117,7 +117,7 @@ pub struct ServeArguments {
     /// The tokens' issuer: the driver's REGISTRY_TOKEN_ISSUER
     #[arg(long, value_name = "TEXT", help_heading = "The driver")]
     pub issuer: String,
-    /// Where the driver is told how an import ended. {path} stands for the repository
+    /// Where the notification goes when an import has ended. {path} stands for the repository
     #[arg(long, value_name = "URL", help_heading = "The driver")]
     pub notify: String,
     /// A file with the secret of these notifications

@@ -252,7 +252,7 @@ impl Program {
         Ok(())
     }
 
-    /// How a transaction ends, how many rows it leaves, and what a statement after an error is told.
+    /// How a transaction ends, how many rows it leaves, and what a statement after an error gets as its answer.
     async fn transaction(&self, commit: bool, fails: bool) -> anyhow::Result<(String, i64, String)> {
         let begun = self.client.begin_transaction().resource_arn(&self.cluster).secret_arn(&self.secret);
         let id = begun.database(&self.database).send().await?.transaction_id.context("no transaction")?;

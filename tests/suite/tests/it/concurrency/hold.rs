@@ -313,7 +313,7 @@ async fn begins_final_steps_within_the_window_alone() {
     let running = desk.claimed().await.unwrap();
     assert_eq!((running.path.as_str(), running.migration_state), ("group/a", State::Importing));
 
-    // The window ends. What runs is left alone, what was not reached is told.
+    // The window ends. What runs is left alone, and what was not reached is counted.
     sql(&desk.stack, "UPDATE container_repositories SET held_since = held_since - interval '3 hours' WHERE held_since IS NOT NULL")
         .await
         .unwrap();
