@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+
+const BACKLOG: u32 = 1024;
 
 /// What becomes of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,16 +44,17 @@ pub struct Proxy {
 impl Proxy {
     /// Starts one in front of a port of this machine.
     pub async fn start(target: u16) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let port = listener.local_addr()?.port();
+        let reserved = socket(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        let address = reserved.local_addr()?;
+        let listener = socket(address)?.listen(BACKLOG)?;
         let (state, states) = watch::channel(State { way: Way::Open, forgotten: 0 });
         let target = SocketAddr::from((Ipv4Addr::LOCALHOST, target));
         let server = tokio::spawn(async move {
-            if let Err(error) = serve(listener, target, states).await {
+            if let Err(error) = serve((reserved, listener), target, states).await {
                 tracing::error!(%error, "a proxy ended");
             }
         });
-        Ok(Self { port, state, server })
+        Ok(Self { port: address.port(), state, server })
     }
 
     /// Where it listens.
@@ -85,12 +88,22 @@ impl Drop for Proxy {
     }
 }
 
+/// A socket that shares its address with others of this kind.
+fn socket(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+/// `reserved` never listens: it keeps others from the port while nobody listens there.
 async fn serve(
-    listener: TcpListener,
+    (reserved, listener): (TcpSocket, TcpListener),
     target: SocketAddr,
     mut states: watch::Receiver<State>,
 ) -> anyhow::Result<()> {
-    let address = listener.local_addr()?;
+    let address = reserved.local_addr()?;
     let mut listening = Some(listener);
     let mut connections = JoinSet::new();
     loop {
@@ -103,7 +116,7 @@ async fn serve(
         }
         let listener = match listening.take() {
             Some(listener) => listener,
-            None => TcpListener::bind(address).await?,
+            None => socket(address)?.listen(BACKLOG)?,
         };
         tokio::select! {
             accepted = listener.accept() => {
