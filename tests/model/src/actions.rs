@@ -3,7 +3,7 @@ use shared::migration::{RegistryStatus, State};
 use crate::{
     decisions::Said,
     model::{Met, Model, Turn},
-    world::{Notice, Put, Repository, Row, Shown, Task, World},
+    world::{Hold, Keeper, Notice, Put, Repository, Row, Shown, Task, World},
 };
 
 /// What can happen next.
@@ -30,7 +30,13 @@ pub enum Action {
     /// `not_before` has passed.
     WaitIsOver(Repository),
     /// Starts are held back no longer.
-    HoldIsOver,
+    BrakeIsOver,
+    /// The windows of holds open, or close.
+    Windows(bool),
+    /// A repository has been held for so long that its pre-import is old.
+    HeldForLong(Repository),
+    /// An operator removes a hold.
+    Release(Option<Repository>),
     /// The registry is up again.
     ComeUp,
     /// A fault: a step fails by itself.
@@ -75,6 +81,8 @@ pub enum Action {
     Switch(bool),
     /// An operator sets the capacity.
     SetCapacity(u8),
+    /// An operator holds final steps.
+    Hold(Hold),
 }
 
 impl Action {
@@ -103,7 +111,10 @@ impl Action {
             | Self::Replay
             | Self::TakeLong(_)
             | Self::WaitIsOver(_)
-            | Self::HoldIsOver
+            | Self::BrakeIsOver
+            | Self::Windows(_)
+            | Self::HeldForLong(_)
+            | Self::Release(_)
             | Self::ComeUp
             | Self::Start(_)
             | Self::Cancel(_)
@@ -112,7 +123,8 @@ impl Action {
             | Self::Reopen(_)
             | Self::RegisterAgain(_)
             | Self::Switch(_)
-            | Self::SetCapacity(_) => false,
+            | Self::SetCapacity(_)
+            | Self::Hold(_) => false,
         }
     }
 
@@ -127,6 +139,7 @@ impl Action {
                 | Self::RegisterAgain(_)
                 | Self::Switch(false)
                 | Self::SetCapacity(_)
+                | Self::Hold(_)
         )
     }
 }
@@ -174,7 +187,11 @@ impl Model {
                 let is_told = world.notices.iter().any(|notice| notice.repository == repository);
                 let is_due =
                     row.state.is_active() || row.state == State::PreImportDone && world.enabled && !row.waits;
-                if shown.state.is_in_progress() && is_due && !Self::is_busy(world, repository) {
+                if shown.state.is_in_progress()
+                    && row.is_in_slot()
+                    && is_due
+                    && !Self::is_busy(world, repository)
+                {
                     // A step that runs, or whose end is just being told, is left alone: that changes nothing.
                     let import = &world.imports[usize::from(repository)];
                     if (import.by.is_none() || import.is_late) && !is_told {
@@ -215,6 +232,9 @@ impl Model {
             {
                 actions.push(Action::TakeLong(repository));
             }
+            if row.is_held && !row.is_old {
+                actions.push(Action::HeldForLong(repository));
+            }
             // Whoever has noted that it cancels does so while the row waits.
             if row.waits && !Self::is_being_canceled(world, repository) {
                 actions.push(Action::WaitIsOver(repository));
@@ -224,11 +244,17 @@ impl Model {
         if world.rows.iter().zip(&world.shown).any(shows) {
             actions.push(Action::Replay);
         }
-        if world.is_held {
-            actions.push(Action::HoldIsOver);
+        if world.is_braked {
+            actions.push(Action::BrakeIsOver);
         }
         if world.is_stopping {
             actions.push(Action::ComeUp);
+        }
+        for hold in &world.holds {
+            actions.push(Action::Release(hold.of));
+            if let Keeper::Window { is_open } = hold.keeper {
+                actions.push(Action::Windows(!is_open));
+            }
         }
     }
 
@@ -276,7 +302,7 @@ impl Model {
             let row = &world.rows[usize::from(repository)];
             let is_told = world.notices.iter().any(|notice| notice.repository == repository);
             let is_worked_on = Self::is_busy(world, repository) || is_told;
-            if row.state.is_in_progress() && self.has_process(world) && is_worked_on {
+            if row.is_in_slot() && self.has_process(world) && is_worked_on {
                 actions.push(Action::LookEarly(repository));
             }
         }
@@ -324,6 +350,12 @@ impl Model {
                 actions.push(Action::SetCapacity(capacity));
             }
         }
+        let of_one = (0..self.repositories).filter(|_| self.repositories > 1);
+        let of_one = of_one.map(|repository| Hold { of: Some(repository), keeper: Keeper::Operator });
+        let of_all = [Keeper::Operator, Keeper::Window { is_open: false }];
+        let of_all = of_all.into_iter().map(|keeper| Hold { of: None, keeper });
+        let is_new = |hold: &Hold| world.holds.iter().all(|known| known.of != hold.of);
+        actions.extend(of_one.chain(of_all).filter(is_new).map(Action::Hold));
     }
 }
 
@@ -339,10 +371,7 @@ impl Turn<'_> {
         self.world.operations -= u8::from(action.is_operation());
         match *action {
             Action::Claim => self.claim(),
-            Action::Resume => {
-                self.meet(Met::Resumes);
-                self.resume();
-            }
+            Action::Resume => self.resume(),
             Action::Look(repository) | Action::LookEarly(repository) => self.look(repository),
             Action::Step(task) => self.step(task),
             Action::Arrive(put) => self.arrive(put),
@@ -364,7 +393,17 @@ impl Turn<'_> {
                 self.world.row(repository).past = true;
             }
             Action::WaitIsOver(repository) => self.world.row(repository).waits = false,
-            Action::HoldIsOver => self.world.is_held = false,
+            Action::BrakeIsOver => self.world.is_braked = false,
+            Action::Windows(opens) => {
+                self.meet(if opens { Met::Opens } else { Met::Closes });
+                self.turn_windows(opens);
+            }
+            Action::HeldForLong(repository) => self.world.row(repository).is_old = true,
+            Action::Release(of) => {
+                self.meet(Met::Releases);
+                self.release(of);
+            }
+            Action::Hold(hold) => self.hold(hold),
             Action::ComeUp => self.world.is_stopping = false,
             Action::Unanswered(task) => self.unanswered(task),
             Action::Crash(task) => self.crash(task),
@@ -429,38 +468,5 @@ impl Turn<'_> {
 
     pub(crate) fn replay(&mut self) {
         self.world.shown = self.world.rows.iter().map(|row| self.model.shown(row)).collect();
-    }
-
-    /// The registry does a request, and whoever waits for it has the answer.
-    pub(crate) fn arrive(&mut self, put: Put) {
-        self.take_put(put);
-        let said = self.put(put);
-        self.answer(put, said);
-    }
-
-    fn answer(&mut self, put: Put, said: Said) {
-        let waits = |task: &&mut Task| {
-            matches!(task, Task::Sent(asking)
-                if (put.repository, put.attempt, put.step) == (asking.repository, asking.attempt, asking.step))
-        };
-        if put.is_awaited
-            && let Some(task) = self.world.tasks.iter_mut().find(waits)
-            && let Task::Sent(asking) = *task
-        {
-            *task = Task::Answered(asking, said);
-        }
-    }
-
-    fn take_put(&mut self, put: Put) {
-        if let Some(at) = self.world.puts.iter().position(|known| *known == put) {
-            self.world.puts.remove(at);
-        }
-    }
-
-    /// The registry has read an answer, or a notification is lost.
-    pub(crate) fn take(&mut self, notice: Notice) {
-        if let Some(at) = self.world.notices.iter().position(|known| *known == notice) {
-            self.world.notices.remove(at);
-        }
     }
 }

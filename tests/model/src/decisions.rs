@@ -47,6 +47,8 @@ pub(crate) struct Effect {
     pub resets_retries: bool,
     pub reason: Option<SkipReason>,
     pub waits: bool,
+    /// It waits for its final step without a slot.
+    pub is_held: bool,
     /// The time of the step that runs afterwards is counted from now.
     pub restarts_time: bool,
     /// The states entered by asking for a step: those of the pre step, of the final step.
@@ -66,9 +68,20 @@ pub(crate) struct Effect {
 pub(crate) struct Standing {
     pub state: State,
     pub origin: Option<State>,
+    /// It waits for its final step without a slot.
+    pub is_held: bool,
+    /// It has done so for long.
+    pub is_old: bool,
+    /// A hold holds its final step at this moment.
+    pub under_hold: bool,
     pub enabled: bool,
     pub at_retry_limit: bool,
     pub past_time: bool,
+}
+
+impl Standing {
+    /// The flags besides where the row stands, each a bit.
+    const FLAGS: u8 = 5;
 }
 
 /// What the guard knows of a row that it has leased.
@@ -88,6 +101,8 @@ pub struct Seen {
     pub earlier: bool,
     /// The registry has accepted to be asked again.
     pub asked_again: bool,
+    /// A hold holds its final step.
+    pub under_hold: bool,
 }
 
 /// What the guard does.
@@ -204,10 +219,11 @@ pub(crate) struct Decisions {
     reactions: HashMap<(Step, Said), Reaction>,
     resumptions: HashMap<(Step, RegistryView), Option<PlanId>>,
     notified: HashMap<(NotificationStatus, bool), PlanId>,
-    left: HashMap<(Verdict, State, bool), Left>,
+    left: HashMap<(Verdict, State, bool, bool), Left>,
     skips: HashMap<(State, SkipReason), PlanId>,
     pub claim: PlanId,
     pub resume: PlanId,
+    pub hold: PlanId,
     pub reopen: PlanId,
 }
 
@@ -259,8 +275,8 @@ impl Decisions {
         self.notified[&(status, is_cut_off)]
     }
 
-    pub fn left(&self, verdict: Verdict, state: State, is_new_attempt: bool) -> Left {
-        self.left[&(verdict, state, is_new_attempt)]
+    pub fn left(&self, verdict: Verdict, state: State, is_held: bool, is_new_attempt: bool) -> Left {
+        self.left[&(verdict, state, is_held, is_new_attempt)]
     }
 
     pub fn skip(&self, state: State, reason: SkipReason) -> PlanId {
@@ -285,7 +301,7 @@ impl Builder {
 
     fn build(mut self) -> Decisions {
         let (claim, resume) = (self.plan(Plan::claim()), self.plan(Plan::resume()));
-        let reopen = self.plan(Plan::reopen_with_reason());
+        let (hold, reopen) = (self.plan(Plan::hold()), self.plan(Plan::reopen_with_reason()));
         let guard = self.all_seen(&views(), |stuck, view| guard_decision(stuck, view, None));
         let canceled = self.all_seen(&cancelations(), |stuck, answer| {
             GuardDecision::Apply(canceled_decision(stuck, answer))
@@ -332,6 +348,7 @@ impl Builder {
             skips,
             claim,
             resume,
+            hold,
             reopen,
         }
     }
@@ -357,7 +374,7 @@ impl Builder {
     ) -> HashMap<(Seen, F), Care> {
         let mut all = HashMap::new();
         for situation in Situation::all().into_iter().filter(|situation| situation.has_slot()) {
-            for bits in 0..32u8 {
+            for bits in 0..64u8 {
                 let bit = |number: u8| bits >> number & 1 == 1;
                 let seen = Seen {
                     state: situation.state,
@@ -367,6 +384,7 @@ impl Builder {
                     enabled: bit(2),
                     earlier: bit(3),
                     asked_again: bit(4),
+                    under_hold: bit(5),
                 };
                 let stuck = stuck(seen);
                 for &fact in facts {
@@ -387,13 +405,17 @@ impl Builder {
         let mut effects = HashMap::new();
         for (number, plan) in (0..).zip(&self.plans) {
             for situation in Situation::all() {
-                for bits in 0..8u8 {
+                for bits in 0..1u8 << Standing::FLAGS {
+                    let bit = |number: u8| bits >> number & 1 == 1;
                     let standing = Standing {
                         state: situation.state,
                         origin: situation.origin,
-                        enabled: bits & 1 == 1,
-                        at_retry_limit: bits & 2 == 2,
-                        past_time: bits & 4 == 4,
+                        is_held: situation.is_held,
+                        is_old: bit(4),
+                        under_hold: bit(3),
+                        enabled: bit(0),
+                        at_retry_limit: bit(1),
+                        past_time: bit(2),
                     };
                     effects.extend(effect(plan, standing).map(|effect| ((number, standing), effect)));
                 }
@@ -414,14 +436,14 @@ fn cancelations() -> Vec<Cancelation> {
 }
 
 /// The row that stands for all in a situation. Its steps began at the time 0.
-fn row(state: State, origin: Option<State>) -> ContainerRepository {
+fn row(Situation { state, origin, is_held }: Situation) -> ContainerRepository {
     let aborted = state == State::ImportAborted;
     ContainerRepository {
         path: path(),
         migration_state: state,
         version: 7,
         attempt: Some(OWN),
-        slot: state.is_in_progress().then_some(1),
+        slot: (state.is_in_progress() && !is_held).then_some(1),
         retries_count: 0,
         skipped_reason: None,
         aborted_in_state: origin.filter(|_| aborted),
@@ -432,7 +454,7 @@ fn row(state: State, origin: Option<State>) -> ContainerRepository {
         import_done_at: Some(at(0)),
         aborted_at: aborted.then_some(at(0)),
         skipped_at: Some(at(0)),
-        held_since: None,
+        held_since: is_held.then_some(at(0)),
         not_before: None,
         detail: None,
         tags_count: None,
@@ -458,12 +480,12 @@ fn stuck(seen: Seen) -> Stuck {
         import_timeout_seconds: 3600,
         pre_import_seconds_per_tag: 0.5,
     };
-    let mut row = row(seen.state, seen.origin);
+    let mut row = row(Situation::new(seen.state, seen.origin));
     row.attempt = row.attempt.filter(|_| seen.has_attempt);
     Stuck {
         row,
         settings: GuardSettings { enabled: seen.enabled, steps },
-        is_held: false,
+        is_held: seen.under_hold,
         now: at(if seen.past { 7200 } else { 60 }),
         asked_again_at: None,
         asked_again: seen.asked_again,
@@ -473,14 +495,15 @@ fn stuck(seen: Seen) -> Stuck {
 
 /// What the plan does to the row that stands for all, as the core applies it.
 fn effect(plan: &Plan, standing: Standing) -> Option<Effect> {
-    let mut before = row(standing.state, standing.origin);
+    let Standing { state, origin, is_held, .. } = standing;
+    let mut before = row(Situation { state, origin, is_held });
     before.retries_count = if standing.at_retry_limit { MAX_RETRIES - 1 } else { 0 };
     let limits = Limits {
         enabled: standing.enabled,
         max_retries: MAX_RETRIES,
         past_time: standing.past_time,
-        is_held: false,
-        is_old: false,
+        is_held: standing.under_hold,
+        is_old: standing.is_old,
     };
     let change = plan.outcome(&before, limits)?;
     let now = at(9000);
@@ -497,9 +520,15 @@ fn effect(plan: &Plan, standing: Standing) -> Option<Effect> {
         None => None,
     };
     let asks = |event: &str| {
-        [Event::StartPreImport, Event::StartImport, Event::RetryPreImport, Event::RetryImport]
-            .iter()
-            .any(|asking| asking.name() == event)
+        [
+            Event::StartPreImport,
+            Event::StartImport,
+            Event::RetryPreImport,
+            Event::RetryImport,
+            Event::RepeatPreImport,
+        ]
+        .iter()
+        .any(|asking| asking.name() == event)
     };
     let asks_for = |state| change.steps.iter().any(|step| step.to == state && asks(step.event));
     let is_event = |event: &Event| change.steps.iter().any(|step| step.event == event.name());
@@ -518,7 +547,9 @@ fn effect(plan: &Plan, standing: Standing) -> Option<Effect> {
         counts: after.retries_count > before.retries_count,
         resets_retries: after.retries_count == 0 && is_event(&Event::Reopen),
         reason: after.skipped_reason,
-        waits: after.not_before.is_some(),
+        // What is held waits for its hold, and for nothing else.
+        waits: after.not_before.is_some() && !after.is_held(),
+        is_held: after.is_held(),
         restarts_time: started == Some(now),
         asks: [asks_for(State::PreImporting), asks_for(State::Importing)],
         ends_asking: change.steps.last().is_some_and(|step| asks(step.event)),
@@ -533,7 +564,7 @@ fn effect(plan: &Plan, standing: Standing) -> Option<Effect> {
 }
 
 /// What each notification leaves to do.
-fn left() -> HashMap<(Verdict, State, bool), Left> {
+fn left() -> HashMap<(Verdict, State, bool, bool), Left> {
     let verdicts = [
         Verdict::Applied,
         Verdict::Repeat,
@@ -546,9 +577,11 @@ fn left() -> HashMap<(Verdict, State, bool), Left> {
     ];
     let mut all = HashMap::new();
     for verdict in verdicts {
-        for &state in State::ALL {
+        let held = Situation { is_held: true, ..Situation::new(State::PreImportDone, None) };
+        let others = State::ALL.iter().map(|&state| Situation::new(state, None));
+        for situation in others.chain([held]) {
             for is_new in [false, true] {
-                let mut row = row(state, None);
+                let mut row = row(situation);
                 row.attempt = Some(if is_new { NEW } else { OWN });
                 let changed = Changed { verdict, before: State::PreImporting, row };
                 let left = match left_to_do(&changed, NEW) {
@@ -557,7 +590,7 @@ fn left() -> HashMap<(Verdict, State, bool), Left> {
                     FollowUp::FillSlot | FollowUp::CompareTags(_) => Left::FillSlot,
                     FollowUp::Reconcile(_) => Left::Reconcile,
                 };
-                all.insert((verdict, state, is_new), left);
+                all.insert((verdict, situation.state, situation.is_held, is_new), left);
             }
         }
     }

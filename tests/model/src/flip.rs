@@ -11,15 +11,18 @@ pub enum Flip {
     AnyAttemptIsOwn,
     /// An answer that never came is taken for a refusal of the repository.
     SilenceIsRefusal,
+    /// A claim takes what is held, whether a hold still holds it or not.
+    ClaimIgnoresHold,
 }
 
 impl Flip {
     /// Every one of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::NotificationOnReader,
         Self::GuardHasNoPatience,
         Self::ClaimDoesNotCount,
         Self::AnyAttemptIsOwn,
         Self::SilenceIsRefusal,
+        Self::ClaimIgnoresHold,
     ];
 }

@@ -11,11 +11,14 @@ mod driver;
 mod explore;
 mod flip;
 mod model;
+mod network;
+mod operators;
 mod registry;
 mod settle;
 pub mod statements;
 mod trace;
 pub mod world;
+mod writer;
 
 pub use actions::Action;
 pub use explore::Explored;

@@ -36,11 +36,15 @@ pub enum Violation {
     LeftTheEnd,
     /// A row was given up without saying why.
     SkippedWithoutReason,
+    /// A row is held and holds a slot, or is in progress and neither.
+    SlotOfHeld,
+    /// A final step was begun, or asked for once more, while a hold held it.
+    BegunWhileHeld,
 }
 
 impl Violation {
     /// Every one of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::RefusedNotification,
         Self::OverCapacity,
         Self::StartedTwice,
@@ -50,6 +54,8 @@ impl Violation {
         Self::AbortedHealthy,
         Self::LeftTheEnd,
         Self::SkippedWithoutReason,
+        Self::SlotOfHeld,
+        Self::BegunWhileHeld,
     ];
 
     /// The property that it breaks.
@@ -67,12 +73,14 @@ impl Violation {
             Self::AbortedHealthy => "nothing healthy is aborted",
             Self::LeftTheEnd => "terminal stays terminal but for an operator's reopen",
             Self::SkippedWithoutReason => "what is skipped has a reason",
+            Self::SlotOfHeld => "a held repository holds no slot, and every other one in progress does",
+            Self::BegunWhileHeld => "no final step begins while a hold holds it",
         }
     }
 }
 
 /// The property that faults and their end are about.
-pub(crate) const SETTLES: &str = "once faults stop, every repository ends done, or skipped with a reason";
+pub(crate) const SETTLES: &str = "once faults stop, every repository ends done, or skipped with a reason, or waits for its hold and ends after it";
 
 /// Declares what may be met, each with its name.
 macro_rules! met {
@@ -115,13 +123,17 @@ met! {
     Deletes = "a repository is deleted and registered again",
     Resumes = "a parked repository goes on",
     OperatorStarts = "an operator starts a repository",
+    Releases = "an operator removes a hold",
+    Opens = "a window opens",
+    Closes = "a window closes",
+    GoesOn = "what was held goes on with its final step",
 }
 
 /// How many things are to be met: the core's events, the registry's answers, and the rest.
 pub(crate) const MEETABLE: usize = EVENTS + Said::ALL.len() + Met::NAMES.len();
 
-/// The core's events but the last two: nothing is held here.
-const EVENTS: usize = Event::ALL.len() - 2;
+/// The core's events.
+const EVENTS: usize = Event::ALL.len();
 
 /// What is met is a bit each.
 const SAID: usize = EVENTS;
@@ -199,9 +211,8 @@ impl Model {
             || Notification::RULE.endpoint != EndpointKind::Writer;
         match row.state {
             _ if is_judged_there => Shown { state: row.state, origin: row.origin, attempt: row.attempt },
-            state if state.is_in_progress() => {
-                Shown { state: State::PreImporting, origin: None, attempt: None }
-            }
+            // The guard looks for none that is held.
+            _ if row.is_in_slot() => Shown { state: State::PreImporting, origin: None, attempt: None },
             _ => Shown { state: State::Default, origin: None, attempt: None },
         }
     }
@@ -273,7 +284,8 @@ impl stateright::Model for Model {
             notices: vec![],
             enabled: true,
             capacity: self.capacity,
-            is_held: false,
+            is_braked: false,
+            holds: vec![],
             is_stopping: false,
             faults: self.faults,
             operations: self.operations,
@@ -305,6 +317,8 @@ impl stateright::Model for Model {
             holds::<6>(),
             holds::<7>(),
             holds::<8>(),
+            holds::<9>(),
+            holds::<10>(),
             Property::always(SETTLES, |model: &Self, world: &World| {
                 model.stands(Violation::ALL.len(), world.broken != 0 || model.settles(world))
             }),
@@ -338,7 +352,7 @@ fn meets() -> Vec<Property<Model>> {
     }
     let conditions: [fn(&Model, &World) -> bool; MEETABLE] = conditions!(
         0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39
-        40 41 42 43 44 45 46 47 48 49
+        40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55
     );
     let names: [&'static str; MEETABLE] = array::from_fn(name_of);
     names.into_iter().zip(conditions).map(|(name, condition)| Property::sometimes(name, condition)).collect()

@@ -3,6 +3,7 @@
 use shared::migration::{RegistryStatus, State};
 
 use crate::{
+    Violation,
     model::{Model, Turn},
     world::{Repository, Row, Task, World},
 };
@@ -15,30 +16,63 @@ const STEPS: usize = 200;
 
 impl Model {
     /// Whether every repository ends done, or skipped with a reason, in a fixed number of rounds without any fault, with
-    /// the kill switch on and capacity; and what the registry has completed is done, unless an operator gives it up.
+    /// the kill switch on and capacity; and what the registry has completed is done, unless an operator gives it up. What a
+    /// hold holds waits for it without a slot, and ends once nothing is held any more.
     pub(crate) fn settles(&self, world: &World) -> bool {
-        let ends = |row: &Row| {
-            row.state == State::ImportDone || row.state == State::ImportSkipped && row.reason.is_some()
-        };
         let settled = self.settled(world);
-        settled.rows.iter().all(ends)
-            && (0..world.rows.len())
-                .all(|at| !is_finished(world, at) || settled.rows[at].state == State::ImportDone)
+        let ends_or_waits = |at: usize| {
+            let row = &settled.held.rows[at];
+            is_over(row) || row.is_held && Repository::try_from(at).is_ok_and(|at| world.is_under_hold(at))
+        };
+        let all = 0..world.rows.len();
+        let is_done = |at: usize| settled.ended.rows[at].state == State::ImportDone;
+        !settled.begins_while_held()
+            && all.clone().all(ends_or_waits)
+            && settled.ended.rows.iter().all(is_over)
+            && all.clone().all(|at| !is_finished(world, at) || is_done(at))
     }
 
     /// What becomes of a world without any fault.
-    pub(crate) fn settled(&self, world: &World) -> World {
+    pub(crate) fn settled(&self, world: &World) -> Settled {
+        let held = self.after_rounds(world);
+        let mut ended = World { holds: vec![], ..held.clone() };
+        if held.holds != ended.holds {
+            ended = self.after_rounds(&ended);
+        }
+        Settled { held, ended }
+    }
+
+    fn after_rounds(&self, world: &World) -> World {
         let mut turn = self.turn(world.clone());
         turn.world.enabled = true;
         turn.world.capacity = turn.world.capacity.max(1);
         for _ in 0..ROUNDS {
-            let is_over = |world: &World| world.rows.iter().all(|row| row.state.is_terminal());
-            if !turn.round() || is_over(&turn.world) {
+            if !turn.round() || turn.is_at_rest() {
                 break;
             }
         }
         turn.close()
     }
+}
+
+/// What becomes of a world without any fault.
+pub(crate) struct Settled {
+    /// With the holds that it has.
+    pub held: World,
+    /// After that, once nothing is held any more.
+    pub ended: World,
+}
+
+impl Settled {
+    /// Whether that begins a final step while a hold holds it.
+    pub(crate) const fn begins_while_held(&self) -> bool {
+        self.held.broken >> Violation::BegunWhileHeld as u16 & 1 == 1
+    }
+}
+
+/// Done, or skipped with a reason.
+fn is_over(row: &Row) -> bool {
+    row.state == State::ImportDone || row.state == State::ImportSkipped && row.reason.is_some()
 }
 
 /// Whether the registry has completed a repository whose row is not over, and that nobody gives up.
@@ -55,7 +89,7 @@ impl Turn<'_> {
     /// end.
     fn round(&mut self) -> bool {
         self.world.is_stopping = false;
-        self.world.is_held = false;
+        self.world.is_braked = false;
         if !self.rest() {
             return false;
         }
@@ -84,6 +118,14 @@ impl Turn<'_> {
             }
         }
         true
+    }
+
+    /// Whether nothing is left to do: all is over, or waits for its hold.
+    fn is_at_rest(&self) -> bool {
+        let waits = |(at, row): (Repository, &Row)| {
+            row.state.is_terminal() || row.is_held && self.world.is_under_hold(at)
+        };
+        (0..).zip(&self.world.rows).all(waits)
     }
 
     fn look_at(&mut self, repository: Repository) {

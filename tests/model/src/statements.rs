@@ -1,7 +1,10 @@
-//! What SQL decides, said in Rust: how a change is judged, which slot is free, who is next, whose attempt is adopted.
+//! What SQL decides, said in Rust: how a change is judged, which slot is free, who is next, whose attempt is adopted, what
+//! is held.
 //!
 //! Only here, so that it cannot change alone: the model decides by these functions, and the suite's model test compares
 //! the statements on a real database with them.
+
+use std::cmp::Reverse;
 
 use shared::{migration::State, store::Verdict};
 
@@ -70,11 +73,46 @@ pub fn free_slot(capacity: i32, taken: &[i32]) -> Option<i32> {
     (1..=capacity).find(|slot| !taken.contains(slot)).filter(|_| in_progress < capacity)
 }
 
+/// A hold, as far as it decides on what is held at this moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Hold<'a> {
+    /// Whose final steps: those of this path and of what stands below it, by whole components. Empty: all.
+    pub prefix: &'a str,
+    /// They are held whatever the time is.
+    pub until_released: bool,
+    /// They are held but while its window is open. None: it has no window.
+    pub window_is_open: Option<bool>,
+}
+
+/// By which hold the final step of a path is held at this moment (`migration_held_by`): the one of the shortest prefix. None:
+/// by none.
+pub fn held_by<'a>(path: &str, holds: impl IntoIterator<Item = Hold<'a>>) -> Option<&'a str> {
+    let is_about = |prefix: &str| {
+        let rest = path.strip_prefix(prefix);
+        rest.is_some_and(|rest| prefix.is_empty() || rest.is_empty() || rest.starts_with('/'))
+    };
+    let holding = holds.into_iter().filter(|hold| hold.until_released || hold.window_is_open == Some(false));
+    holding.map(|hold| hold.prefix).filter(|prefix| is_about(prefix)).min_by_key(|prefix| prefix.len())
+}
+
+/// Whether the guard may ask once more for the step that a row is in (`guard_note.sql`). `may_start` is the kill switch and
+/// what holds starts back; `under_hold`: a hold holds the row's final step at this moment.
+#[must_use]
+pub fn may_be_asked_again(may_start: bool, state: State, under_hold: bool) -> bool {
+    may_start && !(state == State::Importing && under_hold)
+}
+
 /// A row as a claim looks for one.
 #[derive(Clone, Copy, Debug)]
-pub struct Candidate {
+pub struct Candidate<'a> {
+    /// Its path.
+    pub path: &'a str,
     /// How its migration stands.
     pub state: State,
+    /// It waits for its final step without a slot.
+    pub is_held: bool,
+    /// A hold holds its final step at this moment.
+    pub under_hold: bool,
     /// Its `not_before` is still to come.
     pub waits: bool,
     /// It has more tags than the settings allow.
@@ -83,19 +121,19 @@ pub struct Candidate {
     pub priority: i32,
 }
 
-/// The row that a claim takes (`claim.sql`), of rows in the order of their registration: retries first, then by priority,
-/// then by age.
-pub fn next_due(rows: impl IntoIterator<Item = Candidate>) -> Option<usize> {
-    let is_due = |row: &Candidate| match row.state {
+/// The row that a claim takes (`claim.sql`), of rows in the order of their registration: first what was held and is held no
+/// more, by priority and then by path; then retries, then by priority, then by age.
+pub fn next_due<'a>(rows: impl IntoIterator<Item = Candidate<'a>>) -> Option<usize> {
+    let is_due = |row: &Candidate<'_>| match row.state {
+        State::PreImportDone => row.is_held && !row.under_hold,
         State::ImportAborted => !row.waits,
         State::Default => !row.waits && !row.has_many_tags,
-        State::PreImporting
-        | State::PreImportDone
-        | State::Importing
-        | State::ImportDone
-        | State::ImportSkipped => false,
+        State::PreImporting | State::Importing | State::ImportDone | State::ImportSkipped => false,
     };
-    let rank = |row: &Candidate| (row.state != State::ImportAborted, std::cmp::Reverse(row.priority));
+    let rank = |row: &Candidate<'a>| {
+        let path = row.is_held.then_some(row.path);
+        (!row.is_held, row.state != State::ImportAborted, Reverse(row.priority), path)
+    };
     let due = rows.into_iter().enumerate().filter(|(_, row)| is_due(row));
     due.min_by_key(|(number, row)| (rank(row), *number)).map(|(number, _)| number)
 }

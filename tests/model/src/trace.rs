@@ -6,7 +6,7 @@ use stateright::Path;
 use crate::{
     Action, Flip, Model, Violation,
     model::SETTLES,
-    world::{Asking, Attempt, FORMER, Notice, Put, Repository, Stage, Task, World},
+    world::{Asking, Attempt, FORMER, Keeper, Notice, Put, Repository, Stage, Task, World, path},
 };
 
 /// A path as numbered lines: what happens, how the rows then stand on the writer, and at its end which property falls.
@@ -21,9 +21,10 @@ pub(crate) fn trace(path: &Path<World, Action>, model: &Model) -> String {
             let _ = write!(text, ", by what the reader has: {shown}");
         }
         for (at, (row, was)) in (0..).zip(after.rows.iter().zip(&before.rows)) {
-            if (row.state, row.attempt) != (was.state, was.attempt) {
+            if (row.state, row.attempt, row.is_held) != (was.state, was.attempt, was.is_held) {
                 let attempt = row.attempt.map(|attempt| format!(", {}", Tried(attempt)));
-                let _ = write!(text, "; {} is {}{}", Name(at), row.state, attempt.unwrap_or_default());
+                let held = if row.is_held { " and held" } else { "" };
+                let _ = write!(text, "; {} is {}{held}{}", Name(at), row.state, attempt.unwrap_or_default());
             }
         }
         text.push_str(".\n");
@@ -33,8 +34,16 @@ pub(crate) fn trace(path: &Path<World, Action>, model: &Model) -> String {
     let fallen: Vec<&str> = fallen.map(Violation::property).collect();
     match moments.last() {
         Some((world, _)) if fallen.is_empty() => {
-            for (at, row) in (0..).zip(&model.settled(world).rows) {
-                let _ = writeln!(text, "Without any more faults {} stays {}.", Name(at), row.state);
+            let settled = model.settled(world);
+            for (at, row) in (0..).zip(&settled.held.rows) {
+                let held = if row.is_held { " and held" } else { "" };
+                let _ = writeln!(text, "Without any more faults {} stays {}{held}.", Name(at), row.state);
+            }
+            if settled.begins_while_held() {
+                text.push_str("On the way there a final step begins while a hold holds it.\n");
+            }
+            for (at, row) in (0..).zip(&settled.ended.rows).filter(|_| !settled.held.holds.is_empty()) {
+                let _ = writeln!(text, "Once nothing is held {} stays {}.", Name(at), row.state);
             }
             let _ = writeln!(text, "Does not hold: {SETTLES}.");
         }
@@ -50,7 +59,19 @@ struct Name(Repository);
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`", char::from(b'a' + self.0))
+        write!(f, "`{}`", path(self.0))
+    }
+}
+
+/// The final steps that a hold is about.
+struct Whose(Option<Repository>);
+
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(repository) => write!(f, "the final step of {}", Name(repository)),
+            None => f.write_str("all final steps"),
+        }
     }
 }
 
@@ -149,7 +170,15 @@ impl fmt::Display for Action {
             Self::Replay => f.write_str("The reader replays what is committed"),
             Self::TakeLong(repository) => write!(f, "The step of {} is past its time", Name(*repository)),
             Self::WaitIsOver(repository) => write!(f, "The wait of {} is over", Name(*repository)),
-            Self::HoldIsOver => f.write_str("Starts are held back no longer"),
+            Self::BrakeIsOver => f.write_str("Starts are held back no longer"),
+            Self::Windows(true) => f.write_str("The window for final steps opens"),
+            Self::Windows(false) => f.write_str("The window for final steps closes"),
+            Self::HeldForLong(repository) => write!(f, "{} has been held for long", Name(*repository)),
+            Self::Release(of) => write!(f, "An operator releases {}", Whose(*of)),
+            Self::Hold(hold) => match hold.keeper {
+                Keeper::Operator => write!(f, "An operator holds {}", Whose(hold.of)),
+                Keeper::Window { .. } => write!(f, "An operator sets a window for {}", Whose(hold.of)),
+            },
             Self::ComeUp => f.write_str("The registry is up again"),
             Self::Fail(repository) => write!(f, "The step of {} fails", Name(*repository)),
             Self::Unanswered(task) => write!(f, "A process {task}, and has no answer"),

@@ -4,7 +4,10 @@ use shared::migration::{
     Cancelation, NotificationStatus, RegistryStatus, RegistryView, SkipReason, State, Step,
 };
 
-use crate::decisions::{Said, Seen};
+use crate::{
+    decisions::{Said, Seen},
+    statements,
+};
 
 /// An attempt's number: from 1 in the order of the row's history, from [`FORMER`] where it is a former row's.
 pub type Attempt = u8;
@@ -69,6 +72,10 @@ pub struct Row {
     pub reason: Option<SkipReason>,
     /// `not_before` is still to come.
     pub waits: bool,
+    /// It waits for its final step without a slot.
+    pub is_held: bool,
+    /// It has done so for longer than a pre-import is good for.
+    pub is_old: bool,
     /// Its step has run longer than the settings allow.
     pub past: bool,
     /// Nothing is recorded since its step was begun.
@@ -96,6 +103,8 @@ impl Row {
             retries: 0,
             reason: None,
             waits: false,
+            is_held: false,
+            is_old: false,
             past: false,
             is_fresh: false,
             again: Again::No,
@@ -104,6 +113,11 @@ impl Row {
             had_others: false,
             known: vec![],
         }
+    }
+
+    /// Whether it holds a slot, or has to.
+    pub(crate) const fn is_in_slot(&self) -> bool {
+        self.state.is_in_progress() && !self.is_held
     }
 
     pub(crate) fn knows(&self, attempt: Attempt) -> bool {
@@ -326,6 +340,47 @@ pub struct Notice {
     pub is_awaited: bool,
 }
 
+/// A prefix whose final steps are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Hold {
+    /// Of which repository; none: of all.
+    pub of: Option<Repository>,
+    /// What keeps them.
+    pub keeper: Keeper,
+}
+
+/// What keeps final steps from beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Keeper {
+    /// Whoever set the hold.
+    Operator,
+    /// A window, that is open or closed.
+    Window {
+        /// They may begin now.
+        is_open: bool,
+    },
+}
+
+impl Hold {
+    /// As the rule takes it.
+    pub(crate) fn as_rule(self) -> statements::Hold<'static> {
+        statements::Hold {
+            prefix: self.of.map_or("", path),
+            until_released: self.keeper == Keeper::Operator,
+            window_is_open: match self.keeper {
+                Keeper::Operator => None,
+                Keeper::Window { is_open } => Some(is_open),
+            },
+        }
+    }
+}
+
+/// A repository's path.
+pub(crate) fn path(repository: Repository) -> &'static str {
+    const PATHS: [&str; 4] = ["a", "b", "c", "d"];
+    PATHS[usize::from(repository)]
+}
+
 /// Everything.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World {
@@ -346,7 +401,9 @@ pub struct World {
     /// How many repositories may be in progress.
     pub capacity: u8,
     /// Starts are held back, since the registry is stopping.
-    pub is_held: bool,
+    pub is_braked: bool,
+    /// The holds of final steps.
+    pub holds: Vec<Hold>,
     /// The registry is stopping.
     pub is_stopping: bool,
     /// How many faults may still happen.
@@ -367,7 +424,12 @@ impl World {
     }
 
     pub(crate) fn in_progress(&self) -> usize {
-        self.rows.iter().filter(|row| row.state.is_in_progress()).count()
+        self.rows.iter().filter(|row| row.is_in_slot()).count()
+    }
+
+    /// Whether a hold holds the final step of a repository at this moment.
+    pub(crate) fn is_under_hold(&self, repository: Repository) -> bool {
+        statements::held_by(path(repository), self.holds.iter().map(|hold| hold.as_rule())).is_some()
     }
 
     /// Brings what is the same into the same form: what nobody refers to any more is forgotten, attempts are numbered
@@ -379,6 +441,7 @@ impl World {
         self.tasks.sort_unstable();
         self.puts.sort_unstable();
         self.notices.sort_unstable();
+        self.holds.sort_unstable();
     }
 
     /// What still names an attempt of a row that was deleted names none of its successor's.

@@ -10,6 +10,9 @@ const MARKS: [&str; 2] = ["<!-- trace -->", "<!-- /trace -->"];
 /// So many worlds one repository has, at least.
 const WORLDS_OF_ONE: usize = 50_000;
 
+/// So many worlds it has with an operator, who also holds its final step.
+const WORLDS_OF_ONE_OPERATED: usize = 100_000;
+
 /// So many steps of two repositories meet the rest; `tests/model.sh` makes more.
 const STEPS: usize = 600_000;
 
@@ -41,6 +44,12 @@ fn holds_in_every_world_and_meets_each_kind_of_event() {
     assert_holds(&one);
     assert!(one.is_whole && one.worlds > WORLDS_OF_ONE, "{one:?}");
     let mut missed: BTreeSet<&str> = one.missed.into_iter().collect();
+    let mut operated = Model::new(1, 1, 1);
+    operated.repositories = 1;
+    let operated = operated.explore(1, None);
+    assert_holds(&operated);
+    assert!(operated.is_whole && operated.worlds > WORLDS_OF_ONE_OPERATED, "{operated:?}");
+    missed.retain(|what| operated.missed.contains(what));
     for capacity in [1, 2] {
         let two = Model::new(capacity, 1, 1).explore(1, Some(STEPS));
         assert_holds(&two);
@@ -86,4 +95,9 @@ fn finds_a_silence_that_is_taken_for_a_refusal() {
     let mut model = Model::new(1, 1, 0);
     model.max_retries = 1;
     falls(model, Flip::SilenceIsRefusal, Violation::GaveUpTooSoon);
+}
+
+#[test]
+fn finds_a_claim_that_ignores_a_hold() {
+    falls(Model::new(1, 0, 1), Flip::ClaimIgnoresHold, Violation::BegunWhileHeld);
 }

@@ -29,6 +29,7 @@ use shared::{
         DataApi, EndpointConfig, Endpoints, Observe, ReadOnlyWriter, Reader, ReaderConnections, ReplicaReads,
         Writer,
     },
+    migration::Window,
     store::{HEALTH_PROBE, Store},
 };
 use tokio_postgres::Client;
@@ -213,6 +214,20 @@ pub async fn given(stack: &Stack, path: &str, state: &str, attempt: Option<Uuid>
 pub async fn sql(stack: &Stack, text: &str) -> anyhow::Result<()> {
     primary(stack).await?.batch_execute(text).await?;
     Ok(())
+}
+
+/// A window for final steps that is open, or closed, now and for more than an hour.
+///
+/// # Errors
+/// None that is known: each hour has a time of day.
+pub fn window(is_open: bool) -> anyhow::Result<Window> {
+    let at = |hours: i64| {
+        // Tokyo is nine hours ahead of UTC, all the year.
+        let minutes = (jiff::Timestamp::now().as_second() / 60 + (9 + hours) * 60).rem_euclid(24 * 60);
+        format!("{:02}:{:02}", minutes / 60, minutes % 60).parse().map_err(anyhow::Error::msg)
+    };
+    let (from, until) = if is_open { (-2, 2) } else { (2, -2) };
+    Ok(Window { from: at(from)?, until: at(until)?, zone: "Asia/Tokyo".to_owned() })
 }
 
 /// Ends whatever holds starts back, as the time would: a registry without room, a stop of the registry's, the circuit

@@ -12,7 +12,7 @@ use shared::{
     },
     store::{AskingAgain, Claimed, HeldNow, HoldSet, Lease, Noted, Resumed, Started, Store, Verdict},
 };
-use suite::{PATIENCE, given, history, options, primary, reads, repositories, row, sql, writer};
+use suite::{PATIENCE, given, history, options, primary, reads, repositories, row, sql, window, writer};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -36,17 +36,6 @@ fn soon() -> Instant {
 
 fn path(text: &str) -> RepositoryPath {
     text.parse().unwrap()
-}
-
-/// A window that is open, or closed, now and for more than an hour.
-fn window(is_open: bool) -> Value {
-    let at = |hours: i64| {
-        // Tokyo is nine hours ahead of UTC, all the year.
-        let minutes = (jiff::Timestamp::now().as_second() / 60 + (9 + hours) * 60).rem_euclid(24 * 60);
-        format!("{:02}:{:02}", minutes / 60, minutes % 60)
-    };
-    let (from, until) = if is_open { (at(-2), at(2)) } else { (at(2), at(-2)) };
-    json!({"from": from, "until": until, "zone": "Asia/Tokyo"})
 }
 
 impl Desk {
@@ -298,7 +287,7 @@ async fn claims_what_is_released_first_and_in_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn begins_final_steps_within_the_window_alone() {
     let desk = Desk::new().await;
-    desk.set(json!({"prefix": "group", "window": window(false)})).await;
+    desk.set(json!({"prefix": "group", "window": window(false).unwrap()})).await;
     for name in ["group/a", "group/b", "group/c"] {
         desk.held(name).await;
     }
@@ -308,7 +297,7 @@ async fn begins_final_steps_within_the_window_alone() {
     let until_open = hold.changes_at.unwrap().duration_since(jiff::Timestamp::now());
     assert!((100..=120).contains(&until_open.as_mins()), "{hold:?}");
 
-    desk.set(json!({"prefix": "group", "window": window(true)})).await;
+    desk.set(json!({"prefix": "group", "window": window(true).unwrap()})).await;
     assert_eq!(desk.summary().await.released, 3);
     let running = desk.claimed().await.unwrap();
     assert_eq!((running.path.as_str(), running.migration_state), ("group/a", State::Importing));
@@ -317,7 +306,7 @@ async fn begins_final_steps_within_the_window_alone() {
     sql(&desk.stack, "UPDATE container_repositories SET held_since = held_since - interval '3 hours' WHERE held_since IS NOT NULL")
         .await
         .unwrap();
-    desk.set(json!({"prefix": "group", "window": window(false)})).await;
+    desk.set(json!({"prefix": "group", "window": window(false).unwrap()})).await;
     assert_eq!(desk.claimed().await, None);
     let status = NotificationStatus::ImportComplete;
     let ended =

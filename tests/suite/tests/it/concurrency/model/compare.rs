@@ -1,24 +1,25 @@
 //! Compares what the store reports of a step with what the core says of it.
 
 use anyhow::{Context, ensure};
+use protocol_model::statements;
 use shared::{
     migration::{
-        AttemptId, ContainerRepository, GuardSettings, HoldChange, Plan, Remedy, RepositoryPath, State, Stuck,
+        AttemptId, ContainerRepository, GuardSettings, HoldChange, Plan, Remedy, RepositoryPath, Stuck,
     },
     store::{AskingAgain, Changed, Claimed, HoldSet, Noted, Registration, Resumed, Started},
 };
-use suite::PATIENCE;
+use suite::{PATIENCE, window};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
     database::Play,
     steps::{Doubts, Id},
-    world::{Due, Guard, Line, Row, World},
+    world::{Due, Guard, Keeper, Line, Row, World},
 };
 
-/// The rows, each with whether the slots say the same as it does.
-const ROWS: &str = "SELECT to_jsonb(c), c.slot IS NOT DISTINCT FROM s.slot FROM container_repositories AS c
+/// The rows, each with whether the slots say the same as it does, and by which hold its final step is held.
+const ROWS: &str = "SELECT to_jsonb(c), c.slot IS NOT DISTINCT FROM s.slot, (SELECT migration_held_by(c.path)) FROM container_repositories AS c
     LEFT JOIN migration_slots AS s ON s.repository_id = c.id ORDER BY c.id";
 
 const LINES: &str = "SELECT c.path, t.version, t.event, t.from_state, t.to_state, t.applied, t.verdict,
@@ -69,6 +70,11 @@ impl Play {
     }
 
     pub async fn rows(&self) -> anyhow::Result<Vec<ContainerRepository>> {
+        Ok(self.looked_at().await?.0)
+    }
+
+    /// The rows, and by which hold the final step of each is held.
+    pub async fn looked_at(&self) -> anyhow::Result<(Vec<ContainerRepository>, Vec<Option<String>>)> {
         let rows = self.around.query(ROWS, &[]).await?;
         let row = |row: &tokio_postgres::Row| {
             ensure!(
@@ -76,7 +82,7 @@ impl Play {
                 "the slots say otherwise than {}",
                 row.get::<_, serde_json::Value>(0)
             );
-            Ok(serde_json::from_value(row.get(0))?)
+            Ok((serde_json::from_value(row.get(0))?, row.get(2)))
         };
         rows.iter().map(row).collect()
     }
@@ -187,30 +193,35 @@ impl Play {
     }
 
     /// Holds the final steps below a prefix, or lets them go on.
-    pub async fn hold(&self, world: &mut World, prefix: &str, holds: bool) -> anyhow::Result<Vec<Due>> {
+    pub async fn hold(
+        &self,
+        world: &mut World,
+        prefix: &'static str,
+        keeper: Option<Keeper>,
+    ) -> anyhow::Result<Vec<Due>> {
         let until = Instant::now() + PATIENCE;
-        let parsed = prefix.parse()?;
-        if holds {
+        if let Some(keeper) = keeper {
             let change = HoldChange {
-                prefix: parsed,
-                until_released: true,
-                window: None,
+                prefix: prefix.parse()?,
+                until_released: keeper == Keeper::Operator,
+                window: keeper.window_is_open().map(window).transpose()?,
                 priority: None,
                 reason: None,
             };
             ensure!(self.manage.set_hold(&change, Uuid::new_v4(), until).await? == HoldSet::Set);
-            world.holds.insert(prefix.to_owned());
+            world.holds.insert(prefix, keeper);
         } else {
-            let released = self.manage.release_hold(&parsed, Uuid::new_v4(), until).await?;
-            ensure!(released == world.holds.remove(prefix), "{prefix} is released: {released}");
+            let released = self.manage.release_hold(&prefix.parse()?, Uuid::new_v4(), until).await?;
+            let is_known = world.holds.remove(prefix).is_some();
+            ensure!(released == is_known, "{prefix} is released: {released}");
         }
         Ok(vec![])
     }
 
     /// Lets all final steps go on.
     pub async fn release_all(&self, world: &mut World) -> anyhow::Result<Vec<Due>> {
-        for prefix in world.holds.clone() {
-            self.hold(world, &prefix, false).await?;
+        for prefix in world.holds.clone().into_keys() {
+            self.hold(world, prefix, None).await?;
         }
         Ok(vec![])
     }
@@ -267,8 +278,9 @@ impl Play {
             }
             Remedy::AskAgain => {
                 let noted = self.guard.note_asking_again(row, AskingAgain::Asking, until).await?;
-                let held = world.is_held(one) && row.migration_state == State::Importing;
-                let expected = if world.enabled && !held { Noted::Noted } else { Noted::Disabled };
+                let (state, under_hold) = (row.migration_state, world.is_held(one));
+                let may_be = statements::may_be_asked_again(world.enabled, state, under_hold);
+                let expected = if may_be { Noted::Noted } else { Noted::Disabled };
                 ensure!(noted == expected, "{noted:?}");
                 if noted == Noted::Noted {
                     world.note(one, "ask_again", "asking", ("guard", None));

@@ -1,6 +1,6 @@
 //! Plays a sequence on the database and in the core, and compares after each step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, ensure};
 use local::Stack;
@@ -76,7 +76,7 @@ impl Play {
             max_tags: 0,
             max_retries: 3,
             retry_backoff: 0,
-            holds: BTreeSet::new(),
+            holds: BTreeMap::new(),
             lines: vec![],
         };
         ensure!(world.rows.len() == REPOSITORIES);
@@ -117,7 +117,7 @@ impl Play {
         let before: Vec<_> = world.rows.iter().map(|row| row.repository.situation().key()).collect();
         let known = world.lines.len();
         let due = self.happens(world, happening, change).await?;
-        let rows = self.rows().await?;
+        let (rows, held_by) = self.looked_at().await?;
         for due in due {
             let path = world.rows[due.row].repository.path.as_str();
             let lines = world.lines[known..].iter().filter(|line| line.applied && line.path == path);
@@ -133,6 +133,10 @@ impl Play {
                 "the database has\n{found:?}\ninstead of\n{:?}",
                 row.repository
             );
+        }
+        for (number, found) in held_by.iter().enumerate() {
+            let (row, by) = (&world.rows[number].repository.path, world.held_by(number));
+            ensure!(found.as_deref() == by, "{row} is held by {found:?} instead of {by:?}");
         }
         self.nothing_falls_due_by_itself(world).await
     }
@@ -233,7 +237,7 @@ impl Play {
             }
             Happening::Anew(one) => self.anew(world, *one).await,
             Happening::Again => Ok(vec![]),
-            Happening::Hold(prefix, holds) => self.hold(world, prefix, *holds).await,
+            Happening::Hold(prefix, keeper) => self.hold(world, prefix, *keeper).await,
             Happening::ReleaseAll => self.release_all(world).await,
             Happening::HeldForDays(one) => {
                 self.age(world, *one).await?;

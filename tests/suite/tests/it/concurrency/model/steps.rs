@@ -8,6 +8,8 @@ use shared::migration::{
     Step,
 };
 
+use super::world::Keeper;
+
 /// How many repositories a sequence has.
 pub const REPOSITORIES: usize = 3;
 
@@ -45,8 +47,8 @@ pub enum Happening {
     Again,
     /// It is removed and registered anew.
     Anew(usize),
-    /// The final steps below this prefix are held, or no more.
-    Hold(&'static str, bool),
+    /// The final steps below this prefix are held by that, or no more.
+    Hold(&'static str, Option<Keeper>),
     /// Nothing is held any more.
     ReleaseAll,
     /// It has been held for days; nothing is held any more, and a free slot is given to whatever is due.
@@ -144,6 +146,11 @@ fn cancelation() -> impl Strategy<Value = Cancelation> {
     prop_oneof![Just(Cancelation::Accepted), select(stands.chain(others).collect::<Vec<_>>())]
 }
 
+fn keeper() -> impl Strategy<Value = Option<Keeper>> {
+    let keepers = [Keeper::Operator, Keeper::Operator, Keeper::Closed, Keeper::Open].map(Some);
+    select(keepers.into_iter().chain([None, None]).collect::<Vec<_>>())
+}
+
 fn doubts() -> impl Strategy<Value = Doubts> {
     any::<[bool; 3]>().prop_map(|[past_its_time, earlier_attempt, asked_again]| Doubts {
         past_its_time,
@@ -174,8 +181,8 @@ pub fn sequence() -> impl Strategy<Value = Vec<Happening>> {
         1 => Just(Happening::SkipManyTags),
         6 => Just(Happening::Again),
         5 => one().prop_map(Happening::Anew),
-        10 => (select(PREFIXES.to_vec()), select(vec![true, true, false]))
-            .prop_map(|(prefix, holds)| Happening::Hold(prefix, holds)),
+        10 => (select(PREFIXES.to_vec()), keeper())
+            .prop_map(|(prefix, keeper)| Happening::Hold(prefix, keeper)),
         4 => Just(Happening::ReleaseAll),
         8 => one().prop_map(Happening::HeldForDays),
         4 => one().prop_map(Happening::WaitIsOver),

@@ -1,8 +1,8 @@
 //! What the database must hold by the pure core alone.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use protocol_model::statements::{self, Candidate, Judged, Outcome, Precondition, Request};
+use protocol_model::statements::{self, Candidate, Hold, Judged, Outcome, Precondition, Request};
 use shared::{
     migration::{AttemptId, ContainerRepository, Limits, Made, Plan, RowChange, SkipReason, State},
     store::Verdict,
@@ -65,6 +65,28 @@ impl Guard {
     }
 }
 
+/// What keeps the final steps of a prefix from beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeper {
+    /// Whoever set the hold.
+    Operator,
+    /// A window that is closed now.
+    Closed,
+    /// Nothing: a window that is open now.
+    Open,
+}
+
+impl Keeper {
+    /// None: it has no window.
+    pub fn window_is_open(self) -> Option<bool> {
+        match self {
+            Self::Operator => None,
+            Self::Closed => Some(false),
+            Self::Open => Some(true),
+        }
+    }
+}
+
 /// All rows, in the order of their registration, the settings, and the history.
 #[derive(Clone, Debug)]
 pub struct World {
@@ -75,8 +97,8 @@ pub struct World {
     pub max_retries: i32,
     /// In seconds.
     pub retry_backoff: u64,
-    /// The prefixes whose final steps are held.
-    pub holds: BTreeSet<String>,
+    /// The prefixes whose final steps are held, each with what keeps them.
+    pub holds: BTreeMap<&'static str, Keeper>,
     pub lines: Vec<Line>,
 }
 
@@ -91,13 +113,19 @@ impl World {
         }
     }
 
-    /// Whether a hold holds the row's final step: one of its path, or of what stands above it.
+    /// By which hold the row's final step is held.
+    pub fn held_by(&self, row: usize) -> Option<&str> {
+        let holds = self.holds.iter().map(|(prefix, keeper)| Hold {
+            prefix,
+            until_released: *keeper == Keeper::Operator,
+            window_is_open: keeper.window_is_open(),
+        });
+        statements::held_by(self.rows[row].repository.path.as_str(), holds)
+    }
+
+    /// Whether a hold holds the row's final step.
     pub fn is_held(&self, row: usize) -> bool {
-        let path = self.rows[row].repository.path.as_str();
-        self.holds.iter().any(|prefix| {
-            let rest = path.strip_prefix(prefix.as_str());
-            rest.is_some_and(|rest| prefix.is_empty() || rest.is_empty() || rest.starts_with('/'))
-        })
+        self.held_by(row).is_some()
     }
 
     /// Whether that is the guard's last note about the row as it is.
@@ -116,19 +144,13 @@ impl World {
         statements::free_slot(self.capacity, &taken)
     }
 
-    /// The row that a claim takes: what was held and is held no more first, by priority and path; then retries, priority
-    /// and age.
+    /// The row that a claim takes.
     pub fn next_due(&self) -> Option<usize> {
-        let released = |row: &usize| self.rows[*row].repository.is_held() && !self.is_held(*row);
-        let rank = |row: &usize| {
-            let repository = &self.rows[*row].repository;
-            (std::cmp::Reverse(repository.priority), repository.path.clone())
-        };
-        if let Some(row) = (0..self.rows.len()).filter(released).min_by_key(rank) {
-            return Some(row);
-        }
-        statements::next_due(self.rows.iter().map(|row| Candidate {
+        statements::next_due(self.rows.iter().enumerate().map(|(number, row)| Candidate {
+            path: row.repository.path.as_str(),
             state: row.repository.migration_state,
+            is_held: row.repository.is_held(),
+            under_hold: self.is_held(number),
             waits: row.waits,
             has_many_tags:
                 row.repository.tags_count.is_some_and(|tags| self.max_tags > 0 && tags > self.max_tags),
