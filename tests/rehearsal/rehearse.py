@@ -16,6 +16,7 @@ import emulator
 import leftovers
 import logs
 import migrations
+import operating
 import permissions
 import refusals
 import rotation
@@ -34,11 +35,14 @@ NO_HOST = {"ReaderAuth": "secret"} | dict.fromkeys(HOST, EMPTY)
 BELONGS = "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = 'migration_driver'"
 SAMS_OWN = "aws-sam-cli-managed-default"
 EACH = 20
+# For the command line.
+BY_COMMAND = 7
 
 
 def rehearse(world: World, checks: Checks) -> None:
     paths = prepare(world, checks)
-    single, batches = paths[-1], [paths[start : start + EACH] for start in range(0, 3 * EACH, EACH)]
+    batches = [paths[start : start + EACH] for start in range(0, 3 * EACH, EACH)]
+    single, by_command = paths[3 * EACH], paths[3 * EACH + 1 :]
 
     checks.section("a deployment is refused")
     empty = leftovers.inventory(world)
@@ -55,6 +59,7 @@ def rehearse(world: World, checks: Checks) -> None:
 
     checks.section("the API as it is deployed")
     surface.check_surface(stack, checks)
+    operating.check_page(stack, checks)
 
     checks.section("a second stack is refused")
     refusals.refuse_second_stack(stack, checks)
@@ -63,6 +68,12 @@ def rehearse(world: World, checks: Checks) -> None:
     rotation.rotate_shared_secrets(stack, checks, "no/such")
     rotation.rotate_database_passwords(stack, checks)
     world.start_registry(stack.notification_url, stack.notification_secret)
+
+    checks.section("a run of a schedule fails for good")
+    operating.fail_a_schedule(stack, checks)
+
+    checks.section("an operator, from the doctor to the report")
+    transcript = operating.run_transcript(stack, checks, by_command)
 
     checks.section(f"{EACH} repositories by the schedule, in single")
     migrations.migrate(stack, checks, batches[0], by_schedule=True)
@@ -84,7 +95,7 @@ def rehearse(world: World, checks: Checks) -> None:
     migrations.migrate(stack, checks, batches[1], by_schedule=False)
     migrations.check_reader(stack, checks, batches[1][0])
     copied = "SELECT count(*) FROM container_repositories WHERE migration_state = 'import_done'"
-    checks.comes("the second cluster has them", lambda: world.second.sql(copied, DATABASE) == str(2 * EACH + 1))
+    checks.comes("the second cluster has them", lambda: world.second.sql(copied, DATABASE) == str(2 * EACH + 1 + BY_COMMAND))
 
     checks.section("what each function's role may do")
     permissions.check_permissions(stack, checks)
@@ -116,7 +127,7 @@ def rehearse(world: World, checks: Checks) -> None:
     checks.section("all that was logged")
     logs.check_function_lines(stack, checks)
     lines = logs.check_access_log(stack, checks)
-    logs.check_no_secret(world, checks, [*lines, stack.reasons(), json.dumps(stack.outputs)])
+    logs.check_no_secret(world, checks, [*lines, stack.reasons(), json.dumps(stack.outputs), transcript])
 
     checks.section("the stack is deleted")
     done = stack.delete()
@@ -140,7 +151,7 @@ def prepare(world: World, checks: Checks) -> list[str]:
     """Everything that is there before; gives the repositories."""
     checks.section("PostgreSQL three times, the emulator, a registry with images")
     world.start_databases()
-    paths = world.make_registry(3 * EACH + 1)
+    paths = world.make_registry(3 * EACH + 1 + BY_COMMAND)
     deployed.build(world)
     world.start_emulator()
     secrets = world.client("secretsmanager")

@@ -210,6 +210,10 @@ class World:
         self.registry = self.processes.start("registry", command, env=told, stdout=subprocess.PIPE)
         ready_line(self.registry, "the registry")
 
+    def tags(self, path: str) -> int:
+        """How many tags the old storage has of it."""
+        return len(list((self.old / "docker/registry/v2/repositories" / path / "_manifests/tags").iterdir()))
+
     def notifications(self) -> list[dict]:
         return self.ask("GET", self.registry_url + "/-/journal").json["notifications"]
 
