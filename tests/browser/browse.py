@@ -213,13 +213,8 @@ def opens_a_history(tab):
 def retries(tab):
     """A repository of the registry's whose step has failed is started from the page."""
     stand = tab.stand
-    path = stand.sql("SELECT path FROM container_repositories WHERE migration_state = 'default' ORDER BY path LIMIT 1")
-    assert path, "one is left"
-    stand.sql(f"""
-        UPDATE container_repositories SET migration_state = 'import_aborted', aborted_at = now(), state_since = now(),
-            aborted_in_state = 'pre_importing', version = version + 1, retries_count = 1,
-            not_before = now() + interval '1 hour', detail = 'blob sha256:0a1b2c is unknown'
-        WHERE path = '{path}'""")
+    [path] = stand.waiting(1)
+    stand.abort([path], "blob sha256:0a1b2c is unknown")
     stand.failed("broken", 3, "manifest unknown")
     group = tab.page.locator("#attention details", has_text="blob sha256:… is unknown")
     expect(group.locator("summary .figure")).to_have_text("1")
@@ -390,9 +385,114 @@ def holds(tab):
     assert stand.ask("GET", "/holds")["holds"] == []
 
 
+def open_one(tab, path):
+    """Finds a repository in the list and opens its life."""
+    tab.search(path)
+    tab.row(path).get_by_role("button").click()
+    panel = tab.page.locator("#repository")
+    expect(panel.get_by_role("heading", name=path, exact=True)).to_be_visible()
+    return panel
+
+
+def cancels_and_reopens(tab):
+    """A step that runs is canceled at the registry, and its repository let in again with a reason."""
+    stand = tab.stand
+    path = stand.waiting(1)[0]
+    stand.rule({"repository": path, "step": "pre", "times": 1, "effect": {"kind": "slow", "milliseconds": 120_000}})
+    # The schedule would take each slot at once: it finds nothing that is due.
+    stand.sql("UPDATE migration_settings SET created_before = '2000-01-01'")
+    until("a free slot", lambda: stand.starts(path), 60)
+    panel = open_one(tab, path)
+    expect(panel.locator(".timeline li").last).to_contain_text("→ Pre-importing")
+    panel.get_by_role("button", name="Cancel …").click()
+    tab.answer("Cancel", force=False)
+    expect(panel.locator(".timeline li").last).to_contain_text("→ Skipped")
+    expect(panel.locator("#repository-body > p").first).to_contain_text("migration canceled")
+    request = tab.asked("POST", "/migrations/cancel/" + path)[-1]
+    assert request.post_data_json == {"force": False} and request.header_value("x-operator") == "Ada"
+    panel.get_by_role("button", name="Reopen …").click()
+    tab.answer("Reopen", reason="at night")
+    # The registry's own word of the cancelation may come after it, and changes nothing.
+    reopened = panel.locator(".timeline li", has_text="→ Waiting")
+    expect(reopened).to_contain_text("at night")
+    expect(reopened).to_contain_text("(Ada)")
+    panel.get_by_role("button", name="Close").click()
+    assert stand.ask("GET", f"/migrations/status/{path}")["migration_state"] == "default"
+
+
+def accepts_missing_tags(tab):
+    """Tags are missing, somebody has looked, and says why that is right."""
+    stand, path = tab.stand, "lost/tags"
+    stand.sql(f"""
+        INSERT INTO container_repositories (path, migration_state, version, import_done_at, tags_count, tags_check, missing_tags)
+        VALUES ('{path}', 'import_done', 2, now(), 3, 'tags_missing', '{{"count": 1, "names": ["v1"]}}')""")
+    group = tab.page.locator("#attention details", has_text="tags missing")
+    expect(group.locator("summary .figure")).to_have_text("1")
+    panel = open_one(tab, path)
+    expect(panel).to_contain_text("1: v1")
+    panel.get_by_role("button", name="Accept its tags …").click()
+    tab.answer("Accept its tags", reason="its owner deleted it")
+    expect(panel).to_contain_text("tags accepted")
+    expect(panel.locator(".timeline li").last).to_contain_text("its owner deleted it")
+    request = tab.asked("POST", "/migrations/accept/" + path)[-1]
+    assert request.post_data_json == {"reason": "its owner deleted it"}
+    panel.get_by_role("button", name="Close").click()
+    expect(group).to_have_count(0)
+    stand.sql(f"DELETE FROM container_repositories WHERE path = '{path}'")
+
+
+def retries_all_of_a_cause(tab):
+    """All that failed for one cause are started, as long as there are slots."""
+    stand = tab.stand
+    paths = stand.waiting(2)
+    stand.abort(paths, "no space left on device")
+    group = tab.page.locator("#attention details", has_text="no space left on device")
+    expect(group.locator("summary .figure")).to_have_text("2")
+    group.locator("summary").click()
+    group.get_by_role("button", name="Retry all of them …").click()
+    expect(tab.page.locator("#question-title")).to_have_text("Retry 2 repositories?")
+    tab.answer("Retry all")
+    expect(tab.page.locator("#spoken")).to_have_text("2 repositories were started.")
+    expect(group).to_have_count(0)
+    for path in paths:
+        until("it goes on", lambda: stand.ask("GET", f"/migrations/status/{path}")["migration_state"] == "import_done")
+    stand.sql("UPDATE migration_settings SET created_before = NULL")
+
+
+def shows_the_importers_proof(tab):
+    """Where the importer copies, what is left is counted in bytes, and a repository has its proof."""
+    stand = tab.stand
+    path = stand.sql("SELECT path FROM container_repositories WHERE migration_state = 'import_done' ORDER BY path LIMIT 1")
+    stand.sql(f"""
+        INSERT INTO imports (source, target, status, attempt, change, ended_at, bytes_known, bytes_done)
+        VALUES ('{path}', 'new/image', 'import_complete', gen_random_uuid(), gen_random_uuid(), now(), 7168, 5120);
+        INSERT INTO import_tags (source, tag, source_digest, target_digest, state, attempt, cause) VALUES
+            ('{path}', 'a', 'sha256:1', 'sha256:1', 'equal', gen_random_uuid(), NULL),
+            ('{path}', 'b', 'sha256:2', NULL, 'failed', gen_random_uuid(), 'blob_gone')""")
+    # All is asked anew: the rate is otherwise asked for each half minute.
+    tab.page.reload()
+    expect(tab.page.locator("#numbers")).to_contain_text("2.0 KiB of the 7.0 KiB that the importer has listed so far are left")
+    panel = open_one(tab, path)
+    expect(panel.get_by_role("heading", name="The importer's proof")).to_be_visible()
+    for text in ("new/image", "import complete", "1 equal, 1 failed", "5.0 KiB of 7.0 KiB"):
+        expect(panel).to_contain_text(text)
+    # What is not equal comes first.
+    tags = panel.get_by_role("region", name="Tags").locator("tbody tr")
+    expect(tags).to_have_count(2)
+    expect(tags.first).to_contain_text("failed (blob gone)")
+    expect(tags.last).to_contain_text("sha256:1")
+    tab.accessible("a proof")
+    tab.picture("proof")
+    panel.get_by_role("button", name="Close").click()
+    stand.sql(f"DELETE FROM import_tags WHERE source = '{path}'; DELETE FROM imports WHERE source = '{path}'")
+    tab.page.reload()
+    expect(tab.page.locator("#numbers")).to_contain_text("tags left")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--bin", required=True)
+    parser.add_argument("--chromium", required=True)
     parser.add_argument("--repositories", type=int, default=300)
     parser.add_argument("--screenshots", action="store_true")
     parser.add_argument("--stack", metavar="FILE", help="a running stack's stack.json, with repositories to migrate")
@@ -400,7 +500,7 @@ def main():
     PICTURES.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with Stand(options.bin, options.repositories, 250, options.stack) as stand, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-dev-shm-usage"])
+        browser = playwright.chromium.launch(executable_path=options.chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
         print(f"{browser.browser_type.name} {browser.version}, {options.repositories} repositories")
         tab = Tab(browser, stand, viewport={"width": 1280, "height": 900}, color_scheme="light")
         steps = [
@@ -413,6 +513,10 @@ def main():
             ("groups failures by cause, and retries", lambda: retries(tab)),
             ("hides no change behind the reader's lag", lambda: hides_no_change_behind_the_lag(tab)),
             ("holds a prefix and releases it", lambda: holds(tab)),
+            ("cancels and reopens", lambda: cancels_and_reopens(tab)),
+            ("accepts missing tags", lambda: accepts_missing_tags(tab)),
+            ("retries all of a cause", lambda: retries_all_of_a_cause(tab)),
+            ("shows the importer's proof", lambda: shows_the_importers_proof(tab)),
             ("is accessible in dark colours", lambda: fits(tab, "dark", colours="dark")),
             ("fits 360 pixels", lambda: fits(tab, "narrow", 360, 780)),
             ("is accessible in light colours", lambda: fits(tab, "light")),

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 
 import images
@@ -72,6 +73,38 @@ class Stand:
         """`pause` or `resume`: whether the reader replays what the writer commits."""
         environment = {**os.environ, "LOCAL_FOLDER": str(self.local_folder)}
         subprocess.run([self.binaries / "local", "lag", what], check=True, env=environment, stdout=subprocess.DEVNULL)
+
+    def waiting(self, number):
+        """The last paths by name that have not been started."""
+        found = self.sql(f"""
+            SELECT path FROM container_repositories WHERE migration_state = 'default' ORDER BY path DESC LIMIT {number}""")
+        paths = found.split()
+        assert len(paths) == number, f"{number} are left: {paths}"
+        return paths
+
+    def abort(self, paths, detail):
+        """Their step has failed."""
+        named = ",".join(f"'{path}'" for path in paths)
+        self.sql(f"""
+            UPDATE container_repositories SET migration_state = 'import_aborted', aborted_at = now(), state_since = now(),
+                aborted_in_state = 'pre_importing', version = version + 1, retries_count = 1,
+                not_before = now() + interval '1 hour', detail = '{detail}'
+            WHERE path IN ({named})""")
+
+    def rule(self, rule):
+        """What the registry does with an import."""
+        request = urllib.request.Request(self.about["registry_url"] + "/-/rules", data=json.dumps(rule).encode(), method="POST")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert answer.status == 201
+
+    def starts(self, path):
+        """Whether a repository has been started; not where no slot is free."""
+        try:
+            self.ask("POST", f"/migrations/start/{path}")
+            return True
+        except urllib.error.HTTPError as refused:
+            assert refused.code == 429, refused.read()
+            return False
 
     def failed(self, prefix, number, detail):
         """Registers so many repositories whose step has failed."""

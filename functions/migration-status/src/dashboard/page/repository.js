@@ -31,9 +31,7 @@ async function refreshRepository() {
     remember(row);
     if (opened.history === null || opened.row?.version !== row.version) {
       const lines = await pages(`migrations/history/${encodePath(path)}`, { min_version: row.version, limit: 500 }, "transitions", MOST_LINES, signal);
-      if (opened.proof === null) {
-        opened.proof = (await get(`migrations/proof/${encodePath(path)}`, {}, signal)).import ?? false;
-      }
+      opened.proof = (await get(`migrations/proof/${encodePath(path)}`, {}, signal)).import ?? false;
       const again = opened.row !== null;
       opened.history = lines;
       opened.row = row;
