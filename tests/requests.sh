@@ -179,6 +179,10 @@ expect 200 '.part_seconds == 60 and (.parts | length > 0)'
 call GET /migrations/attention
 expect 200 '.repositories'
 
+say "What became of each repository, to close a migration with."
+call GET "/migrations/report?limit=100"
+expect 200 '.repositories | map(select(.migration_state == "import_done" and .started_at != null and (.changed_by | length > 0))) | length > 0'
+
 say "What the importer has copied and read back of one repository. Here a registry imports by itself."
 call GET "/migrations/proof/$ONE"
 expect 200 '.import == null'

@@ -17,7 +17,8 @@ use crate::{
     deps::{Call, Deps},
     routes::{
         attention::attention, checkup::checkup, describe::describe, history::history, list::list,
-        prefixes::prefixes, progress::progress, proof::proof, status::status, summary::summary,
+        prefixes::prefixes, progress::progress, proof::proof, report::report, status::status,
+        summary::summary,
     },
 };
 
@@ -43,6 +44,7 @@ async fn answer(call: &Call<'_>) -> Result<Response<Body>, Problem> {
         Route::Prefixes => prefixes(call).await,
         Route::Attention => attention(call).await,
         Route::Progress => progress(call).await,
+        Route::Report => report(call).await,
         Route::Status(path) => status(call, &path).await,
         Route::History(path) => history(call, &path).await,
         Route::Proof(path) => proof(call, &path).await,
@@ -68,6 +70,8 @@ enum Route {
     Attention,
     /// `GET /migrations/progress`
     Progress,
+    /// `GET /migrations/report`
+    Report,
     /// `GET /migrations/status/<path>`
     Status(RepositoryPath),
     /// `GET /migrations/history/<path>`
@@ -105,6 +109,7 @@ impl Route {
             (Method::GET, "/migrations/prefixes", Self::Prefixes),
             (Method::GET, "/migrations/attention", Self::Attention),
             (Method::GET, "/migrations/progress", Self::Progress),
+            (Method::GET, "/migrations/report", Self::Report),
         ]);
         fixed
     }
@@ -159,6 +164,7 @@ mod tests {
             ("/migrations/prefixes", Ok(Route::Prefixes)),
             ("/migrations/attention", Ok(Route::Attention)),
             ("/migrations/progress", Ok(Route::Progress)),
+            ("/migrations/report", Ok(Route::Report)),
             ("/migrations/proof/group/image", Ok(Route::Proof(path()))),
             ("/", Ok(Route::Dashboard)),
             ("/index.html", Err(404)),

@@ -66,6 +66,7 @@ mod placeholder_tests;
 mod prefixes;
 mod progress;
 mod read;
+mod report;
 pub mod schema;
 mod tags;
 #[cfg(test)]
@@ -90,6 +91,7 @@ pub use page::Page;
 pub use prefixes::{PrefixCount, PrefixFilter};
 pub use progress::{ImporterBytes, Part, Progress};
 pub use read::ListFilter;
+pub use report::{Actor, ProvenTags, ReportFilter, ReportRow};
 pub use tags::{Compared, KeptTags};
 
 /// Checks that a row is the one that `statement` asked for: one of another path must never be taken for it.

@@ -101,6 +101,7 @@ fn only_what_may_be_repeated_is_brief_and_what_grows_is_not() {
         "preview_reopen",
         "prefixes",
         "attention",
+        "report",
         "progress",
         "shown_proof",
     ] {

@@ -8,5 +8,6 @@ pub mod list;
 pub mod prefixes;
 pub mod progress;
 pub mod proof;
+pub mod report;
 pub mod status;
 pub mod summary;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 
-use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,9 +13,6 @@ use super::{
     client::Driver,
 };
 use crate::{exit::Exit, screen::Screen};
-
-/// How many histories are read at once.
-const AT_ONCE: usize = 4;
 
 /// A repository's line.
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -34,6 +30,10 @@ struct Line {
     tags_before: Option<i64>,
     tags_after: Option<i64>,
     tags_check: String,
+    /// How many tags the importer has read back and found equal. Empty: it was never asked for this repository.
+    tags_proven: Option<u64>,
+    /// The first thousand of these, as `TAG@DIGEST`.
+    digests: String,
     /// Who changed it: causes, and operators where they gave a name.
     who: String,
     /// The last words of the registry or of an operator.
@@ -59,35 +59,16 @@ struct Sum {
 
 pub(super) async fn report(arguments: &Report, driver: &Driver) -> Result<Exit, OperateError> {
     let mut screen = Screen::default();
-    let mut rows = Vec::new();
+    let mut lines = Vec::new();
     let prefix = arguments.prefix.as_deref();
     let query: Vec<(&str, &str)> = prefix.map(|prefix| ("prefix", prefix)).into_iter().collect();
     driver
-        .pages("/migrations", &query, "repositories", |page| {
-            rows.extend(page);
-            screen.step(rows.len() as u64, 0, &format!("{} repositories read", rows.len()));
+        .pages("/migrations/report", &query, "repositories", |page| {
+            lines.extend(page.iter().map(sum_up));
+            screen.step(lines.len() as u64, 0, &format!("{} repositories read", lines.len()));
             Ok(true)
         })
         .await?;
-    let all = rows.len();
-    let mut lines = Vec::with_capacity(all);
-    let mut histories = stream::iter(rows)
-        .map(|row| async move {
-            let mut transitions = Vec::new();
-            let path = row["path"].as_str().unwrap_or_default();
-            driver
-                .pages(&format!("/migrations/history/{path}"), &[], "transitions", |page| {
-                    transitions.extend(page);
-                    Ok(true)
-                })
-                .await?;
-            Ok::<_, OperateError>(sum_up(&row, &transitions))
-        })
-        .buffered(AT_ONCE);
-    while let Some(line) = histories.try_next().await? {
-        lines.push(line);
-        screen.step(lines.len() as u64, all as u64, &format!("{} of {all} histories read", lines.len()));
-    }
     screen.clear();
     if arguments.by_prefix { write(arguments, &by_prefix(&lines)) } else { write(arguments, &lines) }?;
     Ok(Exit::Done)
@@ -97,42 +78,41 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn sum_up(row: &Value, transitions: &[Value]) -> Line {
-    let applied = || transitions.iter().filter(|one| one["applied"] == true);
-    let started = applied().find(|one| one["to_state"] == "pre_importing" || one["to_state"] == "importing");
+fn sum_up(row: &Value) -> Line {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let state = text(&row["migration_state"]);
     let is_over = matches!(state.as_str(), "import_done" | "import_skipped");
-    let mut who: Vec<String> = Vec::new();
-    for one in applied() {
-        let name = match one["operator"].as_str() {
-            Some(operator) => format!("{} ({operator})", text(&one["cause"])),
-            None => text(&one["cause"]),
-        };
-        if !who.contains(&name) {
-            who.push(name);
-        }
-    }
+    let who: Vec<String> = list(&row["changed_by"])
+        .iter()
+        .map(|actor| match actor["operator"].as_str() {
+            Some(operator) => format!("{} ({operator})", text(&actor["cause"])),
+            None => text(&actor["cause"]),
+        })
+        .collect();
     let before = row["tags_count"].as_i64();
     let after = match row["tags_check"].as_str() {
         Some("tags_complete") => before,
-        Some("tags_missing" | "tags_accepted") => before
-            .zip(row["missing_tags"]["count"].as_i64())
-            .map(|(before, missing)| (before - missing).max(0)),
+        Some("tags_missing" | "tags_accepted") => {
+            before.zip(row["tags_missing"].as_i64()).map(|(before, missing)| (before - missing).max(0))
+        }
         _ => None,
     };
-    let said = row["detail"].as_str().or_else(|| transitions.last()?["detail"].as_str());
+    let digests = row["proven"]["digests"].as_object().into_iter().flatten();
+    let digests: Vec<String> = digests.map(|(tag, digest)| format!("{tag}@{}", text(digest))).collect();
     Line {
         repository: text(&row["path"]),
         reason: text(&row["skipped_reason"]),
         registered_at: text(&row["created_at"]),
-        started_at: started.map(|one| text(&one["created_at"])).unwrap_or_default(),
+        started_at: text(&row["started_at"]),
         ended_at: if is_over { text(&row["state_since"]) } else { String::new() },
         retries: row["retries_count"].as_i64().unwrap_or(0),
         tags_before: before,
         tags_after: after,
         tags_check: text(&row["tags_check"]),
+        tags_proven: row["proven"]["tags"].as_u64(),
+        digests: digests.join(" "),
         who: who.join("; "),
-        said: said.unwrap_or_default().to_owned(),
+        said: text(&row["detail"]),
         state,
     }
 }
@@ -200,44 +180,36 @@ mod tests {
 
     use super::{by_prefix, sum_up};
 
-    fn row(path: &str, state: &str, more: &[(&str, Value)]) -> Value {
+    fn row(path: &str, state: &str, more: Value) -> Value {
         let mut row = json!({
             "path": path, "migration_state": state, "created_at": "2026-01-01T00:00:00Z",
             "state_since": "2026-01-03T00:00:00Z", "retries_count": 1, "tags_count": 5,
         });
-        for (name, value) in more {
-            row[*name] = value.clone();
-        }
+        row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         row
-    }
-
-    fn step(to: &str, cause: &str, operator: Option<&str>, applied: bool) -> Value {
-        json!({
-            "to_state": to, "cause": cause, "operator": operator, "applied": applied, "created_at": "2026-01-02T00:00:00Z",
-            "detail": null,
-        })
     }
 
     #[test]
     fn says_who_did_what_when_and_how_many_tags_there_are() {
-        let missing =
-            [("tags_check", json!("tags_missing")), ("missing_tags", json!({"count": 2, "names": []}))];
-        let lost = sum_up(
-            &row("team/a", "import_done", &missing),
-            &[
-                step("pre_importing", "start", Some("ann"), true),
-                step("import_done", "notification", None, true),
-                step("import_done", "echo", None, false),
-            ],
-        );
-        assert_eq!((lost.tags_before, lost.tags_after), (Some(5), Some(3)));
+        let lost = sum_up(&row(
+            "team/a",
+            "import_done",
+            json!({
+                "tags_check": "tags_missing", "tags_missing": 2, "started_at": "2026-01-02T00:00:00Z",
+                "changed_by": [
+                    {"cause": "start", "operator": "ann"}, {"cause": "notification", "operator": null},
+                ],
+                "proven": {"tags": 2, "digests": {"v1": "sha256:1", "v2": "sha256:2"}},
+            }),
+        ));
+        assert_eq!((lost.tags_before, lost.tags_after, lost.tags_proven), (Some(5), Some(3), Some(2)));
         assert_eq!(
-            (lost.who.as_str(), lost.started_at.as_str()),
-            ("start (ann); notification", "2026-01-02T00:00:00Z")
+            (lost.who.as_str(), lost.started_at.as_str(), lost.digests.as_str()),
+            ("start (ann); notification", "2026-01-02T00:00:00Z", "v1@sha256:1 v2@sha256:2")
         );
-        let open = sum_up(&row("team/b", "import_aborted", &[]), &[]);
+        let open = sum_up(&row("team/b", "import_aborted", json!({})));
         assert_eq!((open.ended_at.as_str(), open.tags_after), ("", None));
-        let other = sum_up(&row("x", "import_skipped", &[("skipped_reason", json!("not_in_plan"))]), &[]);
+        let other = sum_up(&row("x", "import_skipped", json!({"skipped_reason": "not_in_plan"})));
 
         let sums = by_prefix(&[lost, open, other]);
 

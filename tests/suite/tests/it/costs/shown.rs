@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use local::{DATABASE, READER_ARN, READER_SECRET_ARN, Stack, StackOptions};
 use shared::{
     endpoint::{Call, DataApi, Failure, Reader, ReaderConnections, ReplicaReads, Transport},
-    store::{AttentionFilter, HEALTH_PROBE, PrefixFilter, Store},
+    store::{AttentionFilter, HEALTH_PROBE, PrefixFilter, ReportFilter, Store},
 };
 use suite::{data_api, options, read_only_writer, sql};
 use tokio::time::Instant;
@@ -71,6 +71,8 @@ async fn shows_a_page_at_one_price_however_much_there_is() {
             .attention(&AttentionFilter { limit: 300, ..AttentionFilter::default() }, deadline())
             .await
             .unwrap();
+        pages.push(explained.pages());
+        lists.report(&ReportFilter { limit: 300, ..ReportFilter::default() }, deadline()).await.unwrap();
         pages.push(explained.pages());
         // An hour has as many lines as it has, up to a limit; what is there from before costs nothing.
         summaries.progress(1, deadline()).await.unwrap();

@@ -10,7 +10,7 @@ use std::{
 use local::{Stack, built_functions};
 use serde_json::Value;
 use shared::{migration::SkipReason, store::schema::SCRIPTS};
-use suite::{given, heartbeat_of_an_hour_ago, repositories, sql, stack, until_state};
+use suite::{data_api_calls, given, heartbeat_of_an_hour_ago, repositories, sql, stack, until_state};
 
 /// What a command came to.
 struct Ended {
@@ -72,7 +72,12 @@ async fn shows_and_changes_what_the_driver_has() {
     run(&["settings", "enabled=false"]).await.ended(0, "enabled: false (it was true)");
     run(&["start", "team/a"]).await.ended(2, "functions/README.md#migrations-disabled");
     stack.pair().wait_until_replayed().await.unwrap();
+    let before = data_api_calls(&stack);
     let report = run(&["report"]).await;
+    let asked = stack.data_api().journal().split_off(before);
+    let asked =
+        asked.iter().filter(|call| !call.sql.as_deref().is_some_and(|sql| sql.contains("WITH itself")));
+    assert_eq!(asked.count(), 1, "one page, one call");
     let done = report.lines().into_iter().find(|line| line["repository"] == "other/c").unwrap();
     assert_eq!((&done["state"], report.lines().len()), (&Value::from("import_done"), 3));
     run(&["report", "--by-prefix", "--format", "csv"]).await.ended(0, "team,2,0,0,2,");

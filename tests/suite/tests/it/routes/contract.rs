@@ -15,7 +15,7 @@ use shared::{
         Brake, ContainerRepository, Next, NotificationStatus, RegistryStatus, Settings, SettingsChange,
         SkipReason, State,
     },
-    store::{Census, Checkup, Transition},
+    store::{Census, Checkup, ReportRow, Transition},
     web::NotificationRoute,
 };
 use suite::stack;
@@ -117,6 +117,7 @@ fn has_the_members_that_are_written() {
     same!(Settings, &schemas["Settings"]);
     same!(Checkup, &schemas["Checkup"]);
     same!(Transition, &schemas["Transition"]);
+    same!(ReportRow, &schemas["ReportRow"]);
     // The database counts skips in a list.
     let schema = &schemas["Summary"]["allOf"][1];
     let mut counted = sample(&document, schema);

@@ -51,9 +51,13 @@ async fn gives_the_page_to_anybody_with_a_strict_policy() {
     let again = stack.client().request(Method::GET, "/").header(header::IF_NONE_MATCH, &headers["etag"]);
     let again = again.send().await.unwrap();
     assert_eq!((again.status().as_u16(), &again.headers()["etag"]), (304, &headers["etag"]));
-    for url in
-        ["/migrations/prefixes", "/migrations/attention", "/migrations/progress", "/migrations/proof/a"]
-    {
+    for url in [
+        "/migrations/prefixes",
+        "/migrations/attention",
+        "/migrations/progress",
+        "/migrations/report",
+        "/migrations/proof/a",
+    ] {
         let answer = stack.client().request(Method::GET, url).send().await.unwrap();
         assert_eq!(answer.status(), 401, "{url}");
     }
@@ -214,5 +218,66 @@ async fn counts_what_ended_in_each_part_of_the_time() {
         (&json!("b"), &json!("gone"))
     );
     assert_eq!(get(&stack, "/migrations/proof/group/other").await["import"], Value::Null);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_each_repository_once_with_its_history_summed_up() {
+    let stack = stack().await;
+    for (path, state) in [
+        ("a/done", "import_done"),
+        ("a/failed", "import_aborted"),
+        ("b/new", "default"),
+        ("b/out", "import_skipped"),
+    ] {
+        given(&stack, path, state, None).await.unwrap();
+    }
+    sql(
+        &stack,
+        r#"INSERT INTO migration_transitions
+            (repository_id, version, event, from_state, to_state, cause, operator, applied, created_at, detail)
+        SELECT c.id, 10 + t.n, 'test', 'default', t.to_state, t.cause, t.operator, t.applied, '2026-01-01Z'::timestamptz, t.detail
+        FROM container_repositories AS c
+        CROSS JOIN (VALUES
+            (1, 'importing', 'start', NULL, false, NULL),
+            (2, 'pre_importing', 'start', 'ann', true, NULL),
+            (3, 'import_aborted', 'notification', NULL, true, 'the first words'),
+            (4, 'pre_importing', 'start', 'ann', true, NULL),
+            (5, 'import_done', 'notification', NULL, true, NULL),
+            (6, 'import_done', 'echo', 'bob', false, 'the last words')
+        ) AS t (n, to_state, cause, operator, applied, detail)
+        WHERE c.path = 'a/done';
+        UPDATE container_repositories
+        SET tags_count = 5, tags_check = 'tags_missing', missing_tags = '{"count": 2, "names": ["v1", "v2"]}'
+        WHERE path = 'a/done';
+        INSERT INTO imports (source, target, status, attempt, change, ended_at)
+        VALUES ('a/done', 'new', 'import_complete', gen_random_uuid(), gen_random_uuid(), now());
+        INSERT INTO import_tags (source, tag, source_digest, target_digest, state, attempt, cause) VALUES
+            ('a/done', 'v3', 'sha256:3', 'sha256:3', 'equal', gen_random_uuid(), NULL),
+            ('a/done', 'v4', 'sha256:4', NULL, 'failed', gen_random_uuid(), 'gone')"#,
+    )
+    .await
+    .unwrap();
+    stack.pair().wait_until_replayed().await.unwrap();
+
+    for limit in [1, 3, 500] {
+        let rows = all(&stack, &format!("/migrations/report?limit={limit}"), "repositories").await;
+        let paths: Vec<_> = rows.iter().map(|row| row["path"].as_str().unwrap()).collect();
+        assert_eq!(paths, ["a/done", "a/failed", "b/new", "b/out"], "{limit} at once");
+        let done = &rows[0];
+        // What was put into its state by hand has a line as well, the first one.
+        let who = json!([
+            {"cause": "test", "operator": null}, {"cause": "start", "operator": "ann"},
+            {"cause": "notification", "operator": null},
+        ]);
+        assert_eq!((&done["changed_by"], &done["detail"]), (&who, &json!("the last words")));
+        assert_eq!(done["started_at"], "2026-01-01T00:00:00Z");
+        assert_eq!((&done["tags_count"], &done["tags_missing"]), (&json!(5), &json!(2)));
+        assert_eq!(done["proven"], json!({"tags": 1, "digests": {"v3": "sha256:3"}}));
+        assert_eq!((&rows[2]["started_at"], &rows[2]["proven"]), (&Value::Null, &Value::Null));
+        assert_eq!(rows[3]["skipped_reason"], "too_many_tags");
+    }
+    let below = all(&stack, "/migrations/report?prefix=b/", "repositories").await;
+    assert_eq!(below.len(), 2);
     stack.stop().await.unwrap();
 }

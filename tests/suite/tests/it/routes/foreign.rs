@@ -152,6 +152,7 @@ async fn every_query_parameter_is_taken_or_refused_in_every_form() {
         ("/migrations/prefixes", "limit", "rrrrrrrtr"),
         ("/migrations/attention", "after", "rrrtrrrtt"),
         ("/migrations/progress", "hours", "rrrrrrrtr"),
+        ("/migrations/report", "after", "rrrtrrrtt"),
         ("/migrations/proof/a", "unknown", "rrrrrrrrr"),
         ("/", "unknown", "rrrrrrrrr"),
     ] {

@@ -16,8 +16,8 @@ use shared::{
     },
     store::{
         AskingAgain, AttentionFilter, Claimed, Compared, HEALTH_PROBE, HistoryPage, HoldSet, KeptTags, Lease,
-        ListFilter, NextLook, Noted, PrefixFilter, Registration, ReopenFilter, Resumed, SettingsChanged,
-        Started, Store, Verdict,
+        ListFilter, NextLook, Noted, PrefixFilter, Registration, ReopenFilter, ReportFilter, Resumed,
+        SettingsChanged, Started, Store, Verdict,
         importer::{
             BlobClaim, Claimant, ImportCanceled, ImportStart, ImportStatus, ImportStep, KeptUpload, Progress,
             TagRecord, TagState,
@@ -344,4 +344,6 @@ async fn read(twin: &Twin) {
     assert!(!lists.prefixes(&filter, soon()).await.unwrap().found.rows.is_empty());
     let filter = AttentionFilter { limit: 10, ..AttentionFilter::default() };
     assert!(!lists.attention(&filter, soon()).await.unwrap().found.rows.is_empty());
+    let filter = ReportFilter { limit: 10, ..ReportFilter::default() };
+    assert!(!lists.report(&filter, soon()).await.unwrap().found.rows.is_empty());
 }
