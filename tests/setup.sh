@@ -64,7 +64,9 @@ setup_is_wanted() {
 
 # setup_cargo_tool NAME VERSION: a program that cargo builds, in target/tools/bin.
 setup_cargo_tool() {
-    "$setup_tools/bin/$1" --version 2>/dev/null | grep -q "\(^\| \)$2\$" && return
+    # Some answer as cargo calls them only.
+    { "$setup_tools/bin/$1" --version || "$setup_tools/bin/$1" "${1#cargo-}" --version; } 2>/dev/null |
+        grep -q "\(^\| \)$2\$" && return
     echo "Building $1 $2 into target/tools" >&2
     # Its own profile: what matters is how soon it is there.
     CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
@@ -75,6 +77,10 @@ setup_cargo_tool() {
 
 setup_cargo_deny() {
     setup_cargo_tool cargo-deny 0.20.2
+}
+
+setup_cargo_mutants() {
+    setup_cargo_tool cargo-mutants 27.1.0
 }
 
 command -v cargo >/dev/null 2>&1 || setup_fail "Rust is not installed (no cargo on PATH): https://rustup.rs"

@@ -44,3 +44,21 @@ impl fmt::Display for AttemptId {
         self.0.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::AttemptId;
+
+    #[test]
+    fn reads_an_id_as_the_registry_sends_it_back_and_nothing_else() {
+        let id = AttemptId::new(Uuid::from_u128(0x6f0f_2f0e_0000_4000_8000_0000_0000_0001));
+        assert_eq!(AttemptId::parse(&id.to_string()), Some(id));
+        assert_eq!(AttemptId::parse(&format!(" {id} ")), Some(id));
+        for other in ["", "7", "made-up-by-a-proxy", &format!("{id}0")] {
+            assert_eq!(AttemptId::parse(other), None, "{other:?}");
+        }
+        assert_eq!(id.uuid().to_string(), "6f0f2f0e-0000-4000-8000-000000000001");
+    }
+}

@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    AFTER_CANCEL, AttemptId, ContainerRepository, Event, HELD_UNTIL, Limits, Made, NotificationStatus, Plan,
-    RepositoryPath, RowChange, Situation, SkipReason, State, Transition,
+    AFTER_CANCEL, AttemptId, ContainerRepository, Event, HELD_UNTIL, Limits, Made, MissingTags,
+    NotificationStatus, Plan, RepositoryPath, RowChange, Situation, SkipReason, State, Transition,
 };
 use uuid::Uuid;
 
@@ -154,15 +154,20 @@ fn starts_nothing_while_a_step_is_just_being_canceled() {
 
 #[test]
 fn an_aborted_repository_resumes_at_the_step_it_was_aborted_in() {
-    for (aborted_in, resumed) in [
-        (State::Default, State::PreImporting),
-        (State::PreImporting, State::PreImporting),
-        (State::PreImportDone, State::Importing),
-        (State::Importing, State::Importing),
+    let (pre, r#final) = (Event::RetryPreImport, Event::RetryImport);
+    for (aborted_in, resumed, retry) in [
+        (State::Default, State::PreImporting, pre),
+        (State::PreImporting, State::PreImporting, pre),
+        (State::PreImportDone, State::Importing, r#final),
+        (State::Importing, State::Importing, r#final),
     ] {
         let mut before = row(State::ImportAborted);
         before.aborted_in_state = Some(aborted_in);
-        let after = apply(Plan::claim().outcome(&before, ON).unwrap(), &before);
+        let plan = Plan::claim();
+        let outcome = plan.outcome(&before, ON).unwrap();
+        let events: Vec<&str> = outcome.steps.iter().map(|step| step.event).collect();
+        assert_eq!(events, [retry.name()]);
+        let after = apply(outcome, &before);
         assert_eq!((after.migration_state, after.slot), (resumed, Some(9)));
         assert_eq!((after.aborted_at, after.aborted_in_state), (None, None));
     }
@@ -392,6 +397,9 @@ fn goes_on_from_a_hold_by_a_claim_alone() {
     for plan in [Plan::start(), Plan::retry(), Plan::resume(), Plan::event(Event::StartImport)] {
         assert_eq!(plan.outcome(&before, ON), None, "{plan:?}");
     }
+    // The claim has asked the holds before: a new one does not put the row anywhere else.
+    let claim = Plan::claim();
+    assert_eq!(claim.outcome(&before, Limits { is_held: true, ..ON }), claim.outcome(&before, ON));
 }
 
 #[test]
@@ -414,5 +422,30 @@ fn retries_with_the_pre_step_while_the_final_one_is_held() {
         let after = apply(plan.outcome(&before, limits).unwrap(), &before);
         assert_eq!((after.migration_state, after.slot), (State::PreImporting, Some(9)));
         assert_eq!(after.resume_state, Some(State::ImportAborted));
+    }
+}
+
+#[test]
+fn a_state_lasts_until_another_one_is_entered() {
+    let before = row(State::PreImportDone);
+    let hold = Plan::hold();
+    let held = apply(hold.outcome(&before, Limits { is_held: true, ..ON }).unwrap(), &before);
+    assert!(held.is_held() && !held.holds_slot() && before.holds_slot());
+    assert_eq!(held.state_since, before.state_since);
+    let started = apply(Plan::resume().outcome(&before, ON).unwrap(), &before);
+    assert_ne!(started.state_since, before.state_since);
+}
+
+#[test]
+fn forgets_missing_tags_where_it_begins_anew_alone() {
+    let missing = Some(MissingTags { count: 3, names: vec![] });
+    for (state, event, are_kept) in [
+        (State::ImportDone, Event::Reopen, false),
+        (State::ImportAborted, Event::SkipImport(SkipReason::NotInPlan), false),
+        (State::Importing, Event::AbortImport { counted: false }, true),
+    ] {
+        let before = ContainerRepository { missing_tags: missing.clone(), ..row(state) };
+        let after = apply(Plan::event(event).outcome(&before, ON).unwrap(), &before);
+        assert_eq!(after.missing_tags.is_some(), are_kept, "{event} in {state}");
     }
 }

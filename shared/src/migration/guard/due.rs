@@ -112,3 +112,88 @@ pub fn who_looks(due: Due) -> Looker {
         (false, false) => Looker::Nobody,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::{Due, LeaseState, LookTime, Looker, first_check, who_looks};
+    use crate::migration::{State, StepTimes};
+
+    const NOW: Timestamp = Timestamp::constant(1_000, 0);
+
+    fn steps(usual_seconds: i32) -> StepTimes {
+        StepTimes {
+            max_step_duration_seconds: usual_seconds,
+            pre_import_timeout_seconds: 1800,
+            import_timeout_seconds: 600,
+            pre_import_seconds_per_tag: 0.5,
+        }
+    }
+
+    #[test]
+    fn looks_first_at_a_step_soon_and_at_a_parked_row_when_it_is_due() {
+        let after = |seconds| Some(NOW + Duration::from_secs(seconds));
+        for (state, first, first_of_short) in [
+            (State::PreImporting, after(15), after(4)),
+            (State::Importing, after(15), after(4)),
+            (State::PreImportDone, after(60), after(60)),
+            (State::Default, None, None),
+            (State::ImportDone, None, None),
+            (State::ImportAborted, None, None),
+            (State::ImportSkipped, None, None),
+        ] {
+            let of = |usual| first_check(state, after(60), NOW, &steps(usual));
+            assert_eq!((of(300), of(4)), (first, first_of_short), "{state}");
+        }
+        assert_eq!(first_check(State::PreImportDone, None, NOW, &steps(300)), Some(NOW));
+    }
+
+    #[test]
+    fn is_looked_at_by_whoever_its_state_and_times_allow() {
+        use LookTime::{Come, Never, ToCome};
+        use Looker::{Either, Guard, Nobody, Sweep};
+        let looked = |state, not_before, next_check, enabled| {
+            who_looks(Due { state, not_before, next_check, lease: LeaseState::Free, enabled })
+        };
+        for time in [Never, Come] {
+            for state in [State::PreImporting, State::Importing] {
+                // Whatever runs is looked at, whether anything may be started or not.
+                for (not_before, enabled) in [(Never, true), (ToCome, true), (Come, false)] {
+                    assert_eq!(looked(state, not_before, time, enabled), Guard, "{state}");
+                    assert_eq!(looked(state, not_before, ToCome, enabled), Nobody, "{state}");
+                }
+            }
+            assert_eq!(looked(State::PreImportDone, time, Come, true), Either);
+            assert_eq!(looked(State::PreImportDone, time, ToCome, true), Sweep);
+            for state in [State::Default, State::ImportAborted] {
+                assert_eq!(looked(state, time, Come, true), Sweep, "{state}");
+                assert_eq!(looked(state, time, Come, false), Nobody, "{state}");
+            }
+        }
+        for state in [State::PreImportDone, State::Default, State::ImportAborted] {
+            assert_eq!(looked(state, ToCome, Come, true), Nobody, "{state}");
+        }
+        assert_eq!(looked(State::PreImportDone, Come, Come, false), Nobody);
+        for state in [State::ImportDone, State::ImportSkipped] {
+            assert_eq!(looked(state, Come, Come, true), Nobody, "{state}");
+        }
+    }
+
+    #[test]
+    fn a_lease_keeps_other_guards_away_and_no_sweep() {
+        use LeaseState::{Free, Others, Over, Own};
+        let looked = |state, lease| {
+            let (not_before, next_check) = (LookTime::Come, LookTime::Come);
+            who_looks(Due { state, not_before, next_check, lease, enabled: true })
+        };
+        for lease in [Free, Own, Over] {
+            assert_eq!(looked(State::Importing, lease), Looker::Guard, "{lease:?}");
+            assert_eq!(looked(State::PreImportDone, lease), Looker::Either, "{lease:?}");
+        }
+        assert_eq!(looked(State::Importing, Others), Looker::Nobody);
+        assert_eq!(looked(State::PreImportDone, Others), Looker::Sweep);
+    }
+}

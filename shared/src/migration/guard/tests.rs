@@ -8,7 +8,7 @@ use super::{
 };
 use crate::migration::{
     AttemptChange, AttemptId, ContainerRepository, Limits, Made, RegistryStatus, RegistryView, RowChange,
-    Situation, SkipReason, State,
+    Situation, SkipReason, State, Step,
 };
 
 fn from(state: State, origin: Option<State>) -> Stuck {
@@ -155,6 +155,20 @@ fn cancels_a_step_past_its_time_only_if_it_stands_still() {
             let decision = guard_decision(&stuck, view, idle.map(Duration::from_secs));
             let left = GuardDecision::Apply(Remedy::Leave(Finding::Running));
             assert_eq!(decision, if is_canceled { GuardDecision::Cancel } else { left }, "{state} {idle:?}");
+        }
+    }
+}
+
+#[test]
+fn a_step_may_take_just_its_time() {
+    for (state, step) in [(State::PreImporting, Step::Pre), (State::Importing, Step::Final)] {
+        let mut stuck = from(state, None);
+        let begun = stuck.now;
+        (stuck.row.pre_import_started_at, stuck.row.import_started_at) = (Some(begun), Some(begun));
+        let timeout = stuck.settings.steps.timeout(step, None);
+        for (ran, is_past) in [(timeout, false), (timeout + Duration::from_secs(1), true)] {
+            stuck.now = begun + ran;
+            assert_eq!(stuck.is_past_timeout(step), is_past, "{state} for {ran:?}");
         }
     }
 }
