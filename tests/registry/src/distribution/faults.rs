@@ -1,6 +1,6 @@
 //! Faults on request: what a test can make a registry do to one request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use rand::rngs::StdRng;
@@ -117,7 +117,7 @@ pub enum FaultEffect {
         /// How many bytes are left.
         to: u64,
     },
-    /// A HEAD for what is not there says that it is.
+    /// A HEAD for what is not there says that it is: a manifest is an image.
     Pretend {
         /// The size that it tells.
         size: u64,
@@ -248,6 +248,8 @@ pub struct Faults {
 struct Book {
     last: u64,
     faults: BTreeMap<FaultId, Entry>,
+    /// Those whose held requests were cut off.
+    cut: BTreeSet<FaultId>,
 }
 
 #[derive(Debug)]
@@ -261,6 +263,13 @@ impl Default for Faults {
     fn default() -> Self {
         Self { book: Mutex::default(), changed: watch::channel(()).0 }
     }
+}
+
+/// What becomes of a request that was held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Released {
+    GoesOn,
+    Cut,
 }
 
 /// What a fault looks at.
@@ -288,6 +297,20 @@ impl Faults {
         let removed = lock(&self.book).faults.remove(&id).is_some();
         self.changed.send_replace(());
         removed
+    }
+
+    /// Removes a fault, and cuts off what it held: as if the client had gone at that very point. False when there is no such
+    /// fault.
+    pub fn cut(&self, id: FaultId) -> bool {
+        {
+            let mut book = lock(&self.book);
+            if book.faults.remove(&id).is_none() {
+                return false;
+            }
+            book.cut.insert(id);
+        }
+        self.changed.send_replace(());
+        true
     }
 
     /// Removes all faults; what they held goes on.
@@ -320,13 +343,14 @@ impl Faults {
     }
 
     /// Returns when the fault is no longer there.
-    pub(super) async fn removed(&self, id: FaultId) {
+    pub(super) async fn released(&self, id: FaultId) -> Released {
         let mut changed = self.changed.subscribe();
         while lock(&self.book).faults.contains_key(&id) {
             if changed.changed().await.is_err() {
-                return;
+                break;
             }
         }
+        if lock(&self.book).cut.contains(&id) { Released::Cut } else { Released::GoesOn }
     }
 }
 

@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes};
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 
-use super::faults::{FaultId, Faults};
+use super::faults::{FaultId, Faults, Released};
 
 /// A body, piece by piece.
 pub(super) type Pieces = BoxStream<'static, Result<Bytes, Broken>>;
@@ -25,7 +25,7 @@ pub(super) enum Stop {
     Cut,
     /// The body ends.
     End,
-    /// It goes on when the fault is removed.
+    /// It goes on when the fault is removed, or is cut off with it.
     Hold(FaultId),
 }
 
@@ -76,7 +76,11 @@ impl<F: Fn(usize) + Send> Moving<F> {
             self.stops.pop_front();
             match stop {
                 Stop::End => return None,
-                Stop::Hold(id) => self.faults.removed(id).await,
+                Stop::Hold(id) => {
+                    if self.faults.released(id).await == Released::Cut {
+                        return Some((Err(Broken), self));
+                    }
+                }
                 Stop::Cut => {
                     // Whoever is written to must have seen what passed before: what waits in buffers leaves when
                     // this is not ready at once.

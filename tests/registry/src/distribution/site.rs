@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode};
 use serde_json::json;
 
@@ -13,11 +13,11 @@ use super::access::Tokens;
 use super::answer::{self, API_VERSION, CONTENT_DIGEST, Code, Said, Writer, set};
 use super::config::{DistributionConfig, Settings};
 use super::control;
-use super::faults::{FaultEffect, FaultId, Faults, HoldPoint, Subject};
+use super::faults::{FaultEffect, FaultId, Faults, HoldPoint, Released, Subject};
 use super::route::{Call, Target};
 use super::shape::{Pieces, Shape, Stop};
 use super::store::Store;
-use super::traffic::{Ticket, Traffic};
+use super::traffic::{Kind, Ticket, Traffic};
 use crate::http::CutConnection;
 use crate::lock::lock;
 use crate::rules::When;
@@ -188,6 +188,9 @@ impl Met {
                     *response = answer::empty(StatusCode::OK);
                     let headers = response.headers_mut();
                     headers.insert(CONTENT_LENGTH, HeaderValue::from(*size));
+                    if call.kind() == Kind::Manifest {
+                        set(headers, CONTENT_TYPE, "application/vnd.oci.image.manifest.v1+json");
+                    }
                     if let Some(digest) = call.reference().filter(|reference| reference.contains(':')) {
                         set(headers, CONTENT_DIGEST, &digest);
                     }
@@ -228,7 +231,9 @@ impl Site {
             tokio::time::sleep(Duration::from_millis(delay)).await;
         }
         for id in met.holds(HoldPoint::Before) {
-            self.faults.removed(id).await;
+            if self.faults.released(id).await == Released::Cut {
+                return cut();
+            }
         }
         if met.ignores_range() {
             call.headers.remove("range");
@@ -247,7 +252,9 @@ impl Site {
             }
         };
         for id in met.holds(HoldPoint::After) {
-            self.faults.removed(id).await;
+            if self.faults.released(id).await == Released::Cut {
+                return cut();
+            }
         }
         if met.cuts(When::After) {
             return cut();

@@ -152,6 +152,30 @@ async fn holds_a_request_until_the_fault_is_removed() {
 }
 
 #[tokio::test]
+async fn cuts_a_request_off_where_it_was_held() {
+    for (at, received, stored) in
+        [(HoldPoint::Before, 0, 0), (HoldPoint::Body(5), 5, 5), (HoldPoint::After, 10, 10)]
+    {
+        let site = site().await;
+        let held = site.registry.faults().add(Fault::new(FaultEffect::Hold { at }).method("PATCH"));
+        let to = site.begin(IMAGE).await;
+        // All of it has left the client: nobody but the registry can end it here.
+        let sending = tokio::spawn(site.call(Method::PATCH, &to).body("0123456789").send());
+        let traffic = site.registry.traffic();
+        let is_held = |record: &local_registry::Record| {
+            record.method == "PATCH" && !record.ended && record.received == received
+        };
+        assert!(traffic.wait_until(AT_MOST, |traffic| traffic.count(is_held) == 1).await, "{at:?}");
+        assert!(site.registry.faults().cut(held) && !site.registry.faults().cut(held));
+        assert!(sending.await.unwrap().is_err(), "{at:?}");
+        let record = site.record(|record| record.method == "PATCH" && record.ended).await;
+        assert_eq!((record.status, record.received), (None, received), "{at:?}");
+        let open: Vec<u64> = site.registry.open_uploads().iter().map(|upload| upload.bytes).collect();
+        assert_eq!(open, [stored], "{at:?}");
+    }
+}
+
+#[tokio::test]
 async fn ignores_a_range_and_tells_a_wrong_one() {
     let site = site().await;
     let (digest, size) = site.layer().await;
@@ -196,6 +220,7 @@ async fn says_by_head_that_what_is_absent_is_there() {
     let head = site.send(site.call(Method::HEAD, &to)).await;
     assert_eq!((head.status, head.header("content-length")), (200, "12"));
     assert_eq!(head.header("docker-content-digest"), absent.to_string());
+    assert_eq!(head.header("content-type"), "application/vnd.oci.image.manifest.v1+json");
     site.get(&to).await.is(404);
 }
 

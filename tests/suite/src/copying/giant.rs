@@ -78,7 +78,7 @@ pub async fn copy_giant(to: Personality, bytes: u64, seed: u64, legs: &[Leg]) ->
                 lost += usize::from(to == Personality::Distribution2);
             }
         }
-        pair.target.faults().remove(at);
+        pair.target.faults().cut(at);
         let cut =
             pair.target.traffic().wait_until(PATIENCE, |of| of.count(|record| !record.ended) == 0).await;
         ensure!(cut, "a request goes on");

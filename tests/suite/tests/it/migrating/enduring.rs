@@ -25,9 +25,10 @@ async fn goes_on_after_a_kill_in_each_step_to_distribution_3() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn begins_only_the_part_that_was_cut_anew_on_distribution_2() {
-    // Not while a blob is read: a part of it may be on its way by then, and be cut as well.
-    let kills = kill_at_each(Personality::Distribution2, &[5, 8], seed()).await.unwrap();
-    assert_eq!((kills.kills, kills.begun_anew), (2, 1));
+    let kills = kill_at_each(Personality::Distribution2, &[4, 5, 8], seed()).await.unwrap();
+    assert_eq!(kills.kills, 3);
+    // While a blob is read a part of it may be on its way, and be cut as well.
+    assert!((1..=2).contains(&kills.begun_anew), "{kills:?}");
 }
 
 /// 300 MB and no more than that, whatever the layer's size is.
