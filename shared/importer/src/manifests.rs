@@ -67,6 +67,7 @@ pub(crate) async fn put(
         for (digest, failure) in written {
             match failure {
                 None => {
+                    tree.written.insert(digest.clone());
                     tree.there.insert(digest);
                 }
                 Some(failure) => {

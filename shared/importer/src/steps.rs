@@ -174,12 +174,17 @@ async fn write_round(
     empty: bool,
 ) -> Result<bool, End> {
     let wanted = tree.reached();
-    // Whatever this worker did not write itself is read: that tells whether it is there, and proves its bytes.
-    let unknown: Vec<Digest> =
-        wanted.difference(&tree.there).filter(|digest| !proof.verified.contains(*digest)).cloned().collect();
+    // Whatever this worker did not write itself is read: that tells whether it is there, and proves its bytes. What the
+    // target says of it without giving it is not enough.
+    let unknown: Vec<Digest> = wanted
+        .difference(&tree.written)
+        .filter(|digest| !proof.verified.contains(*digest))
+        .cloned()
+        .collect();
     let mut failed = BTreeMap::new();
     if !empty && !unknown.is_empty() {
-        let (_, broken) = tags::read_manifests(job, unknown, &mut proof.verified).await?;
+        let (missing, broken) = tags::read_manifests(job, unknown, &mut proof.verified).await?;
+        tree.there.retain(|digest| !missing.contains(digest));
         failed.extend(broken);
     }
     tree.there.extend(wanted.intersection(&proof.verified).cloned());
@@ -247,6 +252,7 @@ async fn write_round(
     let rest: Vec<Digest> = wanted
         .iter()
         .filter(|digest| !proof.verified.contains(*digest) && tree.there.contains(*digest))
+        .filter(|digest| !failed.contains_key(*digest))
         .cloned()
         .collect();
     let (missing, broken) = tags::read_manifests(job, rest, &mut proof.verified).await?;

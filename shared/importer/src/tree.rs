@@ -62,6 +62,8 @@ pub(crate) struct Tree {
     pub(crate) referrers: BTreeMap<Digest, Vec<Descriptor>>,
     /// Which manifests the target is known to have: it said so, or took them.
     pub(crate) there: BTreeSet<Digest>,
+    /// Those that it took from this worker. What it only says that it has is read before anything relies on it.
+    pub(crate) written: BTreeSet<Digest>,
     /// The target's tags before anything was written, where they were listed.
     pub(crate) target_tags: Option<BTreeSet<Tag>>,
 }

@@ -166,6 +166,62 @@ async fn sends_a_blob_that_is_not_mounted_by_what_it_was_given() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn writes_what_the_target_only_says_that_it_has() {
+    for index_is_there in [true, false] {
+        let scene = Scene::new(Personality::Distribution3).await;
+        let options = image(1, &[500], &["amd64", "arm64"], Flavor::Oci);
+        let index = scene.image("a", &["v1"], &options);
+        let content = scene.source.storage().read_blob(&index.parse().unwrap()).unwrap();
+        let content: serde_json::Value = serde_json::from_slice(&content).unwrap();
+        let child = content["manifests"][1]["digest"].as_str().unwrap().to_owned();
+        let layer = scene.layer_of(&child);
+        // Somebody has copied half of it.
+        let half = scene.target.storage();
+        half.write_image("a", &["half"], &options).unwrap();
+        half.write_image("a", &["other"], &ImageOptions::small(9)).unwrap();
+        half.remove_layer("a", &layer.parse().unwrap()).unwrap();
+        half.remove_manifest("a", &child.parse().unwrap()).unwrap();
+        half.remove_tag("a", "half").unwrap();
+        if !index_is_there {
+            half.remove_manifest("a", &index.parse().unwrap()).unwrap();
+        }
+        let lie = Fault::new(FaultEffect::Pretend { size: 500 }).method("HEAD").kind(Kind::Manifest);
+        let lie = scene.target.faults().add(lie.reference(&child));
+
+        let report = scene.run().await;
+
+        assert!(complete(&report), "{report:#?}");
+        assert!(scene.target.faults().met(lie) > 0, "the target was not asked");
+        let answers = |reference: &str| -> Vec<u16> {
+            let records = scene.target.traffic().records().into_iter();
+            records
+                .filter(|record| record.kind == Kind::Manifest && record.method == "PUT")
+                .filter(|record| record.reference.as_deref() == Some(reference))
+                .filter_map(|record| record.status)
+                .collect()
+        };
+        if index_is_there {
+            // Read back before the tag is written, it is missing.
+            assert_eq!((answers(&index), answers(&child)), (vec![], vec![201]));
+        } else {
+            // The index is refused; then what it names is sent without asking, once, and the index again.
+            assert_eq!((answers(&index), answers(&child)), (vec![400, 201], vec![400, 201]));
+        }
+        assert_eq!(answers("v1"), [201]);
+        // The layer that was missing; without asking, the configuration too.
+        let stored = scene.target.traffic().blobs_stored().len();
+        assert_eq!(stored, if index_is_there { 1 } else { 2 });
+        let [here, there] = [scene.source.storage(), scene.target.storage()];
+        for digest in here.revisions("a").unwrap() {
+            assert!(there.has_manifest("a", &digest).unwrap(), "{digest}");
+            assert_eq!(here.read_blob(&digest).unwrap(), there.read_blob(&digest).unwrap());
+        }
+        assert!(there.has_layer("a", &layer.parse().unwrap()).unwrap());
+        scene.assert_equal_to_source();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_quota_fails_what_is_above_it_alone() {
     let large = image(1, &[90_000], &["amd64"], Flavor::Oci);
     let small = image(2, &[100], &["amd64"], Flavor::Oci);
