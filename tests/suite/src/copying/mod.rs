@@ -15,7 +15,7 @@ pub use kills::{Kills, NAMES, kill_at_each};
 pub use pair::Pair;
 pub use pushes::{Pushed, Pushes, copy_while_pushed};
 pub use real::{Program, RealRegistry};
-pub use run::{Ended, Run};
+pub use run::{Ended, Run, command};
 
 /// The size of the parts that a large blob is sent in.
 pub const PART: u64 = 5 << 20;

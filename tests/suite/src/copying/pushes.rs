@@ -64,10 +64,10 @@ pub async fn copy_while_pushed(to: Program, pushes: Pushes) -> Result<Pushed> {
     let mut random = StdRng::seed_from_u64(pushes.seed);
     let folder = tempfile::tempdir()?;
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
-    let start = async |program, name: &str| RealRegistry::start(program, &folder.path().join(name)).await;
-    let made = start(Program::DockerRegistry, "made").await?;
-    let source = start(Program::DockerRegistry, "source").await?;
-    let target = start(to, "target").await?;
+    let start = |program, name: &str| RealRegistry::start(program, &folder.path().join(name));
+    let made = start(Program::DockerRegistry, "made")?;
+    let source = start(Program::DockerRegistry, "source")?;
+    let target = start(to, "target")?;
     // The images that users push: skopeo copies them from a registry of their own.
     let storage = Storage::new(folder.path().join("made"));
     let images = pushes.new + pushes.moved;

@@ -5,15 +5,15 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use local::workspace;
-use tokio::time::{Instant, sleep};
 
 /// How long one may take to start.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Which program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,21 +45,31 @@ impl Program {
 pub struct RealRegistry {
     /// Its host and port.
     pub address: String,
+    /// Where its files are.
+    pub storage: PathBuf,
     process: Child,
 }
 
 impl RealRegistry {
-    /// Starts one on a free port.
+    /// Starts one on a free port, and waits until it listens.
     ///
     /// # Errors
     /// When the program is missing or does not start.
-    pub async fn start(program: Program, storage: &Path) -> Result<Self> {
+    pub fn start(program: Program, storage: &Path) -> Result<Self> {
+        Self::start_with(program, storage, "", "")
+    }
+
+    /// The same with more members of `http` in its configuration, and more of all.
+    ///
+    /// # Errors
+    /// As [`RealRegistry::start`].
+    pub fn start_with(program: Program, storage: &Path, http: &str, more: &str) -> Result<Self> {
         fs::create_dir_all(storage)?;
         let file = |kind: &str| storage.with_extension(kind);
         let root = storage.display().to_string();
         let config = format!(
             "version: 0.1\nstorage:\n  filesystem: {{rootdirectory: {root:?}}}\n  delete: {{enabled: true}}\n\
-             http: {{addr: \"127.0.0.1:0\"}}\n"
+             http: {{addr: \"127.0.0.1:0\"{http}}}\n{more}"
         );
         fs::write(file("yml"), config)?;
         let log = fs::File::create(file("log"))?;
@@ -72,11 +82,11 @@ impl RealRegistry {
             .stderr(log)
             .process_group(0)
             .spawn()?;
-        let mut registry = Self { address: String::new(), process };
+        let mut registry = Self { address: String::new(), storage: storage.to_owned(), process };
         let deadline = Instant::now() + PATIENCE;
         while registry.address.is_empty() {
             ensure!(Instant::now() < deadline, "{program:?} does not start: {}", file("log").display());
-            sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20));
             let log = fs::read_to_string(file("log"))?;
             let Some((_, rest)) = log.split_once("listening on 127.0.0.1:") else { continue };
             let digits = rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
@@ -92,6 +102,14 @@ impl RealRegistry {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where a blob of it lies, manifests among them.
+    #[must_use]
+    pub fn blob(&self, digest: &str) -> PathBuf {
+        let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
+        let folder = self.storage.join("docker/registry/v2/blobs/sha256");
+        folder.join(hex.get(..2).unwrap_or(hex)).join(hex).join("data")
     }
 
     /// An image of it, as skopeo names it.

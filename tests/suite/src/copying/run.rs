@@ -27,6 +27,21 @@ pub struct Run {
     peak: u64,
 }
 
+/// `registry-migration`, with nothing of the caller's that could be credentials.
+///
+/// # Errors
+/// When nobody says where it was built.
+pub fn command() -> Result<Command> {
+    let mut command = Command::new(built_functions()?.join("registry-migration"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("REGISTRY_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("DOCKER_CONFIG", "/nonexistent").env_remove("XDG_RUNTIME_DIR").stdin(Stdio::null());
+    Ok(command)
+}
+
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
@@ -45,19 +60,10 @@ impl Run {
     /// Where there is no such program.
     pub fn begin(from: &str, to: &str, state: &Path, output: PathBuf, more: &[&str]) -> Result<Self> {
         let file = File::create(&output)?;
-        let mut command = Command::new(built_functions()?.join("registry-migration"));
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("REGISTRY_") {
-                command.env_remove(name);
-            }
-        }
-        let child = command
-            .env("DOCKER_CONFIG", "/nonexistent")
-            .env_remove("XDG_RUNTIME_DIR")
+        let child = command()?
             .args(["run", "--from", from, "--to", to, "--state"])
             .arg(state)
             .args(more)
-            .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()

@@ -12,8 +12,9 @@ use local::local_registry::{
     Access, Credentials, Distribution, DistributionConfig, Kind, Personality, Record, storage::Storage,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use suite::copying::{Program, RealRegistry};
 
-use super::bench::{DockerRegistry, Ended, command, ended, image};
+use super::bench::{Ended, command, ended, image};
 
 const USER: &str = "mover";
 const PASSWORD: &str = "hunter22";
@@ -22,7 +23,7 @@ const KEPT: &str = "mover:$2a$04$UQs6gFW6pFzQvKSdxQkgPOmpm4helxs6DRZqTGvsz/x/QNO
 
 /// A docker-registry that speaks TLS by an authority of its own, and asks for a password.
 struct Guarded {
-    registry: DockerRegistry,
+    registry: RealRegistry,
     authority: PathBuf,
 }
 
@@ -44,7 +45,9 @@ impl Guarded {
         let http = format!(", tls: {{certificate: {certificate:?}, key: {key:?}}}");
         let passwords = file("htpasswd", &format!("{KEPT}\n"));
         let guard = format!("auth: {{htpasswd: {{realm: guarded, path: {passwords:?}}}}}\n");
-        let registry = DockerRegistry::start_with(&folder.join("guarded"), &http, &guard);
+        let registry =
+            RealRegistry::start_with(Program::DockerRegistry, &folder.join("guarded"), &http, &guard)
+                .unwrap();
         Self { registry, authority: file("authority.pem", &authority.pem()) }
     }
 
