@@ -22,7 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use between::{Between, Counts};
 use fleet::Fleet;
-use measured::{Measured, measure};
+use measured::{Measured, cpu, measure};
 use registries::Registry;
 use tools::{Programs, Tool};
 
@@ -61,9 +61,12 @@ struct Run {
     fleet: Fleet,
     measured: Measured,
     counts: [Counts; 2],
+    /// CPU of the source, of the target, and of this program: it stands between them where requests are delayed, and measures.
+    others_cpu: [f64; 3],
     lost: String,
-    /// Ours: what the plan said, how long the plan took, and how long the database took to be there.
+    /// Ours: what the plan said, when it was made, and how long the database took to be there.
     forecast: Option<u64>,
+    planned: Option<f64>,
     database: Option<f64>,
     load: f64,
 }
@@ -240,9 +243,14 @@ impl Bench<'_> {
         let program = tool.program(&self.arguments.programs).context("it is not there")?;
         let repositories = Storage::new(self.source).repositories()?;
         let command = tool.command(program, [&addresses[0], &addresses[1]], &repositories, home, &[])?;
-        let [begun, there] = ["state/database", "state/manifests"].map(|name| home.join(name));
+        let [begun, there, plan_file] =
+            ["state/database", "state/manifests", "state/plan.json"].map(|name| home.join(name));
+        remove_file(&plan_file)?;
         let name = tool.name();
-        let (measured, database) = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+        let own = i32::try_from(std::process::id())?;
+        let own_before: f64 = cpu(own)?.iter().take(1).sum();
+        let (measured, database, planned) = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+            let (started, mut planned) = (Instant::now(), None);
             let (mut from, mut to) = (None, None);
             let measured = measure(command, name, || {
                 if from.is_none() && begun.exists() {
@@ -251,12 +259,17 @@ impl Bench<'_> {
                 if from.is_some() && to.is_none() && there.exists() {
                     to = Some(Instant::now());
                 }
+                if planned.is_none() && plan_file.exists() {
+                    planned = Some(started.elapsed().as_secs_f64());
+                }
             })?;
             let took =
                 from.zip(to).map(|(from, to): (Instant, Instant)| to.duration_since(from).as_secs_f64());
-            Ok((measured, took))
+            Ok((measured, took, planned))
         })
         .await??;
+        let own_cpu = cpu(own)?.iter().take(1).sum::<f64>() - own_before;
+        let others_cpu = [source.cpu()?, written.cpu()?, own_cpu];
         let counts = match &between {
             Some([from, to]) => [from.counts(), to.counts()],
             None => [source.counts()?, written.counts()?],
@@ -270,8 +283,10 @@ impl Bench<'_> {
             fleet: self.fleet,
             measured,
             counts,
+            others_cpu,
             lost: self.lost(storage)?,
             forecast: plan.and_then(|plan| plan["forecast_seconds"].as_u64()),
+            planned,
             database,
             load: load(),
         };
@@ -305,8 +320,19 @@ impl Bench<'_> {
 
 fn head() -> String {
     format!(
-        "\n{:15} {:9} {:18} {:>6} {:>6} {:>6} {:>5} {:>5} {:>15} {:>11} {:>5} lost",
-        "target", "run", "tool", "s", "CPU", "DB CPU", "MB", "DB MB", "requests", "bytes", "load"
+        "\n{:15} {:9} {:18} {:>6} {:>6} {:>6} {:>17} {:>5} {:>5} {:>15} {:>11} {:>5} lost",
+        "target",
+        "run",
+        "tool",
+        "s",
+        "CPU",
+        "DB CPU",
+        "from, to, between",
+        "MB",
+        "DB MB",
+        "requests",
+        "bytes",
+        "load"
     )
 }
 
@@ -319,10 +345,11 @@ impl Run {
             if count == 0 { "-".to_owned() } else { format!("{:.2}", count as f64 / self.fleet.bytes as f64) }
         };
         let mut line = format!(
-            "{:15} {:9} {:18} {seconds:>6.1} {own:>6.1} {others:>6.1} {memory:>5.0} {others_memory:>5.0} {:>7}/{:>7} {:>5}/{:>5} {:>5.1} {}",
+            "{:15} {:9} {:18} {seconds:>6.1} {own:>6.1} {others:>6.1} {:>17} {memory:>5.0} {others_memory:>5.0} {:>7}/{:>7} {:>5}/{:>5} {:>5.1} {}",
             self.target,
             self.what,
             self.tool.name(),
+            self.others_cpu.map(|seconds| format!("{seconds:.1}")).join(", "),
             self.counts[0].all(),
             self.counts[1].all(),
             ratio(self.counts[0].read),
@@ -332,7 +359,8 @@ impl Run {
         );
         if let Some(forecast) = self.forecast {
             line.push_str(&format!(
-                "; forecast {forecast} s, database ready in {:.1} s",
+                "; forecast {forecast} s after {:.1} s, database ready in {:.1} s",
+                self.planned.unwrap_or_default(),
                 self.database.unwrap_or_default()
             ));
         }
@@ -348,7 +376,8 @@ impl Run {
             "cpu_seconds": own_cpu, "cpu_seconds_of_its_children": children_cpu, "memory_mb": memory,
             "memory_mb_of_its_children": others_memory, "exit_status": status, "source": side(&self.counts[0]),
             "target_side": side(&self.counts[1]), "distinct_bytes": self.fleet.bytes, "tags": self.fleet.tags,
-            "lost": self.lost, "forecast_seconds": self.forecast, "database_seconds": self.database, "load": self.load
+            "cpu_seconds_of_source_target_and_between": self.others_cpu,
+            "lost": self.lost, "forecast_seconds": self.forecast, "planned_after_seconds": self.planned, "database_seconds": self.database, "load": self.load
         })
     }
 }
@@ -367,6 +396,13 @@ fn load() -> f64 {
 
 fn remove(folder: &Path) -> anyhow::Result<()> {
     match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn remove_file(file: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(file) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
     }

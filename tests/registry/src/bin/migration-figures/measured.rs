@@ -77,7 +77,7 @@ pub fn measure(mut command: Command, program: &str, mut seen: impl FnMut()) -> a
 }
 
 /// The seconds of a process and of those it waited for.
-fn cpu(pid: i32) -> anyhow::Result<[f64; 2]> {
+pub fn cpu(pid: i32) -> anyhow::Result<[f64; 2]> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let (_, rest) = text.rsplit_once(')').context("no stat")?;
     let fields: Vec<&str> = rest.split_whitespace().collect();

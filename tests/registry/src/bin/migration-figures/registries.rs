@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use crate::between::Counts;
+use crate::measured::cpu;
 
 /// How long one has to listen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -58,6 +59,11 @@ impl Registry {
             registry.address = address.unwrap_or_default();
         }
         Ok(registry)
+    }
+
+    /// The seconds of CPU that it has used.
+    pub fn cpu(&self) -> anyhow::Result<f64> {
+        Ok(cpu(self.process.id().try_into()?)?.iter().sum())
     }
 
     /// What it was asked since it started, by its own log.
