@@ -70,12 +70,13 @@ impl Writer {
     }
 }
 
-/// What a registry says may begin like a formula, and a spreadsheet would obey it.
+/// A text that others wrote, for a table: it may begin like a formula, and a spreadsheet would obey it.
+pub fn no_formula(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+}
+
 fn for_people(row: &Row) -> Row {
-    let error = row.error.as_ref().map(|text| {
-        if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.clone() }
-    });
-    Row { error, ..row.clone() }
+    Row { error: row.error.as_deref().map(no_formula), ..row.clone() }
 }
 
 #[cfg(test)]

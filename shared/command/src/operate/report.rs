@@ -12,7 +12,7 @@ use super::{
     arguments::{Format, Report},
     client::Driver,
 };
-use crate::{exit::Exit, screen::Screen};
+use crate::{exit::Exit, proof::no_formula, screen::Screen};
 
 /// A repository's line.
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -70,6 +70,9 @@ pub(super) async fn report(arguments: &Report, driver: &Driver) -> Result<Exit, 
         })
         .await?;
     screen.clear();
+    if arguments.format == Format::Csv {
+        lines.iter_mut().for_each(for_spreadsheets);
+    }
     if arguments.by_prefix { write(arguments, &by_prefix(&lines)) } else { write(arguments, &lines) }?;
     Ok(Exit::Done)
 }
@@ -114,6 +117,13 @@ fn sum_up(row: &Value) -> Line {
         who: who.join("; "),
         said: text(&row["detail"]),
         state,
+    }
+}
+
+/// What others wrote, a registry or whoever pushed a tag, is no formula.
+fn for_spreadsheets(line: &mut Line) {
+    for text in [&mut line.said, &mut line.who, &mut line.digests] {
+        *text = no_formula(text);
     }
 }
 
@@ -178,7 +188,7 @@ fn write<T: Serialize>(arguments: &Report, lines: &[T]) -> Result<(), OperateErr
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{by_prefix, sum_up};
+    use super::{by_prefix, for_spreadsheets, sum_up};
 
     fn row(path: &str, state: &str, more: Value) -> Value {
         let mut row = json!({
@@ -218,5 +228,12 @@ mod tests {
         assert_eq!((team.prefix.as_str(), team.repositories, team.done, team.open), ("team", 2, 1, 1));
         assert_eq!((team.tags_before, team.tags_missing, team.retries), (10, 2, 2));
         assert_eq!((team.who.as_str(), sums[1].skipped), ("start (ann); notification", 1));
+    }
+
+    #[test]
+    fn gives_no_formula_to_a_spreadsheet() {
+        let mut line = sum_up(&row("team/a", "import_aborted", json!({"detail": "=cmd|' /C calc'!A0"})));
+        for_spreadsheets(&mut line);
+        assert_eq!(line.said, "'=cmd|' /C calc'!A0");
     }
 }
