@@ -48,7 +48,7 @@ if [ "$chromium" = npm ]; then
         echo "Installing @sparticuz/chromium $chromium_version into target/tools" >&2
         rm -rf "$chromium_folder"
         mkdir -p "$chromium_folder"
-        (cd "$chromium_folder" && npm pack --silent "@sparticuz/chromium@$chromium_version" >&2 && tar -xzf ./*.tgz && rm ./*.tgz)
+        (cd "$chromium_folder" && npm pack --silent "@sparticuz/chromium@$chromium_version" >/dev/null && tar -xzf ./*.tgz && rm ./*.tgz)
         # Its parts are compressed by brotli, which Playwright's own node reads.
         for part in chromium al2023.tar fonts.tar swiftshader.tar; do
             "$browser_venv"/lib/python*/site-packages/playwright/driver/node -e '
@@ -61,6 +61,9 @@ if [ "$chromium" = npm ]; then
             esac
         done
         rm -rf "$chromium_folder/package"
+        # Its own names folders of Lambda: without a font every text is of no size.
+        printf '<fontconfig><dir>%s/fonts</dir><cachedir>%s/cache</cachedir></fontconfig>\n' \
+            "$chromium_folder" "$chromium_folder" >"$chromium_folder/fonts.conf"
         cat >"$chromium.new" <<END
 #!/bin/sh
 LD_LIBRARY_PATH='$chromium_folder/lib' FONTCONFIG_PATH='$chromium_folder' exec '$chromium_folder/chromium' "\$@"
