@@ -207,7 +207,8 @@ mod tests {
     #[test]
     fn takes_whole_components_as_a_prefix() {
         for (text, prefix) in [("", ""), ("group/", "group"), ("group", "group"), ("a/b.c", "a/b.c")] {
-            assert_eq!(text.parse::<HoldPrefix>().unwrap().as_str(), prefix);
+            let read = text.parse::<HoldPrefix>().unwrap();
+            assert_eq!((read.as_str(), read.to_string().as_str()), (prefix, prefix));
         }
         for text in ["/", "a//", "Group", "a b", "a%", "/a", "a/../b", "a\0"] {
             assert!(text.parse::<HoldPrefix>().is_err(), "{text:?}");

@@ -46,7 +46,8 @@ mod tests {
     #[test]
     fn takes_only_the_beginning_of_a_path_as_a_prefix() {
         for (text, prefix) in [("", ""), ("Group/", "group/"), ("group/pro", "group/pro"), ("a.", "a.")] {
-            assert_eq!(text.parse::<PathPrefix>().unwrap().as_str(), prefix);
+            let read = text.parse::<PathPrefix>().unwrap();
+            assert_eq!((read.as_str(), read.to_string().as_str()), (prefix, prefix));
         }
         for text in ["a%", "a~", "a b", "grü", "a\0", &"a".repeat(256)] {
             assert!(text.parse::<PathPrefix>().is_err(), "{text:?}");

@@ -21,3 +21,17 @@ impl RegistryView {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{RegistryStatus, RegistryView};
+
+    #[test]
+    fn tells_a_status_exactly_where_the_registry_does() {
+        for &status in RegistryStatus::ALL {
+            assert_eq!(RegistryView::Says(status).status(), Some(status));
+        }
+        assert_eq!(RegistryView::KnowsNothing.status(), None);
+        assert_eq!(RegistryView::NoAnswer.status(), None);
+    }
+}
