@@ -247,3 +247,24 @@ impl TryFrom<i16> for SkipReason {
         Self::ALL.into_iter().find(|reason| reason.number() == number).ok_or_else(unknown)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::SkipReason;
+
+    #[test]
+    fn reads_a_reason_by_its_number_and_by_its_name() {
+        for reason in SkipReason::ALL {
+            let (number, name) = (reason.number(), reason.name());
+            assert_eq!(SkipReason::parse(name).unwrap(), reason);
+            assert_eq!(serde_json::from_value::<SkipReason>(json!(number)).unwrap(), reason);
+            assert_eq!(serde_json::from_value::<SkipReason>(json!(name)).unwrap(), reason);
+            assert_eq!(serde_json::to_value(reason).unwrap(), json!(name));
+            assert_eq!(<&str>::from(reason), name);
+        }
+        assert!(SkipReason::parse("no_reason").is_err());
+        assert!(serde_json::from_value::<SkipReason>(json!(9)).is_err());
+    }
+}
