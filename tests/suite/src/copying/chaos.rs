@@ -186,14 +186,16 @@ fn fill(pair: &Pair, random: &mut StdRng, chaos: Chaos) -> Result<BTreeMap<Strin
     Ok(fates)
 }
 
-fn noise(seed: u64, bytes: usize) -> Vec<u8> {
+/// So many bytes that are the same for each seed.
+#[must_use]
+pub fn noise(seed: u64, bytes: usize) -> Vec<u8> {
     let mut noise = vec![0; bytes];
     StdRng::seed_from_u64(seed).fill(&mut noise[..]);
     noise
 }
 
-/// What both registries do at random until it is taken back.
-fn disturb(pair: &Pair, random: &mut StdRng, refusals: bool) -> (Vec<FaultId>, Vec<FaultId>) {
+/// What both registries, the source and the target, do at random until it is taken back.
+pub fn disturb(pair: &Pair, random: &mut StdRng, refusals: bool) -> (Vec<FaultId>, Vec<FaultId>) {
     let mut drawn = |fault: Fault, percent| fault.chance(percent, random.random());
     // Later than the first requests: half of hardly any is too few to get on with.
     let refused = |after, times| Fault::too_many(after).skip(500).times(if refusals { times } else { 0 });

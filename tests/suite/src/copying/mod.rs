@@ -9,7 +9,7 @@ mod pushes;
 mod real;
 mod run;
 
-pub use chaos::{Chaos, Outcome, copy_in_chaos};
+pub use chaos::{Chaos, Outcome, copy_in_chaos, disturb, noise};
 pub use giant::{Giant, Leg, copy_giant};
 pub use kills::{Kills, NAMES, kill_at_each};
 pub use pair::Pair;

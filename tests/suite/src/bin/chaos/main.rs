@@ -3,6 +3,8 @@
 //! was not its own failure.
 
 mod disturb;
+mod engine;
+mod importer;
 mod outcome;
 mod plan;
 
@@ -12,13 +14,19 @@ use std::{
 };
 
 use anyhow::ensure;
-use clap::Parser;
-use local::{Function, RegistryChoice, Stack, StackOptions, local_registry::StepTime, output::say};
+use clap::{Parser, ValueEnum};
+use local::{
+    Function, RegistryChoice, Stack, StackOptions, Topology, local_registry::StepTime, output::say,
+    postgres_pair::free_ports,
+};
+use nix::sys::signal::Signal;
 use rand::{SeedableRng, rngs::StdRng};
 use suite::{primary, sql};
 use tokio_postgres::Client;
 
 use disturb::Disturbances;
+use engine::Engine;
+use importer::Importer;
 use outcome::Outcome;
 use plan::Plan;
 
@@ -28,6 +36,11 @@ const TICK: Duration = Duration::from_millis(500);
 const TICK_ENDS: Duration = Duration::from_secs(5);
 /// A run in which no row has changed for so long has failed.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// For how long a step is left alone.
+const TIMES: &str =
+    "max_step_duration_seconds = 1, pre_import_timeout_seconds = 30, import_timeout_seconds = 30";
+/// So many lines of a function's log are shown of a run that has failed.
+const LAST_LINES: usize = 20;
 const STEP_TIME: Duration = Duration::from_millis(200);
 
 /// Migrates repositories while everything fails at random, and checks what became of each.
@@ -36,25 +49,71 @@ struct Arguments {
     /// How many container repositories.
     #[arg(long, default_value_t = 200)]
     repositories: usize,
+    /// How many of them may be in progress at once.
+    #[arg(long, default_value_t = 12)]
+    capacity: u16,
+    /// What copies.
+    #[arg(long, value_enum, default_value_t = Copier::Registry)]
+    engine: Copier,
     /// What everything is drawn with; drawn itself where it is not given.
     #[arg(long)]
     seed: Option<u64>,
+    /// So many runs, each with the seed after the one before.
+    #[arg(long, default_value_t = 1)]
+    runs: u64,
     /// For how long processes are killed and services restarted. What is left then ends in peace.
     #[arg(long, default_value_t = 45)]
     seconds: u64,
 }
 
+/// What copies.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Copier {
+    /// A local registry that imports by itself.
+    Registry,
+    /// The importer, between two local registries.
+    Importer,
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    let seed = arguments.seed.unwrap_or_else(rand::random);
-    say(format_args!("{} repositories, seed {seed}", arguments.repositories))?;
+    // A small one: seeds are written down, and those after it are used too.
+    let first = arguments.seed.unwrap_or_else(|| rand::random::<u32>().into());
+    for seed in first..first + arguments.runs {
+        if !run(&arguments, seed).await? {
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Migrates them once. Whether each is where it belongs.
+async fn run(arguments: &Arguments, seed: u64) -> anyhow::Result<bool> {
+    let Arguments { repositories, capacity, engine, seconds, .. } = *arguments;
+    let name = engine.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+    let how = format!("--repositories {repositories} --capacity {capacity} --engine {name} --seed {seed}");
+    say(format_args!("{how}"))?;
     let mut random = StdRng::seed_from_u64(seed);
 
-    let stack = Stack::start(options()).await?;
-    sql(&stack, "UPDATE migration_settings SET max_step_duration_seconds = 1").await?;
-    let plan = Plan::draw(&mut random, arguments.repositories);
-    plan.prepare(&stack).await?;
+    let (stack, mut engine) = match engine {
+        Copier::Registry => {
+            let stack = Stack::start(options(capacity, None)).await?;
+            let plan = Plan::draw(&mut random, repositories);
+            plan.prepare(&stack).await?;
+            (stack, Engine::Registry(plan))
+        }
+        Copier::Importer => {
+            let [port] = free_ports()?;
+            let mut importer = Importer::fill(&mut random, repositories, port).await?;
+            let stack = Stack::start(options(capacity, Some(Importer::url(port)))).await?;
+            importer.serve(&stack).await?;
+            stack.register(&importer.fates.keys().cloned().collect::<Vec<_>>()).await?;
+            importer.disturb(&mut random);
+            (stack, Engine::Importer(Box::new(importer)))
+        }
+    };
+    sql(&stack, &format!("UPDATE migration_settings SET {TIMES}")).await?;
     stack.pair().wait_until_replayed().await?;
 
     let began = Instant::now();
@@ -64,7 +123,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             tick(&stack, Function::EnqueueMigrations),
             tick(&stack, Function::GuardMigrations),
         );
-        let disturbed = disturbances.disturb(&stack, &mut random, Duration::from_secs(arguments.seconds));
+        let disturbed = disturbances.disturb(&stack, &mut engine, &mut random, Duration::from_secs(seconds));
         tokio::select! {
             (never, _) = schedules => match never {},
             ended = async { futures::future::try_join(until_all_have_ended(&stack), disturbed).await } => ended,
@@ -73,29 +132,39 @@ async fn main() -> anyhow::Result<ExitCode> {
     let took = began.elapsed();
     if let Err(error) = ended {
         say(format_args!("FAILED {error:#}"))?;
+        for function in [Function::GuardMigrations, Function::EnqueueMigrations] {
+            let log = stack.functions().log(function);
+            let last: Vec<&str> = log.lines().rev().take(LAST_LINES).collect();
+            for line in last.into_iter().rev() {
+                say(format_args!("  {} said: {line}", function.name()))?;
+            }
+        }
     }
     disturbances.print()?;
-    let outcome = Outcome::look(&stack, &plan).await?;
+    let outcome = Outcome::look(&stack, &engine, capacity.into()).await?;
     outcome.print(took)?;
-    stack.stop().await?;
-    if outcome.broken.is_empty() {
-        return Ok(ExitCode::SUCCESS);
+    if let Engine::Importer(importer) = &mut engine {
+        importer.end(Signal::SIGINT).await?;
     }
-    say(format_args!(
-        "\nAgain with: tests/chaos.sh --repositories {} --seed {seed}",
-        arguments.repositories
-    ))?;
-    Ok(ExitCode::FAILURE)
+    stack.stop().await?;
+    if !outcome.broken.is_empty() {
+        say(format_args!("\nAgain with: tests/chaos.sh {how}"))?;
+    }
+    Ok(outcome.broken.is_empty())
 }
 
-fn options() -> StackOptions {
+/// With the registry at this address, or one of the stack's own.
+fn options(capacity: u16, url: Option<String>) -> StackOptions {
+    let own = || RegistryChoice::Local {
+        old_storage: None,
+        new_storage: None,
+        max_concurrent_imports: capacity.into(),
+        step_time: StepTime { pre: STEP_TIME, r#final: STEP_TIME },
+    };
     StackOptions {
-        registry: RegistryChoice::Local {
-            old_storage: None,
-            new_storage: None,
-            max_concurrent_imports: 12,
-            step_time: StepTime { pre: STEP_TIME, r#final: STEP_TIME },
-        },
+        topology: Topology::DirectReader,
+        proxies: true,
+        registry: url.map_or_else(own, |url| RegistryChoice::Outside { url }),
         notification_timeout: Duration::from_secs(3),
         functions: vec![
             Function::RegistryNotification,
@@ -103,7 +172,7 @@ fn options() -> StackOptions {
             Function::GuardMigrations,
         ],
         instances: 4,
-        capacity: 12,
+        capacity: capacity.into(),
         log_level: "warn".to_owned(),
         ..StackOptions::default()
     }
