@@ -8,6 +8,7 @@ pub mod exit;
 pub mod forecast;
 pub mod limits;
 pub mod log;
+pub mod memory;
 pub mod names;
 pub mod operate;
 pub mod plan;

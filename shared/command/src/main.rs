@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use command::arguments::{Arguments, Command};
 use command::exit::Exit;
+use command::memory::give_back_freed_memory;
 use command::operate::operate;
 use command::run;
 use command::screen::note;
@@ -20,6 +21,9 @@ fn main() -> ExitCode {
             return ExitCode::from(exit.status());
         }
     };
+    if matches!(arguments.command, Command::Run(_) | Command::Serve(_)) {
+        give_back_freed_memory();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

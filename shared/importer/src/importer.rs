@@ -57,7 +57,7 @@ pub struct Tuning {
     pub capacity: u32,
     /// A blob larger than this is sent in parts of this size.
     pub part: u64,
-    /// How many bytes of parts the process holds at most, whatever number of repositories it copies. At least six parts.
+    /// How many bytes of parts the process holds at most, whatever number of repositories it copies. At least five parts.
     pub parts_in_memory: u64,
     /// How many requests of one repository are under way at once.
     pub in_flight: usize,
@@ -81,7 +81,7 @@ impl Default for Tuning {
         Self {
             capacity: 10,
             part: 5 << 20,
-            parts_in_memory: 30 << 20,
+            parts_in_memory: 26 << 20,
             in_flight: 8,
             rounds: 5,
             lease: Duration::from_secs(30),
@@ -171,7 +171,7 @@ impl Importer {
     pub fn new(wiring: Wiring) -> Self {
         let Wiring { writer, source, target, cache, tuning } = wiring;
         let lanes = LANES * 2 * tuning.part;
-        let small = tuning.parts_in_memory.saturating_sub(lanes).max(2 * tuning.part);
+        let small = tuning.parts_in_memory.saturating_sub(lanes).max(tuning.part);
         let kib = usize::try_from(small / 1024).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let limits = [source.limits(), target.limits()];
         Self {
@@ -350,8 +350,8 @@ mod tests {
         };
         assert_eq!(of(None, None), Duration::ZERO);
         assert_eq!(of(Some(8.0), None), Duration::from_secs(10));
-        assert_eq!(of(None, Some(1 << 20)), Duration::from_secs(30));
-        assert_eq!(of(Some(8.0), Some(1 << 20)), Duration::from_secs(40));
+        assert_eq!(of(None, Some(1 << 20)), Duration::from_secs(26));
+        assert_eq!(of(Some(8.0), Some(1 << 20)), Duration::from_secs(36));
         assert_eq!(of(Some(0.0), None), LONGEST);
     }
 }

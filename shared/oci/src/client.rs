@@ -27,6 +27,9 @@ use crate::{
 /// How long an unused connection is kept.
 const KEPT: Duration = Duration::from_secs(20);
 
+/// How many unused connections are kept: each may hold some hundred KB, into which its last answer was read.
+const KEPT_AT_MOST: usize = 16;
+
 /// How often a silent connection is asked below HTTP whether the other side is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
@@ -93,6 +96,7 @@ impl Client {
             .user_agent(config.user_agent)
             .connect_timeout(config.connect_timeout)
             .pool_idle_timeout(KEPT)
+            .pool_max_idle_per_host(KEPT_AT_MOST)
             .tcp_nodelay(true)
             .tcp_keepalive(KEEP_ALIVE)
             .tcp_keepalive_interval(KEEP_ALIVE)

@@ -1,6 +1,9 @@
 //! A run that is ended, and goes on.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use nix::sys::signal::{Signal, kill};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -115,4 +118,20 @@ async fn takes_new_limits_while_it_runs_and_one_run_at_a_time() {
     let done = ended(process);
     assert_eq!(done.status, Some(0), "{}", done.output);
     assert!(done.output.contains("Limits changed."), "{}", done.output);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gives_memory_back_as_soon_as_it_is_freed() {
+    let bench = bench();
+    let mut process = bench.begin(&SLOW);
+    let deadline = Instant::now() + PATIENCE;
+    while bench.server().is_none() {
+        assert!(Instant::now() < deadline, "nothing begins");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let settings = fs::read(format!("/proc/{}/environ", process.id())).unwrap();
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let threshold = settings.split(|byte| *byte == 0).find(|of| of.starts_with(b"MALLOC_MMAP_THRESHOLD_="));
+    assert_eq!(threshold, Some(&b"MALLOC_MMAP_THRESHOLD_=131072"[..]));
 }
