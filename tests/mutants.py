@@ -15,7 +15,7 @@ once), what it is replaced by, the promise that this breaks, and the test that m
     unit = "driver::decision::tests::asks_before_it_believes_a_200"
 
 `unit` is the path of a unit test, `suite` that of an integration test, `local` the name of a test of the command `local`,
-`conformance` the path of one of the Data API's, `model` the name of a test of the protocol's model,
+`conformance` the path of one of the Data API's, `model` the name of a test of the protocol's model, `corpus` of the fuzzer's,
 `browser` a check of tests/browser.sh; the functions of `suite` and `local` are built with the mutant.
 NAME chooses mutants by a part of their name. A file that git shows as changed is refused: the mutants are made in it.
 Needs Python 3.11. One mutant takes a minute or two, most of it compiling.
@@ -52,6 +52,8 @@ def try_test(mutant):
         code, output = run("cargo", "test", *CARGO, "--lib", "--", "--exact", mutant["unit"])
     elif "model" in mutant:
         code, output = run("cargo", "test", *CARGO, "--test", "model", "--", "--exact", mutant["model"])
+    elif "corpus" in mutant:
+        code, output = run("cargo", "test", *CARGO, "--test", "corpus", "--", "--exact", mutant["corpus"])
     elif "conformance" in mutant:
         code, output = run("cargo", "test", *CARGO, "--test", "conformance", "--", "--exact", mutant["conformance"])
     elif "browser" in mutant:
@@ -91,7 +93,7 @@ def main():
     for mutant in chosen:
         path = ROOT / mutant["file"]
         before = path.read_text()
-        test = next(mutant[kind] for kind in ("unit", "suite", "local", "conformance", "model", "browser") if kind in mutant)
+        test = next(mutant[kind] for kind in ("unit", "suite", "local", "conformance", "corpus", "model", "browser") if kind in mutant)
         if before.count(mutant["find"]) != 1:
             bad += 1
             print(f"{mutant['name']}: its text stands {before.count(mutant['find'])} times in {mutant['file']}")

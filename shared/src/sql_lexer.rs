@@ -29,7 +29,7 @@ fn first_token(text: &[u8]) -> Option<(Token, usize)> {
     Some(match text {
         [] => return None,
         [byte, ..] if byte.is_ascii_whitespace() || *byte == 0x0b => (Token::Space, 1),
-        [b'-', b'-', ..] => (Token::Space, until(text, |byte| byte == b'\n')),
+        [b'-', b'-', ..] => (Token::Space, until(text, |byte| matches!(byte, b'\n' | b'\r'))),
         [b'/', b'*', ..] => (Token::Space, comment(text)),
         [b'\'', ..] => (Token::Quoted, quoted(text, b'\'', false)),
         [b'"', ..] => (Token::Quoted, quoted(text, b'"', false)),
@@ -105,6 +105,7 @@ mod tests {
             ("$t$ $$ $t$ c", Quoted, 10),
             ("$1 + $1", Other(b'$'), 1),
             ("-- a\nb", Space, 4),
+            ("-- a\rb", Space, 4),
             ("/* a /* b */ c */ d", Space, 17),
             ("name' a'", Word, 4),
             ("a$b$c d", Word, 5),

@@ -18,6 +18,8 @@
 
 mod bind;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod login;
 mod placeholders;
 mod server;

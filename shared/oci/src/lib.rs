@@ -14,6 +14,8 @@ mod config;
 mod digest;
 mod error;
 mod exchange;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gate;
 mod hash;
 mod limits;

@@ -197,7 +197,7 @@ fn cursor_of(url: &Url) -> String {
 }
 
 /// Reads `{"<member>":[…]}`; null is an empty list. What is no entry is kept apart. None: it is something else.
-fn read<T: FromStr>(body: &[u8], member: &str) -> Option<(Vec<T>, Vec<String>)> {
+pub(crate) fn read<T: FromStr>(body: &[u8], member: &str) -> Option<(Vec<T>, Vec<String>)> {
     let mut members: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(body).ok()?;
     let entries: Option<Vec<&RawValue>> = serde_json::from_str(members.remove(member)?.get()).ok()?;
     let entries = entries.unwrap_or_default();

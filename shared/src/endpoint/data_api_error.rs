@@ -45,7 +45,7 @@ fn http_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a hyper_util::cl
 
 /// What an error answered by the Data API says about the statement. Many of its errors are not in the
 /// service's model, so the name decides, and the HTTP status where the name says nothing.
-fn service_failure(status: u16, code: Option<&str>, message: &str) -> Failure {
+pub(super) fn service_failure(status: u16, code: Option<&str>, message: &str) -> Failure {
     use Execution::{DidNotRun, Unknown};
     let named = code.unwrap_or_default();
     let (outcome, class) = match named {

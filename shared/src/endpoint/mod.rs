@@ -14,6 +14,8 @@ mod error;
 mod failure;
 mod fallback;
 mod fetch;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handles;
 mod health;
 mod purpose;

@@ -264,7 +264,7 @@ impl Seen {
 }
 
 /// `target` as seen from `url`, where that is the same registry.
-fn same_origin(url: &Url, target: &str) -> Result<Url, Incomplete> {
+pub(super) fn same_origin(url: &Url, target: &str) -> Result<Url, Incomplete> {
     let mut target = url.join(target).map_err(|_| Incomplete::UnreadableLink)?;
     let plain = target.username().is_empty() && target.password().is_none();
     if target.origin() != url.origin() || !plain {

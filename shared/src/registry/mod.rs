@@ -7,6 +7,8 @@ mod answer;
 mod catalogue;
 mod client;
 mod exchange;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod interpret;
 mod list;
 mod names;

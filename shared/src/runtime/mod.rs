@@ -6,6 +6,8 @@
 pub mod after_response;
 
 mod custom_resource;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod http;
 mod layer;
 mod process;

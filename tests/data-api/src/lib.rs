@@ -15,6 +15,8 @@ mod error;
 mod execute;
 mod faults;
 mod field;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod hints;
 mod journal;
 mod metadata;

@@ -3,8 +3,8 @@
 //! Credentials go to the registry and to the realm of its tokens, and nowhere else. A token is asked for by scope, kept
 //! until a fifth of its life is left, and asked for anew when the registry does not take it any more.
 
-mod challenge;
-mod realm;
+pub(crate) mod challenge;
+pub(crate) mod realm;
 
 use std::{
     collections::HashMap,

@@ -12,8 +12,12 @@ pub(super) fn read(element: &Type, raw: &[u8], options: ReturnTypes) -> Read<Fie
     if array.dimensions().count()? > 1 {
         return Err("multidimensional arrays are not supported".into());
     }
-    let elements: Vec<Option<Field>> =
-        array.values().map(|value| value.map(|raw| scalar(element, raw, options)).transpose()).collect()?;
+    // One after the other: how many there are is a number in front of them, and collect would make room for as many.
+    let mut values = array.values();
+    let mut elements: Vec<Option<Field>> = Vec::new();
+    while let Some(value) = values.next()? {
+        elements.push(value.map(|raw| scalar(element, raw, options)).transpose()?);
+    }
     let array = match kind(element, options, &elements) {
         Member::Booleans => ArrayValue::Booleans(all(elements, |field| match field {
             Field::Boolean(value) => Some(value),
