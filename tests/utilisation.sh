@@ -2,7 +2,7 @@
 # How well the slots are used: the share of the time that repositories waited in which the slots were held, and in
 # which the registry was really at work. Everything is built as it is deployed, which takes minutes the first time.
 #
-# usage: tests/utilisation.sh [--repositories N] [--capacity N] [--shortest MILLISECONDS] [--longest MILLISECONDS] [--seed N]
+# usage: tests/utilisation.sh [--repositories N] [--capacity N] [--shortest MILLISECONDS] [--longest MILLISECONDS] [--tail] [--seed N]
 set -eu
 
 cd "$(dirname -- "$0")/.."

@@ -1,6 +1,7 @@
 //! What the integration tests share: rows put into a state, rows and histories looked at, and waiting.
 
 pub mod copying;
+pub mod explained;
 pub mod positions;
 
 use std::{

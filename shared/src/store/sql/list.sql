@@ -21,7 +21,10 @@ WITH page AS MATERIALIZED (
         ORDER BY of_state.path COLLATE "C"
         LIMIT :limit
     ) AS found
-    JOIN container_repositories AS c ON c.path = found.path
+    -- Each by the index: of some thousand rows all would be read, and thrown away but for a page.
+    CROSS JOIN LATERAL (
+        SELECT of_path.* FROM container_repositories AS of_path WHERE of_path.path = found.path OFFSET 0
+    ) AS c
 ),
 measured AS (
     SELECT

@@ -1,6 +1,6 @@
 //! Dates and times, counted by PostgreSQL from 2000-01-01.
 
-use jiff::ToSpan as _;
+use jiff::Span;
 use jiff::civil::Date;
 
 use super::{Infinite, Read};
@@ -66,7 +66,8 @@ fn parts(micros: i64) -> (String, i64) {
 
 /// PostgreSQL has no year 0: the year before 1 is 1 BC.
 fn civil(days: i64) -> Read<(String, &'static str)> {
-    let date = Date::constant(2000, 1, 1).checked_add(days.days())?;
+    // PostgreSQL knows years that nobody else does.
+    let date = Date::constant(2000, 1, 1).checked_add(Span::new().try_days(days)?)?;
     let (year, suffix) = if date.year() > 0 { (date.year(), "") } else { (1 - date.year(), " BC") };
     Ok((format!("{year:04}-{:02}-{:02}", date.month(), date.day()), suffix))
 }

@@ -54,9 +54,24 @@ struct Arguments {
     /// How long it takes at most.
     #[arg(long, default_value_t = 500)]
     longest: u64,
+    /// Draws the times with a heavy tail, so that most steps are short and a few take nearly the longest time: as many
+    /// between 10 and 100 ms as between 1 and 10 s.
+    #[arg(long)]
+    tail: bool,
     /// What the times are drawn with.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+}
+
+impl Arguments {
+    /// The time of one step.
+    fn draw(&self, random: &mut StdRng) -> u64 {
+        if !self.tail {
+            return random.random_range(self.shortest..=self.longest);
+        }
+        let [shortest, longest] = [self.shortest, self.longest].map(|bound| (bound.max(1) as f64).ln());
+        random.random_range(shortest..=longest).exp() as u64
+    }
 }
 
 #[tokio::main]
@@ -103,7 +118,7 @@ async fn prepare(stack: &Stack, arguments: &Arguments) -> anyhow::Result<Duratio
         (0..arguments.repositories).map(|number| format!("group/image{number}")).collect();
     for path in &paths {
         for step in [Step::Pre, Step::Final] {
-            let milliseconds = random.random_range(arguments.shortest..=arguments.longest);
+            let milliseconds = arguments.draw(&mut random);
             together += Duration::from_millis(milliseconds);
             // Used up by the import, so that those that are left are soon looked through.
             let slow = Rule::new(Effect::Slow { milliseconds }).repository(path).step(step).times(1);

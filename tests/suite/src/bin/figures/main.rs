@@ -1,12 +1,18 @@
 //! Figures of the running stack, as tables: how soon it is ready, what its processes hold, what each operation
 //! asks of the Data API and the registry, and what a notification costs beside its bare statement.
 
+mod handlers;
 mod plans;
+mod process;
+mod record;
+mod secure;
+mod statements;
 
 use std::{
     collections::BTreeMap,
     fs,
     io::{BufRead, BufReader},
+    path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -38,11 +44,29 @@ const WARM_UP: usize = 20;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     // The plans alone are quick.
-    if std::env::args().nth(1).as_deref() == Some("plans") {
-        let stack = Stack::start(StackOptions::default()).await?;
-        sql(&stack, "UPDATE migration_settings SET enabled = false").await?;
-        plans::plans(&stack).await?;
-        return stack.stop().await;
+    match std::env::args().nth(1).as_deref() {
+        Some("plans") => {
+            let stack = Stack::start(StackOptions::default()).await?;
+            sql(&stack, "UPDATE migration_settings SET enabled = false").await?;
+            plans::plans(&stack).await?;
+            return stack.stop().await;
+        }
+        Some("statements") => {
+            let sizes: Result<Vec<usize>, _> = std::env::args().skip(2).map(|size| size.parse()).collect();
+            let sizes = Some(sizes?).filter(|sizes| sizes.len() > 1);
+            statements::statements(&sizes.unwrap_or_else(|| vec![1000, 100_000, 1_000_000])).await?;
+            return write_down();
+        }
+        Some("instructions") => {
+            let file = std::env::args().nth(2).context("no file of known figures")?;
+            handlers::instructions(Path::new(&file)).await?;
+            return write_down();
+        }
+        Some("handlers") => {
+            handlers::handlers().await?;
+            return write_down();
+        }
+        _ => {}
     }
     ready()?;
     operations().await?;
@@ -50,7 +74,17 @@ async fn main() -> anyhow::Result<()> {
     notifications(&stack).await?;
     plans::plans(&stack).await?;
     memory(&stack).await?;
-    stack.stop().await
+    stack.stop().await?;
+    handlers::handlers().await?;
+    write_down()
+}
+
+/// Writes the figures for programs, where the script wants them.
+fn write_down() -> anyhow::Result<()> {
+    match std::env::var_os("FIGURES_JSON") {
+        Some(file) => record::write(Path::new(&file)),
+        None => Ok(()),
+    }
 }
 
 /// How long `local up` takes until it says that it is ready.

@@ -53,11 +53,12 @@ const LOGGED: &str = "WITH changed AS (
     )
     SELECT version::text FROM changed";
 
-const EMPTY: &str = "UPDATE migration_slots SET repository_id = NULL;
+/// Takes all repositories away.
+pub const EMPTY: &str = "UPDATE migration_slots SET repository_id = NULL;
     DELETE FROM migration_transitions; DELETE FROM container_repositories";
 
-/// So many repositories whose pre-import runs, each with a slot.
-const ROWS: &str = "WITH free AS (
+/// So many repositories whose pre-import runs, each with a slot: their paths' beginning, and how many.
+pub const ROWS: &str = "WITH free AS (
         SELECT slot, row_number() OVER (ORDER BY slot) - 1 AS number
         FROM migration_slots WHERE repository_id IS NULL ORDER BY slot LIMIT $2::int
     ), added AS (

@@ -13,12 +13,10 @@ use shared::{
     migration::{AttemptId, NotificationStatus, RepositoryPath, State},
     store::{Changed, Claimed, Started, Store, Verdict},
 };
-use suite::{options, primary, repositories, stack, writer};
+use suite::{explained::Explained, options, primary, repositories, stack, writer};
 use tokio::{sync::RwLock, time::Instant};
 use tokio_postgres::Client;
 use uuid::Uuid;
-
-use crate::costs::explained::Explained;
 
 const REPOSITORIES: usize = 200;
 /// As many are enough where each costs more calls.

@@ -1,5 +1,5 @@
-//! What an operation costs: calls, and pages read.
+//! What an operation costs: calls, pages read, and what it is made of.
 
 mod calls;
-pub(crate) mod explained;
+mod crates;
 mod shown;

@@ -6,12 +6,10 @@ use async_trait::async_trait;
 use local::{DATABASE, READER_ARN, READER_SECRET_ARN, Stack, StackOptions};
 use shared::{
     endpoint::{Call, DataApi, Failure, Reader, ReaderConnections, ReplicaReads, Transport},
-    store::{AttentionFilter, HEALTH_PROBE, PrefixFilter, ReportFilter, Store},
+    store::{AttentionFilter, HEALTH_PROBE, ListFilter, PrefixFilter, ReportFilter, Store},
 };
-use suite::{data_api, options, read_only_writer, sql};
+use suite::{data_api, explained::Explained, options, read_only_writer, sql};
 use tokio::time::Instant;
-
-use super::explained::Explained;
 
 /// A reader whose statements are explained: all but those by which it proves what it is.
 struct ExplainedReader {
@@ -74,6 +72,9 @@ async fn shows_a_page_at_one_price_however_much_there_is() {
         pages.push(explained.pages());
         lists.report(&ReportFilter { limit: 300, ..ReportFilter::default() }, deadline()).await.unwrap();
         pages.push(explained.pages());
+        lists.list(&ListFilter { limit: 100, ..ListFilter::default() }, deadline()).await.unwrap();
+        pages.push(explained.pages());
+        assert_eq!(explained.read_whole(), [""; 0], "{:#?}", explained.plan());
         // An hour has as many lines as it has, up to a limit; what is there from before costs nothing.
         summaries.progress(1, deadline()).await.unwrap();
         costs.push(pages);

@@ -16,7 +16,7 @@ use shared::{
 use uuid::Uuid;
 
 use super::bench::{Database, in_time};
-use crate::costs::explained::Explained;
+use suite::explained::Explained;
 
 /// A million blobs, a million tags, 20,000 repositories, nine of them in progress, 5,000 uploads. They come in the order of their
 /// names, which is quick, and are not logged: nobody needs them afterwards.
