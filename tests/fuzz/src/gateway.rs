@@ -53,7 +53,7 @@ fn is_answerable(request: &Request) {
         assert_eq!(RepositoryPath::exactly(path.as_str()).as_ref(), Ok(path), "it is no path");
         assert_eq!(hidden(request, path), Some(route.clone()), "another spelling takes another route");
         // The planted fault: a path of one component is taken for another.
-        assert!(!(is_planted() && !path.as_str().contains('/')), "planted");
+        assert!(!is_planted() || path.as_str().contains('/'), "planted");
     }
     if let Ok(path) = repository_path(request, "/migrations/status/") {
         assert!(!path.as_str().contains(".."), "a path leaves its place");
