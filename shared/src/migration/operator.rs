@@ -52,7 +52,8 @@ mod tests {
         for (text, name) in
             [("jo", "jo"), (" Jo Müller <jo@example.com> ", "Jo Müller <jo@example.com>"), (&long, &long)]
         {
-            assert_eq!(text.parse::<Operator>().unwrap().as_str(), name);
+            let operator: Operator = text.parse().unwrap();
+            assert_eq!((operator.as_str(), operator.to_string().as_str()), (name, name));
         }
         for text in ["", "  ", "a\nb", "a\0", "a\u{7f}b", "a\u{85}b", "a\u{2028}b", &"ü".repeat(101)] {
             assert!(text.parse::<Operator>().is_err(), "{text:?}");

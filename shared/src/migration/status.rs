@@ -59,10 +59,4 @@ impl RegistryStatus {
             | Self::ImportCanceled => None,
         }
     }
-
-    /// The driver's state that a running step corresponds to.
-    #[must_use]
-    pub fn running_state(self) -> Option<State> {
-        self.running_step().map(Step::running_state)
-    }
 }

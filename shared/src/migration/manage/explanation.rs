@@ -401,6 +401,29 @@ mod tests {
     }
 
     #[test]
+    fn waits_for_no_time_that_has_come() {
+        for (not_before, next) in
+            [(NOW, Next::Sweep), ("2026-01-01T11:59:59Z", Next::Sweep), ("2026-01-01T12:00:01Z", Next::Time)]
+        {
+            let parked = of("pre_import_done", |value| value["row"]["not_before"] = json!(not_before));
+            assert_eq!(parked.next, next, "{not_before}");
+        }
+    }
+
+    #[test]
+    fn repeats_the_pre_import_past_its_limit_unless_there_is_none() {
+        let again = "with the pre step once more";
+        for (limit, is_repeated) in [(3599, true), (3600, true), (3601, false), (0, false)] {
+            let released = of("pre_import_done", |value| {
+                value["row"]["held_since"] = json!("2026-01-01T11:00:00Z");
+                value["row"]["pre_import_done_at"] = json!("2026-01-01T11:30:00Z");
+                value["settings"]["repeat_pre_import_after_seconds"] = json!(limit);
+            });
+            assert_eq!(released.text.contains(again), is_repeated, "{limit}: {}", released.text);
+        }
+    }
+
+    #[test]
     fn names_every_obstacle_and_the_most_lasting_first() {
         assert_eq!(of("default", |_| {}).next, Next::Sweep);
         assert_eq!(of("import_aborted", |_| {}).text.split(' ').next(), Some("retried"));
