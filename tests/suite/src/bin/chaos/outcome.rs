@@ -46,6 +46,7 @@ pub(crate) struct Outcome {
     counted: i64,
     uncounted: i64,
     cut_off: i64,
+    given_up_for_that: usize,
     notifications: Option<Notifications>,
     restarts: usize,
     /// Every promise that was not kept.
@@ -67,7 +68,7 @@ impl Outcome {
         let notifications = engine.notifications(stack)?;
         let client = primary(stack).await?;
         let mut states: BTreeMap<String, usize> = BTreeMap::new();
-        let (mut counted, mut uncounted, mut all_cut_off) = (0, 0, 0);
+        let (mut counted, mut uncounted, mut all_cut_off, mut given_up_for_that) = (0, 0, 0, 0);
         for row in client.query(ENDS, &[]).await? {
             let (path, state): (String, String) = (row.get(0), row.get(1));
             let (reason, retries): (Option<i32>, i64) = (row.get(2), row.get(3));
@@ -98,6 +99,9 @@ impl Outcome {
                 Fate::NeverDone => is_given_up,
                 Fate::Missing => ends == ("import_done", Some(5)) && retries == 0,
             };
+            if right && is_given_up && fate != Fate::NeverDone {
+                given_up_for_that += 1;
+            }
             let mut say = |what: String| broken.push(format!("{path}, {fate:?}: {what}"));
             if !right {
                 say(format!("{ends:?} with {retries} retries"));
@@ -132,7 +136,16 @@ impl Outcome {
             broken.push(format!("{held} slots are still held"));
         }
         let restarts = stack.functions().restarts();
-        Ok(Self { states, counted, uncounted, cut_off: all_cut_off, notifications, restarts, broken })
+        Ok(Self {
+            states,
+            counted,
+            uncounted,
+            cut_off: all_cut_off,
+            given_up_for_that,
+            notifications,
+            restarts,
+            broken,
+        })
     }
 
     pub(crate) fn print(&self, took: Duration) -> Result<()> {
@@ -149,6 +162,7 @@ impl Outcome {
         line("retries counted", self.counted.to_string())?;
         line("aborts not counted", self.uncounted.to_string())?;
         line("cancelations by the guard, past a step's time", self.cut_off.to_string())?;
+        line("repositories given up for such cancelations", self.given_up_for_that.to_string())?;
         for (state, count) in &self.states {
             line(state, count.to_string())?;
         }
