@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_first_at_a_step_soon_and_at_a_parked_row_when_it_is_due() {
+    fn looks_at_a_step_soon_and_at_a_parked_row_when_due() {
         let after = |seconds| Some(NOW + Duration::from_secs(seconds));
         for (state, first, first_of_short) in [
             (State::PreImporting, after(15), after(4)),
