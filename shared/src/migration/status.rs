@@ -1,4 +1,4 @@
-use super::{State, Step, state::named};
+use super::{Step, state::named};
 
 named! {
     /// What a notification says of an attempt. A registry has further status values; none of them ends an
