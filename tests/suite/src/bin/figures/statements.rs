@@ -4,14 +4,17 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use async_trait::async_trait;
 use local::{DATABASE, Stack, StackOptions, WRITER_ARN, WRITER_SECRET_ARN, output::say};
 use shared::{
-    endpoint::{Call, DataApi, Failure, Reader, ReaderConnections, ReplicaReads, Transport, Writer},
+    endpoint::{Reader, ReaderConnections, ReplicaReads, Writer},
     migration::{AttemptId, NotificationStatus, RepositoryPath},
     store::{AttentionFilter, HEALTH_PROBE, HistoryPage, Lease, ListFilter, PrefixFilter, Store},
 };
-use suite::{data_api, explained::Explained, given, options, primary, read_only_writer, sql};
+use suite::{
+    data_api,
+    explained::{Explained, ExplainedReader},
+    given, options, primary, read_only_writer, sql,
+};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -28,22 +31,6 @@ const GROWTH: f64 = 1.3;
 
 /// Those whose cost depends on what there is: they count, or look through a run of rows.
 const COUNTING: [&str; 2] = ["census", "progress"];
-
-/// A reader whose statements are explained: all but those by which it proves what it is.
-struct ExplainedReader {
-    data_api: DataApi,
-    explained: Explained,
-}
-
-#[async_trait]
-impl Transport for ExplainedReader {
-    async fn execute(&self, call: Call<'_>, deadline: Instant) -> Result<Vec<String>, Failure> {
-        if call.sql.contains("WITH itself") {
-            return self.data_api.execute(call, deadline).await;
-        }
-        self.explained.execute(call, deadline).await
-    }
-}
 
 #[derive(Clone, Debug)]
 struct Cost {
@@ -139,7 +126,7 @@ async fn fill(stack: &Stack, from: usize, to: usize) -> anyhow::Result<()> {
 async fn measure(stack: &Stack, size: usize) -> anyhow::Result<BTreeMap<&'static str, Cost>> {
     let database = || data_api(stack, WRITER_ARN, WRITER_SECRET_ARN, DATABASE);
     let explained = Explained::new(database());
-    let transport = ExplainedReader { data_api: database(), explained: explained.clone() };
+    let transport = ExplainedReader::new(database(), explained.clone());
     let connections = ReaderConnections::shared(Reader::new(transport));
     let reads = || Arc::new(ReplicaReads::new(connections.clone(), read_only_writer(stack), HEALTH_PROBE));
     let writer = || Writer::new(explained.clone());

@@ -2,37 +2,24 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use local::{DATABASE, READER_ARN, READER_SECRET_ARN, Stack, StackOptions};
 use shared::{
-    endpoint::{Call, DataApi, Failure, Reader, ReaderConnections, ReplicaReads, Transport},
+    endpoint::{Reader, ReaderConnections, ReplicaReads},
     store::{AttentionFilter, HEALTH_PROBE, ListFilter, PrefixFilter, ReportFilter, Store},
 };
-use suite::{data_api, explained::Explained, options, read_only_writer, sql};
+use suite::{
+    data_api,
+    explained::{Explained, ExplainedReader},
+    options, read_only_writer, sql,
+};
 use tokio::time::Instant;
-
-/// A reader whose statements are explained: all but those by which it proves what it is.
-struct ExplainedReader {
-    data_api: DataApi,
-    explained: Explained,
-}
-
-#[async_trait]
-impl Transport for ExplainedReader {
-    async fn execute(&self, call: Call<'_>, deadline: Instant) -> Result<Vec<String>, Failure> {
-        if call.sql.contains("WITH itself") {
-            return self.data_api.execute(call, deadline).await;
-        }
-        self.explained.execute(call, deadline).await
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn shows_a_page_at_one_price_however_much_there_is() {
     let stack = Stack::start(StackOptions { functions: vec![], ..options() }).await.unwrap();
     let reader = || data_api(&stack, READER_ARN, READER_SECRET_ARN, DATABASE);
     let explained = Explained::new(reader());
-    let transport = ExplainedReader { data_api: reader(), explained: explained.clone() };
+    let transport = ExplainedReader::new(reader(), explained.clone());
     let connections = ReaderConnections::shared(Reader::new(transport));
     let reads = Arc::new(ReplicaReads::new(connections, read_only_writer(&stack), HEALTH_PROBE));
     let (lists, summaries) = (Store::new(Arc::clone(&reads)), Store::new(reads));

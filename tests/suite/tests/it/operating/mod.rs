@@ -37,6 +37,17 @@ impl Ended {
     }
 }
 
+/// Says that the newest schema is there, as `apply-schema` does, and that the mark for the reader is new.
+async fn say_schema_version(stack: &Stack) {
+    let (newest, _) = SCRIPTS.last().unwrap();
+    let versions = format!(
+        "CREATE TABLE schema_versions (number integer, name text); INSERT INTO schema_versions VALUES (1, '{newest}');
+         GRANT SELECT ON schema_versions TO migration_reader; UPDATE replica_mark SET marked_at = now()"
+    );
+    sql(stack, &versions).await.unwrap();
+    stack.pair().wait_until_replayed().await.unwrap();
+}
+
 /// The program, as ann, with nothing of the caller's.
 async fn command(stack: &Stack, arguments: &[&str]) -> Ended {
     let mut command = Command::new(built_functions().unwrap().join("registry-migration"));
@@ -88,14 +99,7 @@ async fn shows_and_changes_what_the_driver_has() {
 async fn finds_what_is_wrong_and_says_what_to_do() {
     let stack = stack().await.unwrap();
     repositories(&stack, &["canary/image"]).await.unwrap();
-    // What apply-schema keeps, and the stand does not need.
-    let (newest, _) = SCRIPTS.last().unwrap();
-    let versions = format!(
-        "CREATE TABLE schema_versions (number integer, name text); INSERT INTO schema_versions VALUES (1, '{newest}');
-         GRANT SELECT ON schema_versions TO migration_reader; UPDATE replica_mark SET marked_at = now()"
-    );
-    sql(&stack, &versions).await.unwrap();
-    stack.pair().wait_until_replayed().await.unwrap();
+    say_schema_version(&stack).await;
     let run = async |arguments: &[&str]| command(&stack, arguments).await;
 
     let healthy = run(&["doctor", "--json", "--canary", "canary/image"]).await;

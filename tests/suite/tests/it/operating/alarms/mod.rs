@@ -21,11 +21,10 @@ use local::{
 use reqwest::{Method, RequestBuilder};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use shared::store::schema::SCRIPTS;
 use suite::{PATIENCE, given, options, primary, repositories, sql, until, until_state};
 
 use self::cloudwatch::{Logs, Period, value};
-use super::command;
+use super::{command, say_schema_version};
 use crate::{
     deployment::template::document::{Template, text},
     schedules::observation::emf::{Metrics, metrics},
@@ -335,14 +334,7 @@ async fn heals_a_reader_by_the_runbooks_commands() {
 async fn stack_with_a_row() -> Stack {
     let stack = Stack::start(StackOptions { instances: 1, proxies: true, ..options() }).await.unwrap();
     given(&stack, "group/image", "import_done", None).await.unwrap();
-    // What apply-schema keeps, and the stand does not need.
-    let (newest, _) = SCRIPTS.last().unwrap();
-    let versions = format!(
-        "CREATE TABLE schema_versions (number integer, name text); INSERT INTO schema_versions VALUES (1, '{newest}');
-         GRANT SELECT ON schema_versions TO migration_reader; UPDATE replica_mark SET marked_at = now()"
-    );
-    sql(&stack, &versions).await.unwrap();
-    stack.pair().wait_until_replayed().await.unwrap();
+    say_schema_version(&stack).await;
     stack
 }
 
