@@ -401,16 +401,6 @@ mod tests {
     }
 
     #[test]
-    fn waits_for_no_time_that_has_come() {
-        for (not_before, next) in
-            [(NOW, Next::Sweep), ("2026-01-01T11:59:59Z", Next::Sweep), ("2026-01-01T12:00:01Z", Next::Time)]
-        {
-            let parked = of("pre_import_done", |value| value["row"]["not_before"] = json!(not_before));
-            assert_eq!(parked.next, next, "{not_before}");
-        }
-    }
-
-    #[test]
     fn repeats_the_pre_import_past_its_limit_unless_there_is_none() {
         let again = "with the pre step once more";
         for (limit, is_repeated) in [(3599, true), (3600, true), (3601, false), (0, false)] {
@@ -543,6 +533,8 @@ mod tests {
         let over = |value: &mut Value| value["row"]["not_before"] = json!(NOW);
         assert_eq!(of("default", over).next, Next::Sweep);
         assert_eq!(of("pre_import_done", over).next, Next::Sweep);
+        let later = |value: &mut Value| value["row"]["not_before"] = json!("2026-01-01T12:00:01Z");
+        assert_eq!(of("pre_import_done", later).next, Next::Time);
         assert_eq!(of("default", |value| value["slot_at"] = json!(NOW)).next, Next::Sweep);
         assert_eq!(of("default", |value| value["slot_at"] = json!("2026-01-01T12:00:01Z")).next, Next::Slot);
     }
