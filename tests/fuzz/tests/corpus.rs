@@ -3,6 +3,10 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use fuzzing::TARGETS;
+use nix::sys::resource::{Resource, setrlimit};
+
+/// Far more than an input of the corpus needs. Without a limit the system gives room of any size that nobody writes to.
+const MEMORY: u64 = 4 << 30;
 
 fn corpus() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus")
@@ -10,6 +14,7 @@ fn corpus() -> PathBuf {
 
 #[test]
 fn keeps_every_promise_over_the_corpus() {
+    setrlimit(Resource::RLIMIT_AS, MEMORY, MEMORY).unwrap();
     for target in TARGETS {
         let folder = corpus().join(target.name);
         let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
