@@ -406,14 +406,15 @@ def cancels_and_reopens(tab):
     expect(panel.locator(".timeline li").last).to_contain_text("→ Pre-importing")
     panel.get_by_role("button", name="Cancel …").click()
     tab.answer("Cancel", force=False)
-    expect(panel.locator(".timeline li").last).to_contain_text("→ Skipped")
+    # The registry's own word of the cancelation may come after it, and changes nothing.
+    expect(panel.locator(".timeline li", has_text="→ Skipped").first).to_be_visible()
     expect(panel.locator("#repository-body > p").first).to_contain_text("migration canceled")
     request = tab.asked("POST", "/migrations/cancel/" + path)[-1]
     assert request.post_data_json == {"force": False} and request.header_value("x-operator") == "Ada"
     panel.get_by_role("button", name="Reopen …").click()
     tab.answer("Reopen", reason="at night")
-    # The registry's own word of the cancelation may come after it, and changes nothing.
-    reopened = panel.locator(".timeline li", has_text="→ Waiting")
+    # A start that the registry refused leads to the same state.
+    reopened = panel.locator(".timeline li", has_text="reopen")
     expect(reopened).to_contain_text("at night")
     expect(reopened).to_contain_text("(Ada)")
     panel.get_by_role("button", name="Close").click()
