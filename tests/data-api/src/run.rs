@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use crate::bind::{Bound, bind};
 use crate::error::{ApiError, ErrorCode};
 use crate::execute::{Failure, Job, ResultSet, Stage, timed_out};
 use crate::pool::Target;
 use crate::session::Session;
-use crate::shared::{Running, Shared};
+use crate::shared::{CANCEL_AGAIN, Running, Shared};
 use crate::sql::Verb;
 use crate::transactions::{End, Slot, roll_back};
 use crate::wire::ParameterSets;
@@ -96,13 +98,22 @@ async fn within_the_limit(
         Ok(Ok(results)) => results.map_err(|failure| failure.error),
         Ok(Err(_)) => Err(ApiError::new(ErrorCode::InternalServerErrorException, "The server is stopping.")),
         Err(_) => {
-            if let Some(stopper) = running.stopper().filter(|_| !keep_going) {
-                stopper.stop().await;
-                if tokio::time::timeout(CANCEL_GRACE, done).await.is_err() {
-                    tracing::warn!("a cancelled statement goes on");
-                }
+            if !keep_going && tokio::time::timeout(CANCEL_GRACE, cancel(&running, done)).await.is_err() {
+                tracing::warn!("a cancelled statement goes on");
             }
             Err(timed_out())
+        }
+    }
+}
+
+/// Cancels what a call runs until the call has ended.
+async fn cancel(running: &Running, mut done: oneshot::Receiver<Results>) {
+    loop {
+        if let Some(stopper) = running.stopper() {
+            stopper.stop().await;
+        }
+        if tokio::time::timeout(CANCEL_AGAIN, &mut done).await.is_ok() {
+            return;
         }
     }
 }

@@ -27,7 +27,7 @@ const EXPIRY_ROUND: (Duration, Duration) = (Duration::from_millis(20), Duration:
 /// How long a PostgreSQL server may take to start.
 const TO_START: Duration = Duration::from_secs(30);
 /// How long answers may take on their way when the server ends.
-const TO_ANSWER: Duration = Duration::from_millis(200);
+const TO_ANSWER: Duration = Duration::from_secs(5);
 
 /// A running server. Dropping it ends it.
 pub struct DataApi {

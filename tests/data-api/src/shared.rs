@@ -17,6 +17,9 @@ use crate::transactions::Transactions;
 
 /// How long the end of a server waits for what it has cancelled.
 const TO_END: Duration = Duration::from_secs(5);
+/// PostgreSQL takes no notice of a cancellation that finds a connection between two messages, or still connecting: then
+/// it is sent again.
+pub(crate) const CANCEL_AGAIN: Duration = Duration::from_millis(50);
 /// What the server behind any ARN is called.
 pub(crate) const ANY: &str = "any";
 /// PostgreSQL has no connection left.
@@ -115,19 +118,32 @@ impl Shared {
         }
     }
 
-    /// Cancels what runs, waits until it has stopped, and rolls back what is open.
+    /// Cancels what runs until it has stopped, and rolls back what is open.
     pub(crate) async fn end(&self) {
-        let stoppers: Vec<Stopper> = {
-            let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-            running.iter().filter_map(Weak::upgrade).filter_map(|place| Running(place).stopper()).collect()
-        };
-        futures::future::join_all(stoppers.iter().map(Stopper::stop)).await;
         let mut tasks = std::mem::take(&mut *self.tasks());
         let ended = async { while tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(TO_END, ended).await.is_err() {
+        let cancelled = async {
+            loop {
+                futures::future::join_all(self.stoppers().iter().map(Stopper::stop)).await;
+                tokio::time::sleep(CANCEL_AGAIN).await;
+            }
+        };
+        let stopped = async {
+            tokio::select! {
+                () = ended => {}
+                () = cancelled => {}
+            }
+        };
+        if tokio::time::timeout(TO_END, stopped).await.is_err() {
             tracing::warn!("a call that was cancelled goes on and is given up");
         }
         self.transactions.roll_all_back().await;
+    }
+
+    /// What stops each call that runs.
+    fn stoppers(&self) -> Vec<Stopper> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.iter().filter_map(Weak::upgrade).filter_map(|place| Running(place).stopper()).collect()
     }
 
     /// Ends everything that runs and closes all connections.

@@ -3,10 +3,12 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use aws_sdk_rdsdata::error::ProvideErrorMetadata;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
 use crate::rust_sdk::client;
@@ -193,12 +195,10 @@ async fn what_runs_at_the_end_is_cancelled() {
         terminate(&child);
     };
     let (answer, ()) = tokio::join!(call, end);
-    let error = answer.unwrap_err();
-    let message = aws_sdk_rdsdata::error::ProvideErrorMetadata::message(&error).unwrap_or_default();
-    assert!(message.ends_with("; SQLState: 57014"), "{message}");
-    assert!(tokio::time::timeout(Duration::from_secs(10), child.wait()).await.unwrap().unwrap().success());
+    assert_cancelled(&answer.unwrap_err());
+    assert!(tokio::time::timeout(PATIENCE, child.wait()).await.unwrap().unwrap().success());
     // PostgreSQL tells of the cancellation before it is done with it.
-    tokio::time::timeout(Duration::from_secs(10), async {
+    tokio::time::timeout(PATIENCE, async {
         while count(running).await > 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -206,6 +206,53 @@ async fn what_runs_at_the_end_is_cancelled() {
     .await
     .unwrap();
     assert_eq!(count("SELECT count(*) FROM at_the_end").await, 0);
+}
+
+/// Between the call and PostgreSQL there is only a connection that opens late: nothing can be cancelled at first.
+#[tokio::test]
+async fn what_still_connects_at_the_end_is_cancelled() {
+    let pair = shared_pair().await;
+    let door = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = door.local_addr().unwrap().port();
+    let mut child = program()
+        .arg(format!("--any-arn=postgres:any@127.0.0.1:{port}"))
+        .arg(format!("--default-database={DATABASE}"))
+        .spawn()
+        .unwrap();
+    let url = ready(&mut child).await;
+    let call = client(&url, "once")
+        .execute_statement()
+        .resource_arn(cluster_arn("writer"))
+        .secret_arn(secret_arn("owner"))
+        .sql("select 1 from pg_sleep(20)")
+        .send();
+    let own_address = url.trim_start_matches("http://").to_owned();
+    let end = async {
+        let mut waiting = Some(door.accept().await.unwrap().0);
+        terminate(&child);
+        // It listens no more: the end has begun.
+        while TcpStream::connect(&own_address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        loop {
+            let mut from = match waiting.take() {
+                Some(first) => first,
+                None => door.accept().await.unwrap().0,
+            };
+            let mut to = TcpStream::connect((pair.writer().host.as_str(), pair.writer().port)).await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut from, &mut to).await });
+        }
+    };
+    let answer = tokio::select! {
+        answer = call => answer,
+        () = end => unreachable!("it accepts for ever"),
+    };
+    assert_cancelled(&answer.unwrap_err());
+    assert!(tokio::time::timeout(PATIENCE, child.wait()).await.unwrap().unwrap().success());
+}
+
+fn assert_cancelled(error: &(impl ProvideErrorMetadata + std::fmt::Debug)) {
+    assert!(error.message().is_some_and(|message| message.ends_with("; SQLState: 57014")), "{error:?}");
 }
 
 /// The most that the process has held, in KiB.
