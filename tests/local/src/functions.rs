@@ -78,7 +78,7 @@ impl FunctionSet {
             gateway,
         };
         for (function, mut environment) in plan.functions.clone() {
-            environment.extend(platform_environment(function, set.gateway.runtime_api(function.name())));
+            environment.extend(platform_environment(function, set.runtime_api(function.name())));
             let recipe = Recipe {
                 function,
                 program: folder.join(function.name()),
@@ -99,6 +99,11 @@ impl FunctionSet {
     /// Where the functions' routes are, e.g. `http://127.0.0.1:9000`.
     pub fn base_url(&self) -> String {
         self.gateway.base_url()
+    }
+
+    /// What a process of `function` joins through: its `AWS_LAMBDA_RUNTIME_API`.
+    pub fn runtime_api(&self, function: &str) -> String {
+        self.gateway.runtime_api(function)
     }
 
     /// Everything a function's processes have written so far.

@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use nix::sys::signal::Signal;
+use postgres_pair::free_ports;
 use postgres_pair::keeper::Keeper;
 use tokio::net::TcpStream;
 
 use crate::binaries::{cargo_lambda, workspace};
+use crate::concurrency_limit::ConcurrencyLimit;
 use crate::worker::{TO_END, end, tail};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -26,13 +28,22 @@ const REQUEST_SECONDS: &str = "86400";
 #[derive(Debug)]
 pub(crate) struct Gateway {
     port: u16,
-    child: Mutex<Option<Child>>,
+    /// cargo lambda's own, for the functions.
+    runtime_port: u16,
+    running: Mutex<Option<Running>>,
     keeper: Arc<Keeper>,
 }
 
+#[derive(Debug)]
+struct Running {
+    cargo_lambda: Child,
+    /// What listens on the gateway's port, from when cargo lambda listens.
+    limit: Option<ConcurrencyLimit>,
+}
+
 impl Gateway {
-    /// Starts it on `port`. It compiles and starts nothing itself: in that mode every function would be told
-    /// the same environment, that of all of them together.
+    /// Starts it behind a limit to what it is asked at once; that listens on `port`. It compiles and starts nothing
+    /// itself: in that mode every function would be told the same environment, that of all of them together.
     pub(crate) async fn start(
         host: IpAddr,
         port: u16,
@@ -40,10 +51,12 @@ impl Gateway {
         keeper: &Arc<Keeper>,
     ) -> anyhow::Result<Self> {
         let output = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        let child = Command::new(cargo_lambda()?)
+        let [runtime_port] = free_ports()?;
+        let own = SocketAddr::from((Ipv4Addr::LOCALHOST, runtime_port));
+        let cargo_lambda = Command::new(cargo_lambda()?)
             .args(["lambda", "watch", "--only-lambda-apis", "--ignore-changes"])
             .args(["--timeout", REQUEST_SECONDS])
-            .args(["--invoke-address", &host.to_string(), "--invoke-port", &port.to_string()])
+            .args(["--invoke-address", &own.ip().to_string(), "--invoke-port", &own.port().to_string()])
             .current_dir(workspace())
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
@@ -51,20 +64,24 @@ impl Gateway {
             .group()
             .spawn()
             .context("cannot start cargo-lambda")?;
-        keeper.watch(child.id())?;
-        let gateway = Self { port, child: Mutex::new(Some(child)), keeper: Arc::clone(keeper) };
-        gateway.listen(log).await?;
+        keeper.watch(cargo_lambda.id())?;
+        let running = Mutex::new(Some(Running { cargo_lambda, limit: None }));
+        let gateway = Self { port, runtime_port, running, keeper: Arc::clone(keeper) };
+        gateway.listen(own, log).await?;
+        let limit = ConcurrencyLimit::start((host, port).into(), own).await?;
+        if let Some(running) = gateway.running().as_mut() {
+            running.limit = Some(limit);
+        }
         Ok(gateway)
     }
 
     /// None: `port` is left to a cargo lambda that somebody else starts.
     pub(crate) fn absent(port: u16, keeper: &Arc<Keeper>) -> Self {
-        Self { port, child: Mutex::new(None), keeper: Arc::clone(keeper) }
+        Self { port, runtime_port: port, running: Mutex::new(None), keeper: Arc::clone(keeper) }
     }
 
-    async fn listen(&self, log: &Path) -> anyhow::Result<()> {
+    async fn listen(&self, address: SocketAddr, log: &Path) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         while TcpStream::connect(address).await.is_err() {
             if let Some(status) = self.ended() {
                 bail!("cargo lambda ended ({}):\n{}", status?, tail(log));
@@ -83,26 +100,27 @@ impl Gateway {
 
     /// What a function's process joins through. With the scheme: the client refuses a path without one.
     pub(crate) fn runtime_api(&self, function: &str) -> String {
-        format!("http://127.0.0.1:{}/.rt/{function}", self.port)
+        format!("http://127.0.0.1:{}/.rt/{function}", self.runtime_port)
     }
 
     pub(crate) fn pid(&self) -> Option<u32> {
-        self.child().as_ref().map(Child::id)
+        self.running().as_ref().map(|running| running.cargo_lambda.id())
     }
 
-    /// Ends the process; a second time does nothing.
+    /// Listens no more and ends the process; a second time does nothing.
     pub(crate) fn end(&self) {
-        if let Some(child) = self.child().take() {
-            end(child, Signal::SIGTERM, Instant::now() + TO_END, &self.keeper);
+        if let Some(Running { cargo_lambda, limit }) = self.running().take() {
+            drop(limit);
+            end(cargo_lambda, Signal::SIGTERM, Instant::now() + TO_END, &self.keeper);
         }
     }
 
     fn ended(&self) -> Option<std::io::Result<ExitStatus>> {
-        self.child().as_mut().and_then(|child| child.try_wait().transpose())
+        self.running().as_mut().and_then(|running| running.cargo_lambda.try_wait().transpose())
     }
 
-    fn child(&self) -> MutexGuard<'_, Option<Child>> {
-        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod binaries;
 mod client;
+mod concurrency_limit;
 mod database;
 mod function;
 mod functions;

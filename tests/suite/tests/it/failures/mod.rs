@@ -7,3 +7,4 @@ mod outage;
 mod process;
 mod starting;
 mod unreliable;
+mod waiting;

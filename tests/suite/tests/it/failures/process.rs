@@ -25,7 +25,7 @@ async fn survives_a_panic_in_the_handler_and_after_it() {
     let log = stack.folder().join("faulty-function.log");
     let mut child = Process(
         Command::new(env!("CARGO_BIN_EXE_faulty-function"))
-            .env("AWS_LAMBDA_RUNTIME_API", format!("{base}/.rt/faulty-function"))
+            .env("AWS_LAMBDA_RUNTIME_API", stack.functions().runtime_api("faulty-function"))
             .env("AWS_LAMBDA_FUNCTION_NAME", "faulty-function")
             .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
