@@ -46,7 +46,10 @@ ranges AS MATERIALIZED (
 ),
 released AS MATERIALIZED (
     WITH RECURSIVE walk AS (
-        SELECT ranges.low, ranges.high, ranges.priority, ranges.most, NULL::bigint AS id FROM ranges
+        SELECT
+            ranges.low, ranges.high, ranges.priority, ranges.most, NULL::bigint AS id, NULL::text AS path,
+            NULL::integer AS own_priority
+        FROM ranges
         WHERE EXISTS (SELECT FROM free_slot)
         UNION ALL
         SELECT
@@ -56,10 +59,10 @@ released AS MATERIALIZED (
                 ELSE held.prefix || '0'
             END,
             walk.high, walk.priority, walk.most - (held.prefix IS NULL)::integer,
-            CASE WHEN held.prefix IS NULL THEN next.id END
+            CASE WHEN held.prefix IS NULL THEN next.id END, next.path, next.priority
         FROM walk
         CROSS JOIN LATERAL (
-            SELECT c.id, c.path FROM container_repositories AS c
+            SELECT c.id, c.path, c.priority FROM container_repositories AS c
             WHERE c.migration_state = 'pre_import_done' AND c.held_since IS NOT NULL
                 AND c.path COLLATE "C" >= walk.low AND c.path COLLATE "C" < walk.high
             ORDER BY c.path COLLATE "C"
@@ -68,13 +71,19 @@ released AS MATERIALIZED (
         LEFT JOIN LATERAL migration_held_by(next.path) AS held (prefix) ON true
         WHERE walk.most > 0
     )
-    SELECT walk.id, max(walk.priority) AS priority FROM walk WHERE walk.id IS NOT NULL GROUP BY walk.id
+    SELECT walk.id, walk.path, greatest(walk.own_priority, max(walk.priority)) AS priority FROM walk
+    WHERE walk.id IS NOT NULL
+    GROUP BY walk.id, walk.path, walk.own_priority
 ),
 shortlist AS MATERIALIZED (
-    SELECT released.id, true AS is_released, released.priority FROM released
+    SELECT
+        released.id, true AS is_released, false AS is_aborted, released.priority, released.path,
+        NULL::timestamptz AS created_at
+    FROM released
     UNION ALL
     (
-        SELECT c.id, false, NULL::integer FROM container_repositories AS c
+        SELECT c.id, false, c.migration_state = 'import_aborted', c.priority, NULL, c.created_at
+        FROM container_repositories AS c
         WHERE EXISTS (SELECT FROM free_slot)
             AND (SELECT target_plans = '{}' FROM settings)
             AND c.migration_state IN ('default', 'import_aborted') AND c.not_before IS NULL
@@ -87,7 +96,8 @@ shortlist AS MATERIALIZED (
     )
     UNION ALL
     (
-        SELECT of_plan.id, false, NULL::integer FROM unnest((SELECT target_plans FROM settings)) AS target (plan)
+        SELECT of_plan.id, false, of_plan.migration_state = 'import_aborted', of_plan.priority, NULL, of_plan.created_at
+        FROM unnest((SELECT target_plans FROM settings)) AS target (plan)
         CROSS JOIN LATERAL (
             SELECT c.id, c.migration_state, c.priority, c.created_at FROM container_repositories AS c
             WHERE EXISTS (SELECT FROM free_slot)
@@ -108,11 +118,13 @@ shortlist AS MATERIALIZED (
     UNION ALL
     -- What a prefix raises, of each state the first by path.
     (
-        SELECT of_range.id, false, ranges.priority
+        SELECT
+            of_range.id, false, wanted.state = 'import_aborted', greatest(of_range.priority, ranges.priority), NULL,
+            of_range.created_at
         FROM ranges
         CROSS JOIN unnest(ARRAY['default', 'import_aborted']) AS wanted (state)
         CROSS JOIN LATERAL (
-            SELECT c.id FROM container_repositories AS c
+            SELECT c.id, c.priority, c.created_at FROM container_repositories AS c
             WHERE EXISTS (SELECT FROM free_slot)
                 AND c.migration_state = wanted.state
                 AND c.path COLLATE "C" >= ranges.low AND c.path COLLATE "C" < ranges.high
@@ -130,7 +142,8 @@ shortlist AS MATERIALIZED (
     )
     UNION ALL
     (
-        SELECT c.id, false, NULL::integer FROM container_repositories AS c
+        SELECT c.id, false, c.migration_state = 'import_aborted', c.priority, NULL, c.created_at
+        FROM container_repositories AS c
         WHERE EXISTS (SELECT FROM free_slot)
             AND c.migration_state IN ('default', 'import_aborted') AND c.not_before <= now()
             AND ((SELECT target_plans = '{}' FROM settings)
@@ -143,16 +156,20 @@ shortlist AS MATERIALIZED (
         LIMIT 200
     )
 ),
+-- The rows themselves are looked up one after the other: mostly the first is it.
 candidate AS MATERIALIZED (
-    SELECT c.* FROM container_repositories AS c
-    JOIN shortlist ON shortlist.id = c.id
-    WHERE c.id = ANY (ARRAY(SELECT id FROM shortlist))
-        AND CASE WHEN shortlist.is_released THEN c.migration_state = 'pre_import_done' AND c.held_since IS NOT NULL
-            ELSE c.migration_state IN ('default', 'import_aborted') AND (c.not_before IS NULL OR c.not_before <= now()) END
-    ORDER BY shortlist.is_released DESC, (c.migration_state = 'import_aborted') DESC,
-        greatest(c.priority, shortlist.priority) DESC, CASE WHEN shortlist.is_released THEN c.path END COLLATE "C",
-        c.created_at, c.id
-    FOR UPDATE OF c SKIP LOCKED
+    SELECT c.* FROM (
+        SELECT * FROM shortlist
+        ORDER BY is_released DESC, is_aborted DESC, priority DESC, path COLLATE "C", created_at, id
+    ) AS next
+    CROSS JOIN LATERAL (
+        SELECT * FROM container_repositories AS c
+        WHERE c.id = next.id
+            AND CASE WHEN next.is_released THEN c.migration_state = 'pre_import_done' AND c.held_since IS NOT NULL
+                ELSE c.migration_state IN ('default', 'import_aborted')
+                    AND (c.not_before IS NULL OR c.not_before <= now()) END
+        FOR UPDATE SKIP LOCKED
+    ) AS c
     LIMIT 1
 ),
 chosen AS MATERIALIZED (
