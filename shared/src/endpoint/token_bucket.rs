@@ -48,5 +48,9 @@ mod tests {
         let expected = [true, true, false, false, true, false, true, true, false, true, true, false];
         assert_eq!(taken, expected);
         assert!(!bucket.take(start), "a clock that goes back gives nothing");
+
+        let mut bucket = TokenBucket::full(2, Duration::from_secs(1), start);
+        let taken = [0, 1500, 2400, 2450].map(|milliseconds| bucket.take(at(milliseconds)));
+        assert_eq!(taken, [true, true, true, false], "nothing is gained while it is full");
     }
 }

@@ -49,6 +49,7 @@ mod tests {
             let read = text.parse::<PathPrefix>().unwrap();
             assert_eq!((read.as_str(), read.to_string().as_str()), (prefix, prefix));
         }
+        assert!("a".repeat(255).parse::<PathPrefix>().is_ok());
         for text in ["a%", "a~", "a b", "grü", "a\0", &"a".repeat(256)] {
             assert!(text.parse::<PathPrefix>().is_err(), "{text:?}");
         }

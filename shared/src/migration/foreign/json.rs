@@ -60,9 +60,6 @@ fn escaped_unit(json: &str, begin: usize) -> Option<u32> {
 pub(super) fn text_of(value: &RawValue) -> Option<String> {
     match value.get() {
         "null" => None,
-        string if string.starts_with('"') => {
-            Some(serde_json::from_str(string).unwrap_or_else(|_| string.to_owned()))
-        }
-        other => Some(other.to_owned()),
+        json => Some(serde_json::from_str(json).unwrap_or_else(|_| json.to_owned())),
     }
 }

@@ -100,9 +100,20 @@ fn a_member_is_read_whatever_stands_beside_it() {
         let members = read_members(&json, ["detail"]).unwrap();
         assert_eq!(members.text(0), text, "{json}");
     }
-    let members = read_members(r#"{"a":1,"a":1,"b":1,"b":2}"#, ["a", "b", "c"]).unwrap();
-    assert_eq!([0, 1, 2].map(|place| members.is_contradicted(place)), [false, true, false]);
-    assert_eq!(members.string(0), None, "a number is no string");
+    let members =
+        read_members(r#"{"a":1,"a":1,"b":1,"b":2,"c":1,"c":2,"c":3}"#, ["a", "b", "c", "d"]).unwrap();
+    assert_eq!([0, 1, 2, 3].map(|place| members.is_contradicted(place)), [false, true, true, false]);
+}
+
+#[test]
+fn reads_a_string_and_a_number_only_where_it_is_one() {
+    let json = r#"{"a":"7","b":7.5,"c":null}"#;
+    let members = read_members(json, ["a", "b", "c", "d"]).unwrap();
+    assert_eq!(
+        [0, 1, 2, 3, 4].map(|place| members.string(place)),
+        [Some("7".to_owned()), None, None, None, None]
+    );
+    assert_eq!([0, 1, 2, 3, 4].map(|place| members.number(place)), [None, Some(7.5), None, None, None]);
 }
 
 #[test]
@@ -112,4 +123,6 @@ fn what_is_not_one_object_has_no_members() {
     {
         assert!(read_members(json, ["detail"]).is_err(), "{json}");
     }
+    let error = read_members("[]", ["detail"]).unwrap_err().to_string();
+    assert!(error.contains("expected an object"), "{error}");
 }

@@ -441,6 +441,14 @@ mod tests {
     }
 
     #[test]
+    fn tells_of_a_skip_only_past_the_most_tags() {
+        for (most, next) in [(0, Next::Sweep), (6, Next::Skip), (7, Next::Sweep)] {
+            let explained = of("default", |value| value["settings"]["max_tags_count"] = json!(most));
+            assert_eq!(explained.next, next, "{most}: {}", explained.text);
+        }
+    }
+
+    #[test]
     fn tells_what_holds_starts_back_and_until_when() {
         for (by, sentence) in [
             ("registry_stopped", "restart is over"),

@@ -326,6 +326,8 @@ mod tests {
         for change in at_the_limits() {
             assert_eq!(read(change.clone()).map(|_| ()), Ok(()), "{change}");
         }
+        let most_names = json!({"target_plans": vec!["x"; 1000], "pre_import_seconds_per_tag": 0});
+        assert_eq!(read(most_names).map(|_| ()), Ok(()));
         assert_eq!(read(json!({"capacity": 5.0})).unwrap().capacity, Some(5));
     }
 
