@@ -3,7 +3,8 @@
 # time, and runs their unit tests, and no others, on each. Fails for a change that no test sees. tests/mutation.toml says
 # where changes are made, and lists those that make no difference, each with why.
 #
-# usage: tests/mutation.sh [ARGUMENT...]   arguments of `cargo mutants`: --list, --shard 1/8, --file FILE, --re EXPRESSION
+# usage: tests/mutation.sh [ARGUMENT...]   arguments of `cargo mutants`: --list, --shard 0/8, or --re EXPRESSION, which is
+#     sought in the lines of --list (--file would add to the files that tests/mutation.toml names)
 # The tree is copied next to target; about 700 changes, 10 to 20 seconds each on a machine at rest.
 set -eu
 
@@ -17,4 +18,4 @@ TMPDIR=$PWD/target/mutation
 CARGO_PROFILE_DEV_DEBUG=0
 export TMPDIR CARGO_PROFILE_DEV_DEBUG
 exec target/tools/bin/cargo-mutants mutants --config tests/mutation.toml --output target/mutation --package shared \
-    --jobs 1 --minimum-test-timeout 120 "$@" -- --locked --lib -- migration:: endpoint::
+    --jobs 1 --minimum-test-timeout 120 --cargo-arg=--lib --cargo-arg=--locked "$@" -- -- migration:: endpoint::
