@@ -1,11 +1,13 @@
 use std::time::Duration;
 
+use aws_sdk_rdsdata::{error::SdkError, operation::execute_statement::ExecuteStatementError};
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::data_api::data_api;
 use crate::endpoint::{
     Call, EndpointError, ErrorClass, Execution, Failure, SqlState, Statement, Transport, Value, Writer,
+    data_api_error::failure_of,
     scripted_server::{Reply, ScriptedServer},
 };
 
@@ -76,6 +78,18 @@ async fn every_error_of_the_data_api_has_its_class_and_outcome() {
         let failure = failure(error(status, code, "some message")).await;
         assert_eq!((failure.outcome, failure.class), (outcome, class), "{status} {code}");
         assert_eq!(failure.code.as_deref(), Some(code), "{status}");
+    }
+}
+
+#[test]
+fn tells_what_the_sdk_could_not_send_from_what_took_too_long() {
+    type Error = SdkError<ExecuteStatementError>;
+    for (error, outcome, class) in [
+        (Error::construction_failure("a header cannot be built"), DidNotRun, Misconfigured),
+        (Error::timeout_error("the time for all sendings is up"), Unknown, Timeout),
+    ] {
+        let failure = failure_of(&error);
+        assert_eq!((failure.outcome, failure.class), (outcome, class), "{error}");
     }
 }
 

@@ -23,11 +23,13 @@ pub fn repair_json(json: &str) -> Cow<'_, str> {
     let mut repaired: Option<String> = None;
     // Up to where `json` is copied already, and up to where it is read.
     let (mut copied, mut at) = (0, 0);
-    while let Some(found) = json[at..].find('\\') {
-        let begin = at + found;
+    for (begin, _) in json.match_indices('\\') {
+        if begin < at {
+            continue;
+        }
         let Some(unit) = escaped_unit(json, begin) else {
-            // The backslash and what it escapes, a character of any width.
-            at = begin + 1 + json[begin + 1..].chars().next().map_or(0, char::len_utf8);
+            // The backslash and what it escapes, which may be another one.
+            at = begin + 2;
             continue;
         };
         let is_pair = matches!(unit, 0xd800..=0xdbff)
