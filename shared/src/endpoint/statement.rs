@@ -244,7 +244,15 @@ impl<T: Into<Self>> From<Option<T>> for Value {
 
 #[cfg(test)]
 mod tests {
-    use super::Value;
+    use super::{Statement, Value};
+
+    #[test]
+    fn a_clone_has_the_same_values_and_the_same_limit() {
+        let statement = Statement::read("show", "SELECT :path").bind("path", "a/b").brief();
+        let clone = statement.clone();
+        assert!(clone.parameters() == [("path", Value::from("a/b"))]);
+        assert_eq!((clone.limit(), clone.limit().is_some()), (statement.limit(), true));
+    }
 
     #[test]
     fn no_value_holds_what_postgresql_refuses() {

@@ -4,7 +4,7 @@ use super::{EndpointHealth, HEALTH_RETRY, HEALTH_TTL, Silence, silence};
 use crate::{
     endpoint::{
         EndpointError, ErrorClass, Execution, Failure, Identity, PURPOSES, PurposeRule, ReaderLag,
-        ReaderRule, SqlState, WriterStatus, bypass::BypassReason, resort_past_bound,
+        ReaderRule, ReaderStatus, Relation, SqlState, WriterStatus, bypass::BypassReason, resort_past_bound,
     },
     freshness::FetchedAt,
 };
@@ -165,4 +165,22 @@ fn a_reader_that_lags_or_is_out_is_bypassed_for_each_purpose() {
         assert_eq!(bypassed(&EndpointHealth::default(), rule), None, "nothing is known");
     }
     assert_eq!(names, ["Status", "List", "Summary", "History", "StaleScan"]);
+}
+
+#[test]
+fn only_the_writers_word_lets_the_reader_in() {
+    let said = [None, writer(false, true, false), writer(true, true, false)];
+    let is_in = said.map(|writer| EndpointHealth { writer, ..EndpointHealth::default() }.reader_is_in());
+    assert_eq!(is_in, [false, false, true]);
+}
+
+#[test]
+fn tells_what_the_two_are_to_each_other_where_that_is_new() {
+    let mut health = EndpointHealth { writer: writer(true, true, false), ..EndpointHealth::default() };
+    let told = ["2", "2", "1", "1", "2"].map(|server| {
+        let identity = Identity { server: server.to_owned(), read_only: true };
+        health.learn_reader(&Ok(ReaderStatus { identity, heartbeat: 8, is_copying: false }))
+    });
+    let (distinct, collapsed) = (Some(Relation::Distinct), Some(Relation::Collapsed));
+    assert_eq!(told, [distinct, None, collapsed, None, distinct]);
 }

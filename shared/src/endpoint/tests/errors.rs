@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use aws_sdk_rdsdata::{error::SdkError, operation::execute_statement::ExecuteStatementError};
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -66,6 +67,7 @@ async fn every_error_of_the_data_api_has_its_class_and_outcome() {
         (403, "ExpiredTokenException", DidNotRun, Misconfigured),
         (400, "InvalidResourceStateException", DidNotRun, Unavailable),
         (504, "DatabaseUnavailableException", Unknown, Unavailable),
+        (400, "DatabaseUnavailableException", Unknown, Unavailable),
         (500, "InternalServerErrorException", Unknown, Unavailable),
         (503, "ServiceUnavailableError", Unknown, Unavailable),
         (500, "SomethingNew", Unknown, Unavailable),
@@ -87,6 +89,12 @@ fn tells_what_the_sdk_could_not_send_from_what_took_too_long() {
     for (error, outcome, class) in [
         (Error::construction_failure("a header cannot be built"), DidNotRun, Misconfigured),
         (Error::timeout_error("the time for all sendings is up"), Unknown, Timeout),
+        (
+            Error::dispatch_failure(ConnectorError::other("no credentials".into(), None)),
+            DidNotRun,
+            Misconfigured,
+        ),
+        (Error::dispatch_failure(ConnectorError::io("reset".into())), Unknown, Unavailable),
     ] {
         let failure = failure_of(&error);
         assert_eq!((failure.outcome, failure.class), (outcome, class), "{error}");
