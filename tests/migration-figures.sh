@@ -13,7 +13,7 @@ cd "$root"
 . tests/registry/outside.sh
 
 echo "Building (some minutes the first time)" >&2
-export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+export CARGO_PROFILE_RELEASE_OPT_LEVEL=3 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 for package in command local-registry; do
     cargo build --locked --quiet --release --package "$package" --bins --target-dir target/migrate
 done
