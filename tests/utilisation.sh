@@ -3,6 +3,7 @@
 # which the registry was really at work. Everything is built as it is deployed, which takes minutes the first time.
 #
 # usage: tests/utilisation.sh [--repositories N] [--capacity N] [--shortest MILLISECONDS] [--longest MILLISECONDS] [--tail] [--seed N]
+#        tests/utilisation.sh --throughput   how many repositories a second where a step takes no time, at capacities 1 to 32
 set -eu
 
 cd "$(dirname -- "$0")/.."
@@ -12,7 +13,7 @@ echo "Building" >&2
 # By themselves first: what the local stack needs of a crate must not reach a function.
 cargo build --locked --quiet --release --bins --target-dir target
 # What they run on is optimised as well, and needs no more.
-CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+CARGO_PROFILE_RELEASE_OPT_LEVEL=3 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
     cargo build --locked --quiet --release -p suite --bin utilisation --target-dir target/utilisation
 FUNCTIONS_DIR=$PWD/target/release
 export FUNCTIONS_DIR

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     time::{Duration, Instant},
 };
 
@@ -21,6 +22,12 @@ use tokio_postgres::Client;
 const TICK: Duration = Duration::from_secs(1);
 /// A run that has not moved for so long has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The capacities at which the throughput is measured, how many repositories are migrated at each, and how long a step takes.
+const CAPACITIES: [u16; 6] = [1, 2, 4, 8, 16, 32];
+const OF_EACH: usize = 400;
+const STEP_MILLISECONDS: u64 = 1;
+/// The kernel counts processors' time in hundredths of a second, on every machine that Linux runs on today.
+const TICKS: f64 = 100.0;
 /// The transitions that take a slot or give it back, in the order in which they happened.
 const OCCUPANCY: &str = "
     occupancy AS (
@@ -58,6 +65,10 @@ struct Arguments {
     /// between 10 and 100 ms as between 1 and 10 s.
     #[arg(long)]
     tail: bool,
+    /// Measures instead how many repositories are migrated in a second where a step takes no time, at growing capacities,
+    /// and who needs how much of the processors for each.
+    #[arg(long)]
+    throughput: bool,
     /// What the times are drawn with.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -77,6 +88,9 @@ impl Arguments {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    if arguments.throughput {
+        return throughput(arguments.seed).await;
+    }
     let stack = Stack::start(options(&arguments)).await?;
     let drawn = prepare(&stack, &arguments).await?;
     say(format_args!(
@@ -93,6 +107,78 @@ async fn main() -> anyhow::Result<()> {
     drop(ticker);
     report(&stack, f64::from(arguments.capacity), drawn).await?;
     stack.stop().await
+}
+
+/// Migrates the same repositories at each capacity.
+async fn throughput(seed: u64) -> anyhow::Result<()> {
+    let cores = std::thread::available_parallelism()?.get();
+    say(format_args!(
+        "{OF_EACH} repositories, steps of {STEP_MILLISECONDS} ms, {cores} cores {:>15} {:>10} {:>10} {:>13} {:>12} {:>7}",
+        "a second", "functions", "PostgreSQL", "cargo lambda", "stand-ins", "busy"
+    ))?;
+    for capacity in CAPACITIES {
+        let (shortest, longest, repositories, tail) = (STEP_MILLISECONDS, STEP_MILLISECONDS, OF_EACH, false);
+        let arguments = Arguments { repositories, capacity, shortest, longest, tail, throughput: true, seed };
+        let stack = Stack::start(options(&arguments)).await?;
+        prepare(&stack, &arguments).await?;
+        let before = processors(&stack).await?;
+        let began = Instant::now();
+        let ticker = stack.tick_every(TICK);
+        migrate(&stack, OF_EACH).await?;
+        let took = began.elapsed().as_secs_f64();
+        drop(ticker);
+        let after = processors(&stack).await?;
+        stack.stop().await?;
+        let each = |who: &str| {
+            let seconds = |taken: &BTreeMap<&str, f64>| taken.get(who).copied().unwrap_or_default();
+            seconds(&after) - seconds(&before)
+        };
+        let milliseconds = |who: &str| 1000.0 * each(who) / OF_EACH as f64;
+        let together: f64 = WHO.iter().map(|who| each(who)).sum();
+        say(format_args!(
+            "  capacity {capacity:3} {:47.1} {:7.1} ms {:7.1} ms {:10.1} ms {:9.1} ms {:5.0} %",
+            OF_EACH as f64 / took,
+            milliseconds("functions"),
+            milliseconds("postgres"),
+            milliseconds("cargo-lambda"),
+            milliseconds("local"),
+            100.0 * together / (took * cores as f64)
+        ))?;
+    }
+    say(
+        "The times are of the processors, for each repository. Stand-ins are the local Data API, the registry and the secrets.",
+    )?;
+    Ok(())
+}
+
+/// Of whom a time of the processors is told.
+const WHO: [&str; 4] = ["functions", "postgres", "cargo-lambda", "local"];
+
+/// How much of the processors' time each has taken so far, in seconds.
+async fn processors(stack: &Stack) -> anyhow::Result<BTreeMap<&'static str, f64>> {
+    let pids = stack.describe().await.pids;
+    let mut taken = BTreeMap::new();
+    for process in fs::read_dir("/proc")? {
+        let Some(pid) = process?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // One that has just ended is not there.
+        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+        // Behind the name, which may hold anything, and the state: the parent, and later on the times.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let number =
+            |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or_default();
+        let parent = u32::try_from(number(1))?;
+        let named = pids
+            .iter()
+            .find(|(name, known)| **known == pid || **known == parent && name.starts_with("postgres"));
+        let Some((name, _)) = named else { continue };
+        let who = WHO.iter().find(|who| name.starts_with(**who)).copied().unwrap_or("functions");
+        // A server's children that have ended count as the server's.
+        let ended = if who == "postgres" { number(13) + number(14) } else { 0 };
+        *taken.entry(who).or_default() += (number(11) + number(12) + ended) as f64 / TICKS;
+    }
+    Ok(taken)
 }
 
 fn options(arguments: &Arguments) -> StackOptions {
