@@ -85,6 +85,10 @@ impl Request {
     /// `SerializationException` that names the member which is not of the model, `ValidationException` for more
     /// parameters than PostgreSQL binds.
     pub(crate) fn read(body: &Bytes) -> Result<Self, ApiError> {
+        // The parser looks at no string of a member that nobody knows.
+        if let Err(error) = std::str::from_utf8(body) {
+            return Err(unreadable_at(&body[..error.valid_up_to()]));
+        }
         let Object(members): Object<Members<'_>> = read(body, "")?;
         let parameter_sets = match members.parameter_sets {
             None => ParameterSets::default(),
@@ -134,6 +138,14 @@ fn read<'a, T: Deserialize<'a>>(text: &'a [u8], prefix: &str) -> Result<T, ApiEr
         (false, _) => format!("The request cannot be read: {member} is not what it must be."),
     };
     Err(ApiError::new(ErrorCode::SerializationException, what))
+}
+
+/// What cannot be read comes behind `before`.
+fn unreadable_at(before: &[u8]) -> ApiError {
+    let lines = before.split(|byte| *byte == b'\n');
+    let (line, column) = lines.enumerate().last().map_or((0, 0), |(number, text)| (number, text.len()));
+    let what = format!("The request cannot be read at line {}, column {}.", line + 1, column + 1);
+    ApiError::new(ErrorCode::SerializationException, what)
 }
 
 /// `parameterSets`, read one after the other: they stay the text that they came as.
@@ -381,6 +393,17 @@ mod tests {
         }
         assert_eq!(refusal("{\"sql\":\n x}"), "The request cannot be read at line 2, column 2.");
         assert_eq!(refusal(""), "The request has no body.");
+    }
+
+    #[test]
+    fn refuses_bytes_that_are_no_text_in_any_member() {
+        for member in ["sql", "unknown"] {
+            let body = [b"{\n\"", member.as_bytes(), b"\": \"\xff\"}"].concat();
+            let refused = Request::read(&Bytes::from(body)).unwrap_err();
+            assert_eq!(refused.code, ErrorCode::SerializationException);
+            let column = member.len() + 6;
+            assert_eq!(refused.message, format!("The request cannot be read at line 2, column {column}."));
+        }
     }
 
     #[test]
