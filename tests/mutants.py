@@ -41,6 +41,25 @@ def mutants():
             yield mutant
 
 
+def tests():
+    """The files in which there is a function of each name."""
+    found = {}
+    for folder in ("shared", "functions", "tests"):
+        for source in ROOT.glob(f"{folder}/**/*.rs"):
+            for name in re.findall(r"\bfn (\w+)[(<]", source.read_text()):
+                found.setdefault(name, []).append(source)
+    return found
+
+
+def is_there(test, found):
+    """Whether there is this test: its function, in a file whose name and folders are those of its modules. What a macro makes
+    of the import protocol's suite is in whichever module runs it."""
+    *modules, name = test.split("::")
+    named = set(modules) - {"tests"}
+    places = [{source.stem, *source.parts} for source in found.get(name, [])]
+    return any(named <= place or "conformance" in place for place in places)
+
+
 def run(*command):
     ended = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     return ended.returncode, ended.stdout
@@ -90,6 +109,8 @@ def main():
     if not chosen:
         sys.exit("no mutant has such a name")
     bad = 0
+    found = tests()
+    page = (ROOT / "tests/browser/browse.py").read_text()
     for mutant in chosen:
         path = ROOT / mutant["file"]
         before = path.read_text()
@@ -97,6 +118,10 @@ def main():
         if before.count(mutant["find"]) != 1:
             bad += 1
             print(f"{mutant['name']}: its text stands {before.count(mutant['find'])} times in {mutant['file']}")
+            continue
+        if not (f'("{test}",' in page if "browser" in mutant else is_there(test, found)):
+            bad += 1
+            print(f"{mutant['name']}: there is no test {test}")
             continue
         if only_list:
             print(f"{mutant['name']}: {mutant['promise']} ({test})")

@@ -142,9 +142,9 @@ fn starts_no_program_that_a_small_machine_lacks() {
     assert!(started > 2, "nothing was looked at");
 }
 
-/// A mutant whose text has gone shows nothing.
+/// A mutant whose text or whose test has gone shows nothing.
 #[test]
-fn finds_the_text_of_each_mutant_once() {
+fn finds_text_and_test_of_each_mutant() {
     let listed = Command::new(workspace().join("tests/mutants.py")).arg("--list").output().unwrap();
     let said = String::from_utf8(listed.stdout).unwrap();
     assert!(listed.status.success(), "{said}{}", String::from_utf8_lossy(&listed.stderr));
