@@ -256,6 +256,7 @@ struct Book {
 struct Entry {
     fault: Fault,
     met: u64,
+    held: u64,
     random: Option<StdRng>,
 }
 
@@ -288,7 +289,7 @@ impl Faults {
         book.last += 1;
         let id = FaultId(book.last);
         let random = fault.chance.map(|chance| StdRng::seed_from_u64(chance.seed));
-        book.faults.insert(id, Entry { fault, met: 0, random });
+        book.faults.insert(id, Entry { fault, met: 0, held: 0, random });
         id
     }
 
@@ -330,6 +331,11 @@ impl Faults {
         lock(&self.book).faults.get(&id).map_or(0, |entry| entry.met)
     }
 
+    /// How many requests have come to the point at which a fault holds them.
+    pub fn held(&self, id: FaultId) -> u64 {
+        lock(&self.book).faults.get(&id).map_or(0, |entry| entry.held)
+    }
+
     /// Takes what meets this request, oldest first.
     pub(super) fn take(&self, subject: Subject<'_>) -> Vec<(FaultId, FaultEffect)> {
         let mut book = lock(&self.book);
@@ -345,6 +351,9 @@ impl Faults {
     /// Returns when the fault is no longer there.
     pub(super) async fn released(&self, id: FaultId) -> Released {
         let mut changed = self.changed.subscribe();
+        if let Some(entry) = lock(&self.book).faults.get_mut(&id) {
+            entry.held += 1;
+        }
         while lock(&self.book).faults.contains_key(&id) {
             if changed.changed().await.is_err() {
                 break;
