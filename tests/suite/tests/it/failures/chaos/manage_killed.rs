@@ -11,7 +11,7 @@ use suite::{push_image, row, until_state};
 use super::{
     RETRIED, WHOLE, failed_once, is_migrated,
     kill::{Case, Stop, Trigger, statement},
-    nothing_is_held, schedules_run_until_the_end, stack, started, transitions,
+    nothing_is_held, schedules_run_until_the_end, stack, started, transitions, work_after_answers_is_done,
 };
 
 /// Has manage-migrations killed while it does what an operator asks for, and asks for the same again.
@@ -60,6 +60,8 @@ async fn cancelations(stack: &Stack) {
         ("cancel/not-recorded", Stop::BeforeStatement(statement::CHANGE), "import_aborted"),
         ("cancel/recorded", Stop::AfterStatement(statement::CHANGE), "import_skipped"),
     ] {
+        // What follows the end of the case before would claim this one.
+        work_after_answers_is_done(stack).await;
         // Only what manage-migrations does is stopped: the registry tells of the cancelation after it is killed.
         for at in [Point::Work, Point::Notification] {
             stack.registry().unwrap().rules().add(Rule::new(Effect::Hold { at }).repository(path).times(1));
