@@ -151,7 +151,7 @@ async fn throughput(seed: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Of whom a time of the processors is told.
+/// Whose processor time is shown.
 const WHO: [&str; 4] = ["functions", "postgres", "cargo-lambda", "local"];
 
 /// How much of the processors' time each has taken so far, in seconds.
