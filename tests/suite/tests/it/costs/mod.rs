@@ -1,5 +1,6 @@
 //! What an operation costs: calls, pages read, and what it is made of.
 
 mod calls;
+mod claim;
 mod crates;
 mod shown;
