@@ -299,8 +299,8 @@ impl Blobs<'_> {
                     };
                     let hasher = Hasher::new(digest.algorithm());
                     // Whoever goes on after a kill in its first part finds it, and leaves none open.
-                    self.keep(digest, &upload, &hasher, 0).await?;
-                    At { upload, hasher, hashed: 0 }
+                    self.keep(digest, &upload, &hasher).await?;
+                    At { upload, hasher }
                 }
             };
             let counted = std::sync::atomic::AtomicU64::new(0);
@@ -334,12 +334,12 @@ impl Blobs<'_> {
     }
 
     /// Keeps where an upload stands.
-    async fn keep(&self, digest: &Digest, upload: &Upload, hasher: &Hasher, hashed: u64) -> Result<(), End> {
+    async fn keep(&self, digest: &Digest, upload: &Upload, hasher: &Hasher) -> Result<(), End> {
         let job = self.job;
         let kept = KeptUpload {
             digest: digest.to_string(),
             location: upload.location().to_owned(),
-            sent: hashed,
+            sent: hasher.length(),
             hash: BASE64_STANDARD.encode(hasher.save()),
         };
         let copies = &job.importer.copies;
@@ -372,15 +372,15 @@ impl Blobs<'_> {
         if let Some((upload, Standing::At(offset))) = standing {
             let state = BASE64_STANDARD.decode(&kept.hash).ok();
             let hasher = state.and_then(|state| Hasher::resume(&state).ok());
-            let (hasher, hashed) = match hasher {
-                Some(hasher) if kept.sent <= offset && offset <= size => (hasher, kept.sent),
+            let hasher = match hasher {
+                Some(hasher) if hasher.length() <= offset && offset <= size => hasher,
                 // It is hashed again from the beginning, and only what is missing is sent.
-                _ if offset <= size => (Hasher::new(digest.algorithm()), 0),
+                _ if offset <= size => Hasher::new(digest.algorithm()),
                 _ => return self.begin_anew(digest).await,
             };
             count(&importer.counted.gone_on, 1);
             job.done(|progress| progress.bytes_done += offset);
-            return Ok(Begun::At(Box::new(At { upload, hasher, hashed })));
+            return Ok(Begun::At(Box::new(At { upload, hasher })));
         }
         // Its end may have been answered to a process that is dead.
         if self.is_there(digest).await? {
@@ -396,7 +396,8 @@ impl Blobs<'_> {
         Ok(Begun::Not)
     }
 
-    /// Reads from where the digest stands, and sends from where the target stands. While one part is sent the next is read.
+    /// Reads from where the digest stands, and sends from where the target stands. While one part is sent the next is read
+    /// and hashed.
     async fn send_parts(
         &self,
         digest: &Digest,
@@ -406,38 +407,31 @@ impl Blobs<'_> {
     ) -> Result<(), Sending> {
         let job = self.job;
         let importer = &job.importer;
-        let At { mut upload, mut hasher, mut hashed } = at;
+        let At { mut upload, mut hasher } = at;
         let of_source = |end: End| Sending::End(end);
-        let mut reader = importer.source.read_blob(&job.source, digest, size, hashed);
+        let mut reader = importer.source.read_blob(&job.source, digest, size, hasher.length());
         // What the target has already is hashed, and not sent again.
-        while hashed < upload.offset() {
-            let wanted = importer.tuning.part.min(upload.offset() - hashed);
+        while hasher.length() < upload.offset() {
+            let wanted = importer.tuning.part.min(upload.offset() - hasher.length());
             let part = next_part(job, &mut reader, wanted, importer.buffers.take()).await;
             let part = part.map_err(of_source)?;
             count(&importer.counted.bytes_read, part.len() as u64);
-            hashed += part.len() as u64;
             hasher.update(&part);
             importer.buffers.keep(part);
             job.done(|_| ());
         }
-        let wanted = importer.tuning.part.min(size - hashed);
-        let part = next_part(job, &mut reader, wanted, importer.buffers.take()).await;
-        let mut part = part.map_err(of_source)?;
-        loop {
-            let length = part.len() as u64;
-            count(&importer.counted.bytes_read, length);
+        // A part is read and hashed, and what the hash was before it stays as it is.
+        let read = async |reader: &mut oci::BlobReader, hasher: &Hasher| {
+            let wanted = importer.tuning.part.min(size - hasher.length());
+            let part = next_part(job, reader, wanted, importer.buffers.take()).await?;
+            count(&importer.counted.bytes_read, part.len() as u64);
+            let mut hasher = hasher.clone();
             hasher.update(&part);
-            hashed += length;
-            if hashed == size {
-                ends_as(hasher, digest, size).map_err(Sending::End)?;
-                let sent = part.clone();
-                let finished = importer.target.finish_upload(upload, digest, part, importer.patience()).await;
-                importer.buffers.keep(sent);
-                finished.map_err(|error| Sending::of(&error))?;
-                count(&importer.counted.bytes_sent, length);
-                job.done(|progress| progress.bytes_done += length);
-                return self.end_upload(digest).await.map_err(Sending::End);
-            }
+            Ok::<_, End>((part, hasher))
+        };
+        let (mut part, mut hasher) = read(&mut reader, &hasher).await.map_err(of_source)?;
+        while hasher.length() < size {
+            let length = part.len() as u64;
             let whole = part.clone();
             let (sent, next) = tokio::join!(
                 async {
@@ -447,26 +441,33 @@ impl Blobs<'_> {
                     count(&importer.counted.bytes_sent, length);
                     counted.fetch_add(length, Ordering::Relaxed);
                     job.done(|progress| progress.bytes_done += length);
-                    self.keep(digest, &upload, &hasher, hashed).await.map_err(Sending::End)
+                    self.keep(digest, &upload, &hasher).await.map_err(Sending::End)
                 },
                 async {
                     // A worker that ends does not read what it will not send.
                     job.check()?;
-                    let wanted = importer.tuning.part.min(size - hashed);
-                    next_part(job, &mut reader, wanted, importer.buffers.take()).await
+                    read(&mut reader, &hasher).await
                 }
             );
             sent?;
-            part = next.map_err(of_source)?;
+            (part, hasher) = next.map_err(of_source)?;
         }
+        ends_as(hasher, digest, size).map_err(Sending::End)?;
+        let length = part.len() as u64;
+        let sent = part.clone();
+        let finished = importer.target.finish_upload(upload, digest, part, importer.patience()).await;
+        importer.buffers.keep(sent);
+        finished.map_err(|error| Sending::of(&error))?;
+        count(&importer.counted.bytes_sent, length);
+        job.done(|progress| progress.bytes_done += length);
+        self.end_upload(digest).await.map_err(Sending::End)
     }
 }
 
-/// An upload, and how far the digest has come.
+/// An upload, and the hash of what has been read.
 struct At {
     upload: Upload,
     hasher: Hasher,
-    hashed: u64,
 }
 
 enum Begun {
