@@ -12,7 +12,7 @@ cd "$root"
 . tests/setup.sh
 echo "Building (some minutes the first time)" >&2
 # Optimised, since it hashes every byte; without what makes a build of the functions small and slow to make.
-CARGO_PROFILE_RELEASE_OPT_LEVEL=3 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+CARGO_PROFILE_RELEASE_OPT_LEVEL=3 CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
     cargo build --locked --quiet --release --package command --target-dir target/migrate
 # DIR may be relative to the caller's folder.
 cd "$caller"

@@ -2,10 +2,11 @@
 # The importer beside the tools that people use, in one run, between the same registries: time, CPU, memory, requests,
 # bytes, and what each lost. Prints a table and writes target/migration-figures.json.
 #
-# usage: tests/migration-figures.sh [--rounds N] [--delay MILLISECONDS] [--tools ours,crane,regsync,skopeo] [--giant]
-# --giant also moves a repository of 5 GB. Installs skopeo where it is missing (apt-get, as root or through sudo), unpacks
+# usage: tests/migration-figures.sh [--rounds N] [--delay MILLISECONDS] [--tools ours,crane,regsync,skopeo]
+#                                   [--jobs fleet,delayed,again,giant]
+# Without --jobs it is all but giant, one repository of 5 GB. Installs skopeo where it is missing (apt-get, as root or through sudo), unpacks
 # docker-registry, and builds crane, regsync and distribution 3 into target/tools where Go is there. Needs 4 GB of disk, and
-# 14 GB with --giant; some minutes, and half an hour for all of it the first time. Leaves nothing that runs.
+# 14 GB with giant; some minutes, and half an hour for all of it the first time. Leaves nothing that runs.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
@@ -13,7 +14,7 @@ cd "$root"
 . tests/registry/outside.sh
 
 echo "Building (some minutes the first time)" >&2
-export CARGO_PROFILE_RELEASE_OPT_LEVEL=3 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+export CARGO_PROFILE_RELEASE_OPT_LEVEL=3 CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 for package in command local-registry; do
     cargo build --locked --quiet --release --package "$package" --bins --target-dir target/migrate
 done

@@ -20,7 +20,7 @@ PATH=$setup_tools/venv/bin:$PATH
 rustup target add "$static_target" >&2
 
 echo "Building (many minutes the first time)" >&2
-CARGO_PROFILE_RELEASE_OPT_LEVEL=3 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+CARGO_PROFILE_RELEASE_OPT_LEVEL=3 CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
     cargo zigbuild --locked --quiet --release --package command --bin registry-migration \
     --target "$static_target" --target-dir target/static
 cp "target/static/$static_target/release/registry-migration" "$static_file"

@@ -13,7 +13,7 @@ echo "Building" >&2
 # By themselves first: what the local stack needs of a crate must not reach a function.
 cargo build --locked --quiet --release --bins --target-dir target
 # What they run on is optimised as well, and needs no more.
-CARGO_PROFILE_RELEASE_OPT_LEVEL=3 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+CARGO_PROFILE_RELEASE_OPT_LEVEL=3 CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
     cargo build --locked --quiet --release -p suite --bin utilisation --target-dir target/utilisation
 FUNCTIONS_DIR=$PWD/target/release
 export FUNCTIONS_DIR

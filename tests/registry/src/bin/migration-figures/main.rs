@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use local_registry::storage::Storage;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
@@ -42,15 +42,27 @@ struct Arguments {
     /// How often each is run on the fleet; the best counts
     #[arg(long, default_value_t = 3)]
     rounds: u32,
-    /// How long each request takes longer in the run that is delayed, in milliseconds; 0: no such run
+    /// How long each request takes longer in the run that is delayed, in milliseconds
     #[arg(long, default_value_t = 20)]
     delay: u64,
-    /// Also one repository of 5 GB
-    #[arg(long)]
-    giant: bool,
+    /// What each tool is run on
+    #[arg(long, value_delimiter = ',', default_values = ["fleet", "delayed", "again"])]
+    jobs: Vec<Job>,
     /// Where the figures go, as JSON
     #[arg(long)]
     json: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Job {
+    /// The fleet, into an empty target
+    Fleet,
+    /// The same, each request delayed
+    Delayed,
+    /// The same, with nothing changed since
+    Again,
+    /// One repository of 5 GB
+    Giant,
 }
 
 /// What a run came to.
@@ -102,8 +114,41 @@ async fn main() -> anyhow::Result<()> {
 
 async fn figures(arguments: &Arguments, folder: &Path) -> anyhow::Result<()> {
     let source = folder.join("source");
+    let mut runs = Vec::new();
+    let ports = ports()?;
+    if arguments.jobs.iter().any(|job| *job != Job::Giant) {
+        compare_all(arguments, folder, &source, ports, &mut runs).await?;
+    }
+    if arguments.jobs.contains(&Job::Giant) {
+        remove(&source)?;
+        say("Writing the repository of 5 GB")?;
+        let bench = Bench { arguments, folder, source: &source, fleet: fleet::write_giant(&source)?, ports };
+        let (target, program) = match &arguments.distribution_3 {
+            Some(program) => ("distribution 3", program),
+            None => ("distribution 2", &arguments.distribution_2),
+        };
+        say(&head())?;
+        for tool in bench.tools() {
+            runs.push(bench.fresh(tool, target, "5 GB", program, Duration::ZERO).await?);
+        }
+    }
+    if let Some(path) = &arguments.json {
+        let all: Vec<Value> = runs.iter().map(|run| run.json()).collect();
+        fs::write(path, serde_json::to_string_pretty(&json!({"runs": all}))?)?;
+    }
+    Ok(())
+}
+
+/// Every tool on the fleet, to each target.
+async fn compare_all(
+    arguments: &Arguments,
+    folder: &Path,
+    source: &Path,
+    ports: [u16; 2],
+    runs: &mut Vec<Run>,
+) -> anyhow::Result<()> {
     say("Writing the fleet")?;
-    let made = fleet::write(&source)?;
+    let made = fleet::write(source)?;
     say(&format!(
         "{} repositories, {} tags, {} manifests, {} distinct blobs of {:.0} MB",
         made.repositories,
@@ -112,8 +157,7 @@ async fn figures(arguments: &Arguments, folder: &Path) -> anyhow::Result<()> {
         made.blobs,
         made.bytes as f64 / 1e6
     ))?;
-    let bench = Bench { arguments, folder, source: &source, fleet: made, ports: ports()? };
-    let mut runs = Vec::new();
+    let bench = Bench { arguments, folder, source, fleet: made, ports };
     let targets = [
         ("distribution 2", Some(&arguments.distribution_2)),
         ("distribution 3", arguments.distribution_3.as_ref()),
@@ -123,21 +167,7 @@ async fn figures(arguments: &Arguments, folder: &Path) -> anyhow::Result<()> {
             say(&format!("NOT DONE {target} as a target: it is not there"))?;
             continue;
         };
-        bench.compare(target, program, &mut runs).await?;
-    }
-    if arguments.giant {
-        fs::remove_dir_all(bench.source)?;
-        say("Writing the repository of 5 GB")?;
-        let made = fleet::write_giant(bench.source)?;
-        let bench = Bench { fleet: made, ..bench };
-        let program = arguments.distribution_3.as_ref().unwrap_or(&arguments.distribution_2);
-        for tool in bench.tools() {
-            runs.push(bench.fresh(tool, "5 GB", "one repository", program, Duration::ZERO).await?);
-        }
-    }
-    if let Some(path) = &arguments.json {
-        let all: Vec<Value> = runs.iter().map(|run| run.json()).collect();
-        fs::write(path, serde_json::to_string_pretty(&json!({"runs": all}))?)?;
+        bench.compare(target, program, runs).await?;
     }
     Ok(())
 }
@@ -155,8 +185,10 @@ impl Bench<'_> {
     async fn compare(&self, target: &'static str, program: &Path, runs: &mut Vec<Run>) -> anyhow::Result<()> {
         say(&head())?;
         // By turns, so that what the machine does besides falls on all of them.
+        let has = |job| self.arguments.jobs.contains(&job);
+        let rounds = if has(Job::Fleet) { self.arguments.rounds } else { 0 };
         let mut best: Vec<Run> = Vec::new();
-        for _ in 0..self.arguments.rounds {
+        for _ in 0..rounds {
             for tool in self.tools() {
                 let run = self.fresh(tool, target, "all", program, Duration::ZERO).await?;
                 match best.iter_mut().find(|run| run.tool == tool) {
@@ -167,13 +199,13 @@ impl Bench<'_> {
             }
         }
         runs.append(&mut best);
-        if self.arguments.delay > 0 {
+        if has(Job::Delayed) {
             for tool in self.tools() {
                 let delay = Duration::from_millis(self.arguments.delay);
                 runs.push(self.fresh(tool, target, "delayed", program, delay).await?);
             }
         }
-        for tool in self.tools() {
+        for tool in self.tools().into_iter().filter(|_| has(Job::Again)) {
             let storage = self.empty_target()?;
             let home = self.home()?;
             self.run(tool, target, "", program, &storage, &home, Duration::ZERO).await?;
