@@ -3,32 +3,43 @@
 # operation asks of the services, what a notification costs beside its bare statement, and what it costs in Python and in
 # Node. All of it once more as JSON in target/figures.json.
 #
-# usage: tests/figures.sh [--no-release|--plans|--handlers|--instructions|--statements|--sizes]
-# Without --no-release the functions are built as they are deployed, which takes minutes the first time. --plans shows
-# only what a notification's statement costs the database beside plain ones, by custom and by generic plans; --handlers
-# only the functions beside the same handler in other languages; --instructions counts those of a notification by callgrind
-# and fails where they are more than a tenth away from tests/figures/instructions.json; --statements only what every statement costs on tables of
-# up to a million repositories with ten million lines of history, which takes a quarter of an hour and 8 GB where TMPDIR
-# is (--statements 1000 100000 is quicker; the plans are in target/plans); --sizes only crates and sizes. boto3, awslambdaric, the SDK for JavaScript and
-# esbuild are installed into target/tools; where there is no Node, that is said.
+# usage: tests/figures.sh [--no-release]
+#        tests/figures.sh --all            every figure that has a goal, in one run with everything optimised, and one table
+#                                          of all; half an hour, and 8 GB where TMPDIR is
+#        tests/figures.sh --PART [ARG...]  a part alone
+# Without --no-release the functions are built as they are deployed, which takes minutes the first time. The parts:
+#   sizes         crates and sizes
+#   handlers      the functions beside the same handler in other languages
+#   plans         what a notification's statement costs the database beside plain ones, by custom and by generic plans
+#   statements    what every statement costs on tables of up to a million repositories with ten million lines of history:
+#                 a quarter of an hour (1000 100000 as arguments is quicker; the plans are in target/plans)
+#   instructions  those of a notification, by callgrind; it fails where they are more than a tenth away from
+#                 tests/figures/instructions.json
+#   utilisation   the share of the time that repositories waited in which the slots were held, and in which the registry was
+#                 really at work: [--repositories N] [--capacity N] [--shortest MILLISECONDS] [--longest MILLISECONDS]
+#                 [--tail] [--seed N]; or --throughput, how many repositories a second where a step takes no time
+# boto3, awslambdaric, the SDK for JavaScript and esbuild are installed into target/tools; where there is no Node, that is
+# said.
 set -eu
 
 cd "$(dirname -- "$0")/.."
 release=yes
-only=
+optimised=
+part=
 case ${1:-} in
 '') ;;
 --no-release) release= ;;
---plans) release= only=plans ;;
---handlers) only=handlers ;;
---instructions) only="instructions $PWD/tests/figures/instructions.json" setup_programs=valgrind=valgrind ;;
---statements) release= only="$*" && only=${only#--} ;;
---sizes) only=sizes ;;
+--all | --utilisation) optimised=yes part=${1#--} ;;
+--plans | --statements) release= part=${1#--} ;;
+--sizes | --handlers) part=${1#--} ;;
+--instructions) part=instructions setup_programs=valgrind=valgrind ;;
 *)
-    echo "usage: tests/figures.sh [--no-release|--plans|--handlers|--instructions|--statements|--sizes]" >&2
+    echo "usage: tests/figures.sh [--no-release|--all|--sizes|--handlers|--plans|--statements|--instructions|--utilisation]" >&2
     exit 2
     ;;
 esac
+[ $# -eq 0 ] || shift
+[ "$part" != instructions ] || set -- "$PWD/tests/figures/instructions.json"
 
 . tests/setup.sh
 
@@ -41,10 +52,21 @@ print(len(file.getvalue()))' "$1"
 }
 
 echo "Building" >&2
-cargo build --locked --quiet --workspace --bins --target-dir target
+figures=target/debug/figures
+# By themselves: what the local stack needs of a crate must not reach a function.
 [ -z "$release" ] || cargo build --locked --quiet --release --bins --target-dir target
+if [ -n "$optimised" ]; then
+    figures=target/figures/release/figures
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=3 CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        cargo build --locked --quiet --release -p suite --bin figures --target-dir target/figures
+else
+    cargo build --locked --quiet --workspace --bins --target-dir target
+fi
 
-if [ -z "$only" ] || [ "$only" = sizes ]; then
+LOCAL_FOLDER=$(mktemp -d)
+trap 'rm -rf "$LOCAL_FOLDER"' EXIT
+FIGURES_SIZES=$LOCAL_FOLDER/sizes
+if [ -z "$part" ] || [ "$part" = sizes ] || [ "$part" = all ]; then
     printf 'Functions %47s %12s %12s\n' crates 'release, MiB' 'zip, MB'
     for manifest in functions/*/Cargo.toml; do
         name=$(basename "$(dirname "$manifest")")
@@ -55,9 +77,10 @@ if [ -z "$only" ] || [ "$only" = sizes ]; then
             zip=$(zipped "target/release/$name" | awk '{printf "%.2f", $1 / 1000000}')
         fi
         printf '  %-40s %14d %12s %12s\n' "$name" "$crates" "$size" "$zip"
+        printf '%s %s %s\n' "$name" "$crates" "$zip" >>"$FIGURES_SIZES"
     done
 fi
-[ "$only" != sizes ] || exit 0
+[ "$part" != sizes ] || exit 0
 
 # The same handler in other languages, as a user would write and bundle it.
 peers=$setup_tools/peers
@@ -86,7 +109,7 @@ install_node() {
         printf '%s' "$node_lock" >"$peers/node/lock"
 }
 
-if [ -z "$only" ] || [ "$only" = handlers ]; then
+if [ -z "$part" ] || [ "$part" = handlers ] || [ "$part" = all ]; then
     if install_python; then
         # Compiled beforehand, as Lambda's own images are.
         cp tests/figures/python/handler.py "$(echo "$peers"/python/lib/python3*/site-packages)/figures_handler.py"
@@ -110,12 +133,10 @@ fi
 FUNCTIONS_DIR=$PWD/target/debug
 # Beside others, what is shipped counts.
 [ -z "$release" ] || FUNCTIONS_DIR=$PWD/target/release
-LOCAL_FOLDER=$(mktemp -d)
 FIGURES_JSON=$PWD/target/figures.json
 # The plan of each statement, on each size of tables.
 FIGURES_PLANS=$PWD/target/plans
 mkdir -p "$FIGURES_PLANS"
-export FUNCTIONS_DIR LOCAL_FOLDER FIGURES_JSON FIGURES_PLANS
-trap 'rm -rf "$LOCAL_FOLDER"' EXIT
+export FUNCTIONS_DIR LOCAL_FOLDER FIGURES_SIZES FIGURES_JSON FIGURES_PLANS
 # shellcheck disable=SC2086 # none, or one word
-target/debug/figures $only
+"$figures" $part "$@"

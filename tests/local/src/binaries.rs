@@ -91,9 +91,7 @@ mod tests {
         let copied = folder.path().join("copied");
         fs::create_dir_all(copied.join("tests/local"))?;
         fs::write(copied.join("tests/local/Cargo.toml"), "")?;
-        for program in
-            ["target/debug/local", "target/debug/deps/it-0", "target/utilisation/release/utilisation"]
-        {
+        for program in ["target/debug/local", "target/debug/deps/it-0", "target/figures/release/figures"] {
             assert_eq!(workspace_around(&copied.join(program)), Some(copied.as_path()), "{program}");
         }
         assert_eq!(workspace_around(Path::new("/usr/bin/local")), None);

@@ -7,17 +7,19 @@ mod process;
 mod record;
 mod secure;
 mod statements;
+mod utilisation;
 
 use std::{
     collections::BTreeMap,
     fs,
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, ensure};
+use clap::{Parser, Subcommand};
 use local::{
     Function, Stack, StackOptions,
     local_registry::{Effect, Operation, Rule, When},
@@ -35,39 +37,62 @@ use shared::{
 use suite::{given, options, repositories, sql, writer};
 use uuid::Uuid;
 
+use crate::record::{Goal, record};
+
+/// The sizes of the tables on which every statement is measured, in repositories.
+const SIZES: [usize; 3] = [1000, 100_000, 1_000_000];
 /// How often the stack is started.
 const STARTS: usize = 3;
 /// How many notifications, and how many bare statements, are timed; and how many of each go before, untimed.
 const TIMED: usize = 300;
 const WARM_UP: usize = 20;
 
+/// Measures what the driver costs, and prints it.
+#[derive(Parser)]
+struct Arguments {
+    /// A part alone; none: all that takes some minutes.
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+#[derive(Subcommand)]
+enum Part {
+    /// Every part that has a goal, and all figures once more as one table
+    All,
+    /// What a notification's statement costs beside plain ones
+    Plans,
+    /// What every statement costs, on tables of each size
+    Statements { sizes: Vec<usize> },
+    /// The instructions of a notification, compared with those in a file
+    Instructions { file: PathBuf },
+    /// The functions beside the same handler in other languages
+    Handlers,
+    /// How the slots are used, or how many repositories are migrated in a second
+    Utilisation(utilisation::Arguments),
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    // The plans alone are quick.
-    match std::env::args().nth(1).as_deref() {
-        Some("plans") => {
+    match Arguments::parse().part {
+        None => everyday().await?,
+        Some(Part::All) => all().await?,
+        Some(Part::Plans) => {
+            // They are quick, and so alone.
             let stack = Stack::start(StackOptions::default()).await?;
             sql(&stack, "UPDATE migration_settings SET enabled = false").await?;
             plans::plans(&stack).await?;
-            return stack.stop().await;
+            stack.stop().await?;
         }
-        Some("statements") => {
-            let sizes: Result<Vec<usize>, _> = std::env::args().skip(2).map(|size| size.parse()).collect();
-            let sizes = Some(sizes?).filter(|sizes| sizes.len() > 1);
-            statements::statements(&sizes.unwrap_or_else(|| vec![1000, 100_000, 1_000_000])).await?;
-            return write_down();
-        }
-        Some("instructions") => {
-            let file = std::env::args().nth(2).context("no file of known figures")?;
-            handlers::instructions(Path::new(&file)).await?;
-            return write_down();
-        }
-        Some("handlers") => {
-            handlers::handlers().await?;
-            return write_down();
-        }
-        _ => {}
+        Some(Part::Statements { sizes }) if sizes.len() > 1 => statements::statements(&sizes).await?,
+        Some(Part::Statements { .. }) => statements::statements(&SIZES).await?,
+        Some(Part::Instructions { file }) => handlers::instructions(&file).await?,
+        Some(Part::Handlers) => handlers::handlers().await?,
+        Some(Part::Utilisation(arguments)) => utilisation::utilisation(arguments).await?,
     }
+    write_down()
+}
+
+async fn everyday() -> anyhow::Result<()> {
     ready()?;
     operations().await?;
     let stack = Stack::start(StackOptions::default()).await?;
@@ -75,8 +100,33 @@ async fn main() -> anyhow::Result<()> {
     plans::plans(&stack).await?;
     memory(&stack).await?;
     stack.stop().await?;
+    handlers::handlers().await
+}
+
+/// Each figure that has a goal, in one run.
+async fn all() -> anyhow::Result<()> {
+    sizes()?;
     handlers::handlers().await?;
-    write_down()
+    for capacity in [25, 100] {
+        utilisation::utilisation(utilisation::with_a_tail(capacity)).await?;
+    }
+    utilisation::utilisation(utilisation::THROUGHPUT).await?;
+    statements::statements(&SIZES).await?;
+    record::table()
+}
+
+/// What the script has measured of each function, a line each: its name, its crates, and how large it is zipped, in MB.
+fn sizes() -> anyhow::Result<()> {
+    let file = std::env::var("FIGURES_SIZES").context("FIGURES_SIZES names no file")?;
+    for line in fs::read_to_string(&file)?.lines() {
+        let [name, crates, zip] = line.split(' ').collect::<Vec<_>>()[..] else {
+            anyhow::bail!("{file} has the line {line}");
+        };
+        let goal = if name == "registry-notification" { Goal::AtMost(3.5) } else { Goal::None };
+        record("crates", name, "crates", crates.parse()?, Goal::None);
+        record("zipped", name, "MB", zip.parse()?, goal);
+    }
+    Ok(())
 }
 
 /// Writes the figures for programs, where the script wants them.

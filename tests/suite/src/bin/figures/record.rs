@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
+use local::output::say;
 use serde_json::{Value, json};
 
 static FIGURES: Mutex<Vec<Value>> = Mutex::new(Vec::new());
@@ -53,6 +54,22 @@ pub fn record(group: &str, name: &str, unit: &str, value: f64, goal: Goal) {
         "group": group, "name": name, "unit": unit, "value": value, "goal": limit, "met": goal.is_met(value)
     });
     FIGURES.lock().unwrap_or_else(PoisonError::into_inner).push(figure);
+}
+
+/// Prints all that was kept, as one table.
+pub fn table() -> anyhow::Result<()> {
+    say(format_args!("\n{:56} {:42} {:>12}", "All figures", "", ""))?;
+    for figure in FIGURES.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        let text = |name: &str| figure[name].as_str().unwrap_or_default();
+        let met = match figure["met"].as_bool() {
+            Some(true) => format!("goal {}: met", figure["goal"]),
+            Some(false) => format!("goal {}: missed", figure["goal"]),
+            None => String::new(),
+        };
+        let value = figure["value"].as_f64().unwrap_or_default();
+        say(format_args!("{:56} {:42} {value:12.2} {} {met}", text("group"), text("name"), text("unit")))?;
+    }
+    Ok(())
 }
 
 /// Writes them, with what the machine was doing meanwhile.

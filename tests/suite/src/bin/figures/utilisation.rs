@@ -8,23 +8,24 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use clap::Parser;
+use clap::Args;
 use local::{
     RegistryChoice, Stack, StackOptions,
     local_registry::{Effect, Operation, Registry, Rule, Step, StepTime},
     output::say,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use suite::{primary, repositories};
+use suite::{data_api_calls, primary, repositories};
 use tokio_postgres::Client;
+
+use crate::record::{Goal, record};
 
 /// How often enqueue-migrations is invoked; the chain after each finished import does the rest.
 const TICK: Duration = Duration::from_secs(1);
 /// A run that has not moved for so long has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The capacities at which the throughput is measured, how many repositories are migrated at each, and how long a step takes.
+/// The capacities at which the throughput is measured, and how long a step takes.
 const CAPACITIES: [u16; 6] = [1, 2, 4, 8, 16, 32];
-const OF_EACH: usize = 400;
 const STEP_MILLISECONDS: u64 = 1;
 /// The kernel counts processors' time in hundredths of a second, on every machine that Linux runs on today.
 const TICKS: f64 = 100.0;
@@ -46,8 +47,8 @@ const OCCUPANCY: &str = "
     )";
 
 /// Migrates many repositories with import times drawn at random, and prints how the slots were used.
-#[derive(Parser)]
-struct Arguments {
+#[derive(Args, Clone, Copy)]
+pub struct Arguments {
     /// How many container repositories.
     #[arg(long, default_value_t = 1000)]
     repositories: usize,
@@ -85,11 +86,19 @@ impl Arguments {
     }
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+/// Steps of 10 ms to 10 s, most of them short, at this capacity.
+pub const fn with_a_tail(capacity: u16) -> Arguments {
+    let (repositories, shortest, longest) = (1000, 10, 10_000);
+    Arguments { repositories, capacity, shortest, longest, tail: true, throughput: false, seed: 1 }
+}
+
+/// The same repositories where a step takes no time, at growing capacities.
+pub const THROUGHPUT: Arguments = Arguments { throughput: true, ..with_a_tail(1) };
+
+/// Measures and prints what is asked for.
+pub async fn utilisation(arguments: Arguments) -> anyhow::Result<()> {
     if arguments.throughput {
-        return throughput(arguments.seed).await;
+        return throughput(arguments).await;
     }
     let stack = Stack::start(options(&arguments)).await?;
     let drawn = prepare(&stack, &arguments).await?;
@@ -105,48 +114,60 @@ async fn main() -> anyhow::Result<()> {
     let ticker = stack.tick_every(TICK);
     migrate(&stack, arguments.repositories).await?;
     drop(ticker);
-    report(&stack, f64::from(arguments.capacity), drawn).await?;
+    report(&stack, &arguments, drawn).await?;
     stack.stop().await
 }
 
 /// Migrates the same repositories at each capacity.
-async fn throughput(seed: u64) -> anyhow::Result<()> {
+async fn throughput(asked: Arguments) -> anyhow::Result<()> {
     let cores = std::thread::available_parallelism()?.get();
     say(format_args!(
-        "{OF_EACH} repositories, steps of {STEP_MILLISECONDS} ms, {cores} cores {:>15} {:>10} {:>10} {:>13} {:>12} {:>7}",
-        "a second", "functions", "PostgreSQL", "cargo lambda", "stand-ins", "busy"
+        "{} repositories, steps of {STEP_MILLISECONDS} ms, {cores} cores {:>15} {:>10} {:>10} {:>13} {:>12} {:>7} {:>6}",
+        asked.repositories,
+        "a second",
+        "functions",
+        "PostgreSQL",
+        "cargo lambda",
+        "stand-ins",
+        "busy",
+        "calls"
     ))?;
     for capacity in CAPACITIES {
-        let (shortest, longest, repositories, tail) = (STEP_MILLISECONDS, STEP_MILLISECONDS, OF_EACH, false);
-        let arguments = Arguments { repositories, capacity, shortest, longest, tail, throughput: true, seed };
+        let (shortest, longest) = (STEP_MILLISECONDS, STEP_MILLISECONDS);
+        let arguments = Arguments { capacity, shortest, longest, tail: false, ..asked };
         let stack = Stack::start(options(&arguments)).await?;
         prepare(&stack, &arguments).await?;
         let before = processors(&stack).await?;
+        let calls_before = data_api_calls(&stack);
         let began = Instant::now();
         let ticker = stack.tick_every(TICK);
-        migrate(&stack, OF_EACH).await?;
+        migrate(&stack, asked.repositories).await?;
         let took = began.elapsed().as_secs_f64();
         drop(ticker);
         let after = processors(&stack).await?;
+        let calls = data_api_calls(&stack) - calls_before;
         stack.stop().await?;
         let each = |who: &str| {
             let seconds = |taken: &BTreeMap<&str, f64>| taken.get(who).copied().unwrap_or_default();
             seconds(&after) - seconds(&before)
         };
-        let milliseconds = |who: &str| 1000.0 * each(who) / OF_EACH as f64;
+        let milliseconds = |who: &str| 1000.0 * each(who) / asked.repositories as f64;
         let together: f64 = WHO.iter().map(|who| each(who)).sum();
         say(format_args!(
-            "  capacity {capacity:3} {:47.1} {:7.1} ms {:7.1} ms {:10.1} ms {:9.1} ms {:5.0} %",
-            OF_EACH as f64 / took,
+            "  capacity {capacity:3} {:47.1} {:7.1} ms {:7.1} ms {:10.1} ms {:9.1} ms {:5.0} % {:6.1}",
+            asked.repositories as f64 / took,
             milliseconds("functions"),
             milliseconds("postgres"),
             milliseconds("cargo-lambda"),
             milliseconds("local"),
-            100.0 * together / (took * cores as f64)
+            100.0 * together / (took * cores as f64),
+            calls as f64 / asked.repositories as f64
         ))?;
+        let a_second = asked.repositories as f64 / took;
+        record("repositories a second", &format!("capacity {capacity}"), "a second", a_second, Goal::None);
     }
     say(
-        "The times are of the processors, for each repository. Stand-ins are the local Data API, the registry and the secrets.",
+        "The times are of the processors, for each repository, and so are the calls, of the Data API. Stand-ins are the local Data API, the registry and the secrets.",
     )?;
     Ok(())
 }
@@ -233,7 +254,8 @@ async fn migrate(stack: &Stack, wanted: usize) -> anyhow::Result<()> {
     }
 }
 
-async fn report(stack: &Stack, capacity: f64, drawn: Duration) -> anyhow::Result<()> {
+async fn report(stack: &Stack, arguments: &Arguments, drawn: Duration) -> anyhow::Result<()> {
+    let capacity = f64::from(arguments.capacity);
     let client = primary(stack).await?;
     let span = seconds(&client, "SELECT extract(epoch FROM ended - began) FROM span").await?;
     let began = seconds(&client, "SELECT extract(epoch FROM began) FROM span").await?;
@@ -268,7 +290,10 @@ async fn report(stack: &Stack, capacity: f64, drawn: Duration) -> anyhow::Result
         "  the imports by themselves, over all slots {:34.2} s",
         drawn.as_secs_f64() / capacity
     ))?;
-    say(format_args!("  slots held {:67.1} %", 100.0 * held / (capacity * span)))?;
+    let share = 100.0 * held / (capacity * span);
+    let goal = if arguments.tail { Goal::AtLeast(98.5) } else { Goal::None };
+    say(format_args!("  slots held {share:67.1} %{}", goal.said(share)))?;
+    record("slots held", &format!("capacity {capacity}"), "%", share, goal);
     say(format_args!(
         "    empty before their first repository {:40.1} %",
         100.0 * filling / (capacity * span)
