@@ -11,9 +11,10 @@ use tokio::time::Instant;
 
 use crate::session::Session;
 
-/// How many are kept for one database and user, and in all. PostgreSQL's own limit is 100 by default.
-const KEPT: usize = 16;
-const KEPT_IN_ALL: usize = 32;
+/// How many are kept for one database and user, and in all. PostgreSQL's own limit is 100 by default. Of more calls at once
+/// the rest open connections of their own, which plan their statements anew: that costs three times as much.
+const KEPT: usize = 48;
+const KEPT_IN_ALL: usize = 56;
 /// What one that is kept may have sent at once: the client library keeps buffers as large as that.
 const SENT: usize = 256 * 1024;
 /// How long one is kept that nobody uses.

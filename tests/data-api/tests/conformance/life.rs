@@ -203,9 +203,9 @@ async fn few_connections_are_kept_however_many_databases_there_are() {
     for answer in futures::future::join_all(calls).await {
         assert_eq!(answer, Ok(1));
     }
-    eventually("no more than 32 are kept", async || {
+    eventually("no more than 56 are kept", async || {
         let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'kept__'";
-        owner.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) <= 32
+        owner.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) <= 56
     })
     .await;
     stand.server.stop().await;
