@@ -4,6 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use aws_sdk_rdsdata::error::ProvideErrorMetadata;
+use aws_sdk_rdsdata::operation::execute_statement::builders::ExecuteStatementFluentBuilder;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -30,14 +31,16 @@ async fn ready(child: &mut Child) -> String {
     line["url"].as_str().unwrap().to_owned()
 }
 
-async fn selects_one(url: &str) -> bool {
-    let answer = client(url, "once")
+fn statement(url: &str, sql: &str) -> ExecuteStatementFluentBuilder {
+    client(url, "once")
         .execute_statement()
         .resource_arn(cluster_arn("writer"))
         .secret_arn(secret_arn("owner"))
-        .sql("select 1")
-        .send()
-        .await;
+        .sql(sql)
+}
+
+async fn selects_one(url: &str) -> bool {
+    let answer = statement(url, "select 1").send().await;
     answer.is_ok_and(|output| output.records()[0][0].as_long_value() == Ok(&1))
 }
 
@@ -64,13 +67,7 @@ async fn the_program_serves_what_its_flags_and_its_file_say() {
     let url = ready(&mut by_file).await;
     std::fs::remove_file(&file).unwrap();
     assert!(selects_one(&url).await);
-    let limited = client(&url, "once")
-        .execute_statement()
-        .resource_arn(cluster_arn("writer"))
-        .secret_arn(secret_arn("owner"))
-        .sql("select 12")
-        .send();
-    assert!(limited.await.is_err());
+    assert!(statement(&url, "select 12").send().await.is_err());
 
     for mut child in [by_flags, by_file] {
         kill(Pid::from_raw(child.id().unwrap().try_into().unwrap()), Signal::SIGTERM).unwrap();
@@ -179,12 +176,7 @@ async fn what_runs_at_the_end_is_cancelled() {
         .spawn()
         .unwrap();
     let url = ready(&mut child).await;
-    let call = client(&url, "once")
-        .execute_statement()
-        .resource_arn(cluster_arn("writer"))
-        .secret_arn(secret_arn("owner"))
-        .sql("insert into at_the_end select 1 from pg_sleep(20)")
-        .send();
+    let call = statement(&url, "insert into at_the_end select 1 from pg_sleep(20)").send();
     let count = async |sql: &str| watch.query_one(sql, &[]).await.unwrap().get::<_, i64>(0);
     let running = "SELECT count(*) FROM pg_stat_activity \
                    WHERE state = 'active' AND query LIKE 'insert into at_the_end%'";
@@ -220,12 +212,7 @@ async fn what_still_connects_at_the_end_is_cancelled() {
         .spawn()
         .unwrap();
     let url = ready(&mut child).await;
-    let call = client(&url, "once")
-        .execute_statement()
-        .resource_arn(cluster_arn("writer"))
-        .secret_arn(secret_arn("owner"))
-        .sql("select 1 from pg_sleep(20)")
-        .send();
+    let call = statement(&url, "select 1 from pg_sleep(20)").send();
     let own_address = url.trim_start_matches("http://").to_owned();
     let end = async {
         let mut waiting = Some(door.accept().await.unwrap().0);
