@@ -63,6 +63,8 @@ else
     cargo build --locked --quiet --workspace --bins --target-dir target
 fi
 
+# On a disk the stand-ins would do little but make files and delete them.
+[ -z "$optimised" ] || setup_memory 12000000
 LOCAL_FOLDER=$(mktemp -d)
 trap 'rm -rf "$LOCAL_FOLDER"' EXIT
 FIGURES_SIZES=$LOCAL_FOLDER/sizes

@@ -75,6 +75,14 @@ setup_cargo_tool() {
     rm -rf "$setup_tools/build"
 }
 
+# setup_memory KILOBYTES: what is only needed during a run is kept in memory where there is so much to spare.
+setup_memory() {
+    setup_free=$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 } END { if (NR < 2) print 0 }')
+    if [ -z "${TMPDIR:-}" ] && [ "$setup_free" -gt "$1" ]; then
+        export TMPDIR=/dev/shm
+    fi
+}
+
 setup_cargo_deny() {
     setup_cargo_tool cargo-deny 0.20.2
 }

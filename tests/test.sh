@@ -60,15 +60,9 @@ stage_tests() {
     RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
     export RUST_TEST_THREADS
     # Hundreds of servers come and go with all their files: on a disk that costs more than all that they do.
-    if [ -z "${TMPDIR:-}" ] && [ "$(free_kilobytes /dev/shm)" -gt 4000000 ]; then
-        export TMPDIR=/dev/shm
-    fi
+    setup_memory 4000000
     # shellcheck disable=SC2086
     cargo test $all --all-targets --no-fail-fast
-}
-
-free_kilobytes() {
-    df -Pk "$1" 2>/dev/null | awk 'NR == 2 { print $4 } END { if (NR < 2) print 0 }'
 }
 
 stage_doctests() {

@@ -86,14 +86,15 @@ impl Arguments {
     }
 }
 
-/// Steps of 10 ms to 10 s, most of them short, at this capacity.
+/// Steps of 10 ms to 10 s, most of them short, at this capacity, for about two minutes.
 pub const fn with_a_tail(capacity: u16) -> Arguments {
-    let (repositories, shortest, longest) = (1000, 10, 10_000);
+    let repositories = 40 * capacity as usize;
+    let (shortest, longest) = (10, 10_000);
     Arguments { repositories, capacity, shortest, longest, tail: true, throughput: false, seed: 1 }
 }
 
-/// The same repositories where a step takes no time, at growing capacities.
-pub const THROUGHPUT: Arguments = Arguments { throughput: true, ..with_a_tail(1) };
+/// Steps that take no time, at growing capacities.
+pub const THROUGHPUT: Arguments = Arguments { repositories: 1000, throughput: true, ..with_a_tail(1) };
 
 /// Measures and prints what is asked for.
 pub async fn utilisation(arguments: Arguments) -> anyhow::Result<()> {
