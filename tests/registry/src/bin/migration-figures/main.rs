@@ -329,6 +329,9 @@ impl Bench<'_> {
             let said = fs::read_to_string(home.join("output"))?;
             let lines: Vec<&str> = said.lines().rev().take(3).collect();
             say(&format!("  {} ended with {}: {}", tool.name(), measured.status, lines.join(" / ")))?;
+            for row in unequal(home) {
+                say(&format!("  {row}"))?;
+            }
         }
         Ok(run)
     }
@@ -412,6 +415,16 @@ impl Run {
             "lost": self.lost, "forecast_seconds": self.forecast, "planned_after_seconds": self.planned, "database_seconds": self.database, "load": self.load
         })
     }
+}
+
+/// The rows of our proof about what is not as it was, where there is a proof.
+fn unequal(home: &Path) -> Vec<String> {
+    let text = fs::read_to_string(home.join("state/proof.ndjson")).unwrap_or_default();
+    let is_equal = |row: &str| {
+        let row: Value = serde_json::from_str(row).unwrap_or_default();
+        matches!(row["state"].as_str(), Some("equal" | "merged" | "empty"))
+    };
+    text.lines().filter(|row| !is_equal(row)).map(str::to_owned).collect()
 }
 
 /// Two that nobody has just now.
