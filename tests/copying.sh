@@ -2,7 +2,7 @@
 # `registry-migration run` between two registries, under everything that ends or disturbs it, from a seed that is printed.
 # What was sent, and how often, is counted in the journals of local registries; those that users push to are real ones.
 #
-# usage: tests/copying.sh kills [--only N] [--seed N]      a run is killed at each of 18 moments, which a request names,
+# usage: tests/copying.sh kills [--only N] [--seed N]      a run is killed at each of 20 moments, which a request names,
 #                                                          some with their PostgreSQL; the next one goes on
 #        tests/copying.sh giant [--bytes N] [--seed N]     a layer of 10 GB, copied by five processes; nothing is stored
 #        tests/copying.sh chaos [--repositories N] [--kills N] [--seed N]

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LARGE: u64 = 2 * PART + 2_000_000;
 
 /// The moments, in the order in which a repository comes to them.
-pub const NAMES: [&str; 18] = [
+pub const NAMES: [&str; 20] = [
     "plan: a tag of the source is read",
     "plan: the target's tags are listed",
     "pre: an upload is begun, and nobody has heard of it",
@@ -36,7 +36,9 @@ pub const NAMES: [&str; 18] = [
     "final: a tag is stored, and nobody has heard of it",
     "final: a tag is read back",
     "final: the source's tags are listed once more",
-    "proof: a blob is read back",
+    "proof: in the middle of a small blob that is read back",
+    "proof: a blob is read back, and nobody has heard of it",
+    "proof: in the middle of a large blob that is read back",
 ];
 
 /// What came of all kills.
@@ -224,7 +226,7 @@ fn cost(pair: &Pair, to: Personality, repository: &str, moment: &Moment) -> Resu
 }
 
 fn is_large(number: usize) -> bool {
-    (4..=8).contains(&number)
+    matches!(number, 4..=8 | 19)
 }
 
 /// What holds a run up at a moment. `layer` is the repository's large one.
@@ -263,7 +265,9 @@ fn moment(number: usize, layer: &str, random: &mut StdRng) -> Moment {
         14 => (target, hold(after).method("PUT").kind(Kind::Manifest).reference("v1")),
         15 => (target, hold(before).method("GET").kind(Kind::Manifest).reference("v1")),
         16 => (source, tags().skip(2)),
-        _ => (target, hold(HoldPoint::Body(1 + some % 100)).method("GET").kind(Kind::Blob)),
+        17 => (target, hold(HoldPoint::Body(1 + some % 100)).method("GET").kind(Kind::Blob)),
+        18 => (target, hold(after).method("GET").kind(Kind::Blob)),
+        _ => (target, hold(HoldPoint::Body(anywhere)).method("GET").kind(Kind::Blob).reference(layer)),
     };
     let mut faults = vec![fault];
     let besides = match number {
