@@ -4,14 +4,17 @@
 #
 # usage: tests/migration-figures.sh [--rounds N] [--delay MILLISECONDS] [--tools ours,crane,regsync,skopeo]
 #                                   [--jobs fleet,delayed,again,giant]
-# Without --jobs it is all but giant, one repository of 5 GB. Installs skopeo where it is missing (apt-get, as root or through sudo), unpacks
-# docker-registry, and builds crane, regsync and distribution 3 into target/tools where Go is there. Needs 4 GB of disk, and
-# 14 GB with giant; some minutes, and half an hour for all of it the first time. Leaves nothing that runs.
+# Without --jobs it is all but giant, one repository of 5 GB. Installs skopeo where it is missing (apt-get, as root or
+# through sudo), unpacks docker-registry, and builds crane, regsync and distribution 3 into target/tools where Go is there.
+# Needs 4 GB where TMPDIR is, and 14 GB with giant; without TMPDIR it is all kept in memory where that is to spare. Takes half
+# an hour for each round. Leaves nothing that runs.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 . tests/setup.sh
 . tests/registry/outside.sh
+# On a disk it is the disk that would be measured.
+setup_memory 14000000
 
 echo "Building (some minutes the first time)" >&2
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=3 CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
