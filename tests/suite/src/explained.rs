@@ -60,6 +60,11 @@ impl Explained {
         tables.map(|table| table.rsplit('.').next().unwrap_or(table).to_owned()).collect()
     }
 
+    /// Forgets the last statement: what is sent next is seen to be sent.
+    pub fn forget(&self) {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The plan of the last statement, a line each.
     #[must_use]
     pub fn plan(&self) -> Vec<String> {

@@ -35,11 +35,11 @@ impl Goal {
 
     /// The end of a line of the table.
     pub fn said(self, value: f64) -> String {
-        let met = |met| if met { "met" } else { "missed" };
+        let met = if self.is_met(value) == Some(true) { "met" } else { "missed" };
         match self {
             Self::None => String::new(),
-            Self::AtMost(most) => format!("  at most {most}: {}", met(value <= most)),
-            Self::AtLeast(least) => format!("  at least {least}: {}", met(value >= least)),
+            Self::AtMost(most) => format!("  at most {most:.2}: {met}"),
+            Self::AtLeast(least) => format!("  at least {least:.2}: {met}"),
         }
     }
 }
@@ -62,8 +62,10 @@ pub fn table() -> anyhow::Result<()> {
     for figure in FIGURES.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         let text = |name: &str| figure[name].as_str().unwrap_or_default();
         let met = match figure["met"].as_bool() {
-            Some(true) => format!("goal {}: met", figure["goal"]),
-            Some(false) => format!("goal {}: missed", figure["goal"]),
+            Some(is_met) => {
+                let goal = figure["goal"].as_f64().unwrap_or_default();
+                format!("goal {goal:.2}: {}", if is_met { "met" } else { "missed" })
+            }
             None => String::new(),
         };
         let value = figure["value"].as_f64().unwrap_or_default();
