@@ -20,7 +20,7 @@ const ASSUMED: f64 = 50e6;
 /// A run reads more than one blob at once, and is faster than the reading of one; but no faster than this, since the target
 /// takes, hashes and writes all of it.
 const AT_ONCE: f64 = 2.0;
-const FASTEST: f64 = 100e6;
+const FASTEST: f64 = 200e6;
 /// What is assumed of requests a second, and from how many on they tell it by themselves.
 const ASSUMED_REQUESTS: f64 = 400.0;
 const TO_TELL: u64 = 50;
@@ -231,7 +231,7 @@ mod tests {
     fn forecasts_by_the_speed_that_was_measured() {
         let speeds = Speeds { limit: None, earlier: None };
         assert!((speeds.bytes(Some(3e6)).0 - 6e6).abs() < 1.0, "several blobs come at once");
-        assert!((speeds.bytes(Some(2e9)).0 - 100e6).abs() < 1.0, "the target takes no more");
+        assert!((speeds.bytes(Some(2e9)).0 - 200e6).abs() < 1.0, "the target takes no more");
         let limited = Speeds { limit: Some(1_000_000), earlier: None };
         assert_eq!(limited.bytes(Some(3e6)).1, "the limit");
     }
