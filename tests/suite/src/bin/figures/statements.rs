@@ -78,7 +78,13 @@ pub async fn statements(sizes: &[usize]) -> anyhow::Result<()> {
             goal.said(growth),
         ))?;
         record("pages, on the largest tables over those before them", name, "ratio", growth, goal);
-        record("compiled before it runs", name, "times", f64::from(u8::from(last.compiled)), Goal::AtMost(0.0));
+        record(
+            "compiled before it runs",
+            name,
+            "times",
+            f64::from(u8::from(last.compiled)),
+            Goal::AtMost(0.0),
+        );
         let is_shown = matches!(*name, "census" | "progress");
         let limit = if is_shown { Goal::AtMost(50.0) } else { Goal::None };
         record("largest tables", name, "ms", last.milliseconds, limit);
