@@ -5,7 +5,7 @@
 #
 # usage: tests/figures.sh [--no-release]
 #        tests/figures.sh --all            every figure that has a goal, in one run with everything optimised, and one table
-#                                          of all; half an hour, and 8 GB where TMPDIR is
+#                                          of all; half an hour with its builds, and 8 GB of memory, or where TMPDIR is
 #        tests/figures.sh --PART [ARG...]  a part alone
 # Without --no-release the functions are built as they are deployed, which takes minutes the first time. The parts:
 #   sizes         crates and sizes
@@ -52,19 +52,11 @@ print(len(file.getvalue()))' "$1"
 }
 
 echo "Building" >&2
-figures=target/debug/figures
 # By themselves: what the local stack needs of a crate must not reach a function.
 [ -z "$release" ] || cargo build --locked --quiet --release --bins --target-dir target
-if [ -n "$optimised" ]; then
-    figures=target/figures/release/figures
-    CARGO_PROFILE_RELEASE_OPT_LEVEL=3 CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-        cargo build --locked --quiet --release -p suite --bin figures --target-dir target/figures
-else
-    cargo build --locked --quiet --workspace --bins --target-dir target
-fi
 
 # On a disk the stand-ins would do little but make files and delete them.
-[ -z "$optimised" ] || setup_memory 12000000
+setup_memory 12000000
 LOCAL_FOLDER=$(mktemp -d)
 trap 'rm -rf "$LOCAL_FOLDER"' EXIT
 FIGURES_SIZES=$LOCAL_FOLDER/sizes
@@ -83,6 +75,15 @@ if [ -z "$part" ] || [ "$part" = sizes ] || [ "$part" = all ]; then
     done
 fi
 [ "$part" != sizes ] || exit 0
+
+if [ -n "$optimised" ]; then
+    figures=target/figures/release/figures
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=3 CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        cargo build --locked --quiet --release -p suite --bin figures --target-dir target/figures
+else
+    figures=target/debug/figures
+    cargo build --locked --quiet --workspace --bins --target-dir target
+fi
 
 # The same handler in other languages, as a user would write and bundle it.
 peers=$setup_tools/peers
