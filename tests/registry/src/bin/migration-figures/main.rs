@@ -205,7 +205,10 @@ impl Bench<'_> {
                 runs.push(self.fresh(tool, target, "delayed", program, delay).await?);
             }
         }
-        for tool in self.tools().into_iter().filter(|_| has(Job::Again)) {
+        if !has(Job::Again) {
+            return Ok(());
+        }
+        for tool in self.tools() {
             let storage = self.empty_target()?;
             let home = self.home()?;
             self.run(tool, target, "", program, &storage, &home, Duration::ZERO).await?;
